@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What differs between the supported versions of Airflow. No other module asks which one is installed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseSensorOperator, Context
+
+
+def first_poke_at(sensor: BaseSensorOperator, context: Context) -> datetime | None:
+    """
+    Return when a sensor in reschedule mode poked for the first time, or None if this is the first time.
+
+    :param sensor: The sensor.
+    :param context: The context of its execution.
+    """
+    ti: Any = context["ti"]
+    if hasattr(ti, "get_first_reschedule_date"):
+        first: datetime | None = ti.get_first_reschedule_date(context)
+        return first
+    return _first_poke_at_on_airflow_2(sensor, ti)
+
+
+def _first_poke_at_on_airflow_2(sensor: BaseSensorOperator, ti: Any) -> datetime | None:
+    from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found,unused-ignore]
+
+    # As Airflow 2's own sensors do: retries share one timeout in reschedule mode.
+    first: datetime | None = _orig_start_date(
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        map_index=ti.map_index,
+        try_number=(ti.max_tries or 0) - (sensor.retries or 0) + 1,
+    )
+    return first
+
+
+def is_deferral_timeout(error: Exception) -> bool:
+    """
+    Tell whether a deferral ended because the scheduler's own time for it was over.
+
+    :param error: What Airflow raised when the sensor was resumed.
+    """
+    # TaskDeferralTimeout exists since Airflow 3.0; before, only the text tells.
+    return type(error).__name__ == "TaskDeferralTimeout" or "timeout" in str(error).lower()

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What can go wrong with a wait, told apart by what the reader has to do about it.
+
+Two families. :class:`ImportFailedError` is an answer: the import is over and did not pass, and asking again
+would only hear the same, so it is an ``AirflowFailException`` and spends no retries. Everything under
+:class:`ImportProgressError` means that *we could not find out*: the import may well be fine. Those are plain
+runtime errors on purpose: Airflow turns an ``AirflowException`` raised by a resumed sensor into a skip under
+``soft_fail`` but not one raised while poking, and a wrong API key must never look like a skip.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+
+class ImportFailedError(AirflowFailException):
+    """Raised when the vendor says failed or cancelled, or when the gate refuses the result."""
+
+
+class ImportActionRequiredError(ImportFailedError):
+    """Raised when the import waits for a person or a client and the sensor was told not to wait for that."""
+
+
+class ImportProgressError(RuntimeError):
+    """
+    Base of the errors that say: the state of the import could not be found out.
+
+    :param message: What happened and what to do about it.
+    :param transient: True if asking again later may well work. A wait then goes on; see
+        ``max_consecutive_failures`` of the sensors.
+    :param retry_after: Seconds that the vendor asked to wait before the next request, if it did.
+    :param status: The HTTP status that led here, if there was an answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        transient: bool = False,
+        retry_after: float | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.transient = transient
+        self.retry_after = retry_after
+        self.status = status
+
+
+class ImportPollError(ImportProgressError):
+    """Raised when a poll did not get through, or when so many in a row did not that the wait gave up."""
+
+
+class ImportRequestError(ImportProgressError):
+    """Raised when the vendor refuses the request, or when the connection is not fit to make it."""
+
+
+class ImportProtocolError(ImportProgressError):
+    """Raised when an answer is not what the vendor's API promises; it is never taken for success."""

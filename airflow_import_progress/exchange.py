@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One HTTP exchange with a vendor, without the sending, and what can be wrong with an answer.
+
+Vendor code never sends: it is a generator that yields a :class:`Request` and is handed a :class:`Response`.
+``hooks/base.py`` drives such a conversation with requests or with aiohttp, so that a vendor's knowledge is
+written once for both.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
+
+T = TypeVar("T")
+
+#: Largest body that a progress endpoint may answer with, in bytes.
+MAX_ANSWER_BYTES = 1024 * 1024
+#: Statuses besides 5xx after which asking again later may well work.
+TRANSIENT_STATUSES = frozenset({408, 425, 429})
+#: Keys under which vendors put the words of an error, in order of preference.
+ERROR_TEXT_KEYS = ("Message", "message", "detail", "error", "title")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """
+    Say what to ask, relative to the host of the connection.
+
+    :param method: The HTTP method.
+    :param path: The path from the root, beginning with ``/``; identifiers in it go through :func:`quoted`.
+    :param params: Query parameters; their values are quoted when sent.
+    :param json: A body to send as JSON, or None.
+    :param data: A body to send as it is, or a form's fields, or None.
+    :param files: Parts of a multipart form: field name to (file name, content, content type), or None.
+    :param headers: Headers besides those of the authentication.
+    :param max_answer_bytes: Largest acceptable body of the answer, in bytes; default 1 MiB.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    data: Mapping[str, str] | bytes | None = None
+    files: Mapping[str, tuple[str, bytes, str]] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    max_answer_bytes: int = MAX_ANSWER_BYTES
+
+    def __post_init__(self) -> None:
+        # An address in place of a path would carry the credentials to another host.
+        if not self.path.startswith("/"):
+            raise ValueError(f"path must begin with '/', not {self.path!r}")
+
+    def with_headers(self, headers: Mapping[str, str]) -> Request:
+        """
+        Return the same request with more headers; those given here win.
+
+        :param headers: The headers to add.
+        """
+        return replace(self, headers={**self.headers, **headers})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """
+    Hold a vendor's answer.
+
+    :param status: The HTTP status.
+    :param headers: The headers, with names in lower case.
+    :param body: The body, whole and bounded.
+    :param asked: What was asked, for error messages, such as ``"GET https://acme.ilucca.net/path"``.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    asked: str
+
+    @cached_property
+    def _parsed(self) -> Any:
+        return json.loads(self.body, parse_constant=_refuse_constant)
+
+    def parsed_or_none(self) -> Any:
+        """Return the body as JSON whatever the status, or None if it is not JSON. A second call costs nothing."""
+        with suppress(ValueError, RecursionError):
+            return self._parsed
+        return None
+
+    def json(self) -> Any:
+        """
+        Return the body of a successful answer as JSON.
+
+        :raises ImportPollError: if the status says that asking again later may work.
+        :raises ImportRequestError: if the status is any other but 2xx.
+        :raises ImportProtocolError: if the body is not JSON. That is transient, because it is what proxies and
+            maintenance pages answer.
+        """
+        self.raise_for_status()
+        try:
+            return self._parsed
+        # A deeply nested body ends in RecursionError, one with an endless number in ValueError.
+        except (ValueError, RecursionError):
+            raise ImportProtocolError(
+                f"{self.asked} answered HTTP {self.status} with something that is not JSON: "
+                f"{self.excerpt() or 'an empty body'}.",
+                transient=True,
+                retry_after=self.retry_after,
+                status=self.status,
+            ) from None
+
+    def raise_for_status(self) -> None:
+        """
+        Raise unless the status is 2xx.
+
+        :raises ImportPollError: if the status says that asking again later may work (408, 425, 429, 5xx).
+        :raises ImportRequestError: if the status is any other.
+        """
+        if 200 <= self.status < 300:
+            return
+        if 300 <= self.status < 400:
+            target = urlsplit(self.headers.get("location", "")).hostname or "elsewhere"
+            raise ImportRequestError(
+                f"{self.asked} answered HTTP {self.status}, a redirect to {target!r}. Redirects are not followed, "
+                f"because the credentials are meant for the connection's host alone. Check the connection's host.",
+                status=self.status,
+            )
+        phrase = _phrase(self.status)
+        words = f"{self.asked} answered HTTP {self.status} {phrase}".rstrip()
+        said = self.error_text()
+        if said and said != phrase:
+            words = f"{words}: {said.rstrip('.')}"
+        if self.status in TRANSIENT_STATUSES or self.status >= 500:
+            raise ImportPollError(f"{words}.", transient=True, retry_after=self.retry_after, status=self.status)
+        raise ImportRequestError(f"{words}.", status=self.status)
+
+    @property
+    def retry_after(self) -> float | None:
+        """Return the seconds that the vendor asks to wait (``Retry-After``, seconds or date), or None."""
+        return parse_retry_after(self.headers.get("retry-after"), now=time.time())
+
+    def error_text(self) -> str:
+        """Return the vendor's words for an error, or the beginning of the body if there are none."""
+        parsed = self.parsed_or_none()
+        if isinstance(parsed, dict):
+            for key in ERROR_TEXT_KEYS:
+                if isinstance(parsed.get(key), str) and parsed[key].strip():
+                    return excerpt(parsed[key])
+        return self.excerpt()
+
+    def excerpt(self) -> str:
+        """Return the beginning of the body as one line of text."""
+        return excerpt(self.body[:1000].decode("utf-8", "replace"))
+
+
+#: A conversation with a vendor that ends in a T.
+Conversation = Generator[Request, Response, T]
+
+
+def quoted(identifier: str) -> str:
+    """
+    Return an identifier so that it is one segment of a path, whatever it contains.
+
+    :param identifier: The vendor's identifier.
+    :raises ValueError: if it is ``"."`` or ``".."``, which no quoting keeps from walking the path.
+    """
+    if identifier in (".", ".."):
+        raise ValueError(f"{identifier!r} is not an identifier of an import")
+    return quote(identifier, safe="")
+
+
+def checked_id(name: str, value: object) -> str:
+    """
+    Return an import's identifier, or refuse what cannot be one.
+
+    A task that pushed nothing renders to ``"None"`` or to an empty string. Sent to a vendor that would at best
+    be an unknown import, and at worst a request for another resource.
+
+    :param name: Name of the argument, for the message.
+    :param value: The identifier; a whole number is taken as text, since native rendering makes numbers of digits.
+    :raises ValueError: if it is no identifier; the message names the argument.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise ValueError(  # noqa: TRY004
+            f"{name} must be the import's identifier as text, not {value!r}. If it comes from an XCom, "
+            f"check that the upstream task returned it."
+        )
+    value = value.strip()
+    if value.lower() in ("", "none", "null", "undefined"):
+        raise ValueError(
+            f"{name} is {value!r}, so there is no import to wait for. If it comes from an XCom, "
+            f"check that the upstream task returned it."
+        )
+    if "{{" in value or "{%" in value:
+        raise ValueError(f"{name} is a template that was not rendered: {value!r}")
+    if not value.isprintable() or len(value) > 500:
+        raise ValueError(f"{name} is not an identifier of an import: {excerpt(value)!r}")
+    return value
+
+
+def parse_retry_after(value: str | None, *, now: float) -> float | None:
+    """
+    Return the seconds that a ``Retry-After`` header asks to wait, or None if it does not say.
+
+    :param value: The header's value: seconds or an HTTP date.
+    :param now: The time in seconds since the epoch.
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - now
+        except (ValueError, OverflowError):
+            return None
+    return max(seconds, 0.0) if seconds < float("inf") else None
+
+
+def excerpt(text: str, length: int = 300) -> str:
+    """
+    Return the beginning of a text as one printable line.
+
+    :param text: Any text, such as a vendor's.
+    :param length: Longest result, in characters.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

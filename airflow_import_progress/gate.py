@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When an import passes. Poking and triggering both ask here, so the modes of a sensor cannot differ."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import Enum, auto
+from typing import Any, Literal, assert_never, get_args
+
+from airflow_import_progress.progress import ImportProgress, ImportState
+
+OnActionRequired = Literal["wait", "fail"]
+
+
+class Decision(Enum):
+    """What follows from one progress."""
+
+    WAIT = auto()
+    PASS = auto()
+    FAIL = auto()
+    #: Failed because somebody has to act first.
+    FAIL_FOR_ACTION = auto()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    Carry a decision and, where it is a failure, why.
+
+    :param decision: What follows.
+    :param reason: The words for whoever reads the error; empty unless the decision is a failure.
+    """
+
+    decision: Decision
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """
+    Decide whether an import may be built upon.
+
+    Only :attr:`ImportState.SUCCEEDED` ever passes, and only if the record counts that were asked about are
+    known and good enough.
+
+    :param max_failed_records: How many records may have failed in an import that succeeded, from 0; None does
+        not look at them.
+    :param min_success_rate: Which share of the records, in percent from 0 to 100, must have been imported;
+        None does not look at it.
+    :param on_action_required: ``"wait"`` keeps waiting while the vendor waits for somebody, ``"fail"`` does
+        not.
+    :raises ValueError: if a value is outside its range; the message names the argument.
+    """
+
+    max_failed_records: int | None = None
+    min_success_rate: float | None = None
+    on_action_required: OnActionRequired = "wait"
+
+    def __post_init__(self) -> None:
+        limit = self.max_failed_records
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+            raise ValueError(f"max_failed_records must be a whole number from 0, not {limit!r}")
+        rate = self.min_success_rate
+        if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 100):
+            raise ValueError(f"min_success_rate must be a percentage from 0 to 100, not {rate!r}")
+        if self.on_action_required not in get_args(OnActionRequired):
+            raise ValueError(
+                f"on_action_required must be one of {get_args(OnActionRequired)}, not {self.on_action_required!r}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arguments as plain JSON values, for a trigger to store."""
+        return asdict(self)
+
+    def judge(self, progress: ImportProgress) -> Verdict:
+        """
+        Return what follows from a progress.
+
+        :param progress: What the vendor last told.
+        """
+        match progress.state:
+            case ImportState.PENDING | ImportState.RUNNING:
+                return Verdict(Decision.WAIT)
+            case ImportState.ACTION_REQUIRED:
+                if self.on_action_required == "wait":
+                    return Verdict(Decision.WAIT)
+                return Verdict(
+                    Decision.FAIL_FOR_ACTION,
+                    f"waits for somebody to act at the vendor ({_told(progress)}) and does not go on by itself",
+                )
+            case ImportState.FAILED:
+                return Verdict(Decision.FAIL, f"failed at the vendor ({_told(progress)})")
+            case ImportState.CANCELLED:
+                return Verdict(Decision.FAIL, f"was cancelled at the vendor ({_told(progress)})")
+            case ImportState.SUCCEEDED:
+                return self._judge_records(progress)
+        assert_never(progress.state)
+
+    def _judge_records(self, progress: ImportProgress) -> Verdict:
+        failed, total = progress.failed, progress.total
+        if self.max_failed_records is not None:
+            if failed is None:
+                return Verdict(
+                    Decision.FAIL,
+                    "ended without the vendor telling how many records failed (max_failed_records)",
+                )
+            if failed > self.max_failed_records:
+                return Verdict(
+                    Decision.FAIL,
+                    f"ended with {failed:,} failed records where max_failed_records allows "
+                    f"{self.max_failed_records:,} ({_told(progress)})",
+                )
+        if self.min_success_rate is not None:
+            if failed is None or total is None:
+                return Verdict(
+                    Decision.FAIL,
+                    "ended without the vendor telling how many records failed (min_success_rate)",
+                )
+            rate = 100.0 * max(total - failed, 0) / total if total else 100.0 if not failed else 0.0
+            if rate < self.min_success_rate:
+                return Verdict(
+                    Decision.FAIL,
+                    f"imported {rate:.4g} % of its {total:,} records where min_success_rate demands "
+                    f"{self.min_success_rate:g} % ({_told(progress)})",
+                )
+        return Verdict(Decision.PASS)
+
+
+def _told(progress: ImportProgress) -> str:
+    words = f"status {progress.vendor_status!r}"
+    return f"{words}: {progress.message}" if progress.message else words

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one vocabulary in which every vendor's import is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+import pendulum
+
+BAR_WIDTH = 20
+
+
+class ImportState(StrEnum):
+    """Where an import stands, whatever the vendor calls it."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    #: The vendor waits for a person or a client before it goes on.
+    ACTION_REQUIRED = "action_required"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportProgress:
+    """
+    Tell how far one import is.
+
+    It survives JSON both ways (:meth:`to_dict`, :meth:`from_dict`), because it travels from the triggerer to
+    the worker and becomes the XCom of the sensor.
+
+    :param import_id: The vendor's identifier of the import.
+    :param state: Where the import stands.
+    :param percent: 0 to 100; values beyond are clamped. None if the vendor does not tell.
+    :param total: Number of records in the import, or None.
+    :param processed: Number of records dealt with so far, or None.
+    :param failed: Number of records that could not be imported, or None.
+    :param vendor_status: The vendor's own word or number for the state, unchanged.
+    :param message: The vendor's own error text, or None.
+    :param started_at: When the vendor says that the import began, with a time zone.
+    :param finished_at: When the vendor says that the import ended, with a time zone.
+    :param details: Small JSON-safe extras of one vendor, such as the address of an error file.
+    :raises ValueError: if a value is outside its range or of the wrong type.
+    """
+
+    import_id: str
+    state: ImportState
+    percent: float | None = None
+    total: int | None = None
+    processed: int | None = None
+    failed: int | None = None
+    vendor_status: str | int | float | None = None
+    message: str | None = None
+    started_at: pendulum.DateTime | None = None
+    finished_at: pendulum.DateTime | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.state, ImportState):
+            raise ValueError(f"state must be an ImportState, not {self.state!r}")  # noqa: TRY004
+        if self.percent is not None:
+            if isinstance(self.percent, bool) or not math.isfinite(self.percent):
+                raise ValueError(f"percent must be a number from 0 to 100, not {self.percent!r}")
+            object.__setattr__(self, "percent", min(100.0, max(0.0, float(self.percent))))
+        for name in ("total", "processed", "failed"):
+            count = getattr(self, name)
+            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
+                raise ValueError(f"{name} must be a whole number from 0, not {count!r}")
+        for name in ("started_at", "finished_at"):
+            moment = getattr(self, name)
+            if moment is not None and moment.tzinfo is None:
+                raise ValueError(f"{name} must have a time zone, not {moment!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        Return the progress as plain JSON values.
+
+        :return: One key for each field; times as ISO 8601 strings.
+        """
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return values | {
+            "state": self.state.value,
+            "started_at": _to_iso(self.started_at),
+            "finished_at": _to_iso(self.finished_at),
+            "details": dict(self.details),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ImportProgress:
+        """
+        Return the progress that :meth:`to_dict` wrote.
+
+        Keys that this version does not know are ignored, so that an older worker understands a newer triggerer.
+
+        :param values: What :meth:`to_dict` returned.
+        :raises ValueError: if it is anything else.
+        """
+        try:
+            known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+            if not isinstance(known["import_id"], str):
+                raise TypeError("import_id is not a string")  # noqa: TRY301
+            return cls(
+                **known
+                | {
+                    "state": ImportState(known["state"]),
+                    "started_at": _from_iso(known.get("started_at")),
+                    "finished_at": _from_iso(known.get("finished_at")),
+                    "details": dict(known.get("details") or {}),
+                }
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not an import's progress ({type(error).__name__}: {error})") from error
+
+    def describe(self, seconds_left: float | None = None) -> str:
+        """
+        Return the progress as one line with a text progress bar.
+
+        :param seconds_left: An estimate to add at the end, in seconds; None adds nothing.
+        """
+        if self.percent is None:
+            parts = [f"[{'-' * BAR_WIDTH}] ? % · {self.state}"]
+        else:
+            # Rounded down: a bar that looks full while the import still runs would lie.
+            filled = int(self.percent * BAR_WIDTH / 100)
+            parts = [f"[{'#' * filled:-<{BAR_WIDTH}}] {int(self.percent)} % · {self.state}"]
+        if self.processed is not None and self.total is not None:
+            parts.append(f" · {self.processed:,} of {self.total:,} records")
+        elif self.processed is not None:
+            parts.append(f" · {self.processed:,} records")
+        if self.failed:
+            parts.append(f" · {self.failed:,} failed")
+        if seconds_left is not None:
+            parts.append(f" · {_in_words(seconds_left)} left")
+        return "".join(parts)
+
+    def __str__(self) -> str:
+        return self.describe()
+
+
+def _to_iso(moment: pendulum.DateTime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _from_iso(text: str | None) -> pendulum.DateTime | None:
+    if text is None:
+        return None
+    moment = pendulum.parse(text)
+    if not isinstance(moment, pendulum.DateTime):
+        raise TypeError(f"{text!r} is not a point in time")
+    return moment
+
+
+def _in_words(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 90:
+        return f"about {minutes} minute{'s' if minutes > 1 else ''}"
+    hours = round(seconds / 3600)
+    return f"about {hours} hours" if hours < 48 else f"about {round(hours / 24)} days"

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What Airflow learns about this provider at discovery.
+
+It imports nothing, because every Airflow process loads it. The fields of the connection forms are declared
+here once: Airflow reads them from here since 3.2, and the hooks derive from them what older versions ask for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: Extras that the connections of all vendors share.
+SHARED_CONN_FIELDS: dict[str, dict[str, Any]] = {
+    "timeout": {
+        "label": "Request timeout (s)",
+        "description": "How long one request may take, in seconds, from 0.1 to 300. Default 30.",
+        "schema": {"type": ["number", "null"], "minimum": 0.1, "maximum": 300},
+    },
+    "verify": {
+        "label": "Verify TLS",
+        "description": "true (default), false, or the path of a file with the certificates to trust.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "proxy": {
+        "label": "Proxy",
+        "description": "Address of an HTTP proxy, such as http://proxy.example:3128. Default: none.",
+        "schema": {"type": ["string", "null"]},
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, as ``provider_info.schema.json`` of Airflow describes it."""
+    return {
+        "package-name": "airflow-provider-import-progress",
+        "name": "Import Progress",
+        "description": "Hooks and deferrable sensors that wait until a vendor's bulk import is really done.",
+        "integrations": [
+            {
+                "integration-name": "Lucca",
+                "external-doc-url": "https://developers.luccasoftware.com/",
+                "tags": ["service"],
+            },
+        ],
+        "hooks": [
+            {"integration-name": "Lucca", "python-modules": ["airflow_import_progress.hooks.lucca"]},
+        ],
+        "sensors": [
+            {"integration-name": "Lucca", "python-modules": ["airflow_import_progress.sensors.lucca"]},
+        ],
+        "triggers": [
+            {
+                "integration-name": "Lucca",
+                "python-modules": ["airflow_import_progress.triggers.import_progress"],
+            },
+        ],
+        "connection-types": [
+            {
+                "connection-type": "lucca",
+                "hook-class-name": "airflow_import_progress.hooks.lucca.LuccaHook",
+                "hook-name": "Lucca",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login", "extra"],
+                    "relabeling": {"host": "Host", "password": "API key", "schema": "Scheme"},
+                    "placeholders": {"host": "acme.ilucca.net", "schema": "https"},
+                },
+                "conn-fields": SHARED_CONN_FIELDS,
+            },
+        ],
+    }

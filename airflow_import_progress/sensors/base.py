@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the sensors of all vendors have in common: the modes, and what each outcome means to Airflow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from airflow.exceptions import AirflowRescheduleException, TaskDeferralError
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseOperator,
+    BaseSensorOperator,
+    PokeReturnValue,
+    XComArg,
+)
+
+from airflow_import_progress.compat import first_poke_at, is_deferral_timeout
+from airflow_import_progress.exceptions import (
+    ImportActionRequiredError,
+    ImportFailedError,
+    ImportPollError,
+    ImportProgressError,
+    ImportProtocolError,
+    ImportRequestError,
+)
+from airflow_import_progress.gate import Decision, Gate
+from airflow_import_progress.hooks.base import Import, ImportProgressHook
+from airflow_import_progress.progress import ImportProgress
+from airflow_import_progress.triggers.schedule import Schedule
+from airflow_import_progress.triggers.wait import Wait, failure
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+#: The exceptions that a trigger's event may name, as the sensor raises them.
+EVENT_ERRORS: Mapping[str, type[Exception]] = {
+    error.__name__: error
+    for error in (
+        AirflowSensorTimeout,
+        ImportActionRequiredError,
+        ImportFailedError,
+        ImportPollError,
+        ImportProtocolError,
+        ImportRequestError,
+    )
+}
+
+
+class BaseImportSensor(BaseSensorOperator):
+    """
+    Base of the sensors: wait until an import has really succeeded, and fail if it has not.
+
+    The result, and so the task's XCom, is the last progress as a dict
+    (:meth:`~airflow_import_progress.progress.ImportProgress.to_dict`).
+
+    The import is asked for once on the worker. If it is not over yet, the wait goes on
+
+    * in the triggerer, without a worker, if ``deferrable`` is set (the default; ``mode`` is then of no account);
+    * on the worker, which sleeps between the polls, with ``mode="poke"``;
+    * on a worker that is started anew for each poll, with ``mode="reschedule"``.
+
+    In every mode the same happens:
+
+    * The import failed, was cancelled or was refused by the gate: :class:`ImportFailedError`, which spends no
+      retries. ``soft_fail`` and ``never_fail`` make it a skip.
+    * ``timeout`` is over: ``AirflowSensorTimeout``, which spends no retries. ``soft_fail`` and ``never_fail``
+      make it a skip.
+    * The state could not be found out (:class:`ImportProgressError`): the task fails and may be retried.
+      ``never_fail`` makes it a skip, ``silent_fail`` logs it and goes on until the timeout.
+
+    :param deferrable: Whether to wait in the triggerer. Default True.
+    :param max_consecutive_failures: How many polls in a row may not get through (connection trouble, HTTP 408,
+        425, 429 and 5xx, answers that are not JSON) before the wait gives up, from 1. The gap between them
+        doubles from 5 s up to 5 minutes, or is what the vendor asks for with ``Retry-After``; so the default of
+        10 outlives an outage of about a quarter of an hour.
+    :param gate: What decides whether the import passes. Default: it must have succeeded.
+    :param kwargs: The arguments of every Airflow sensor: ``poke_interval`` (seconds, default 60, at least 1),
+        ``timeout`` (seconds, default 7 days), ``mode``, ``soft_fail``, ``never_fail``, ``silent_fail``,
+        ``exponential_backoff``, ``max_wait``, and those of every operator.
+    :raises ValueError: if an argument is outside its range; the message names it.
+    """
+
+    import_class: ClassVar[type[Import]]
+    hook_class: ClassVar[type[ImportProgressHook]]
+    template_fields: Sequence[str] = ()
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool = True,
+        max_consecutive_failures: int = 10,
+        gate: Gate | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if (
+            isinstance(max_consecutive_failures, bool)
+            or not isinstance(max_consecutive_failures, int)
+            or max_consecutive_failures < 1
+        ):
+            raise ValueError(
+                f"max_consecutive_failures must be a whole number from 1, not {max_consecutive_failures!r}"
+            )
+        self.deferrable = deferrable
+        self.max_consecutive_failures = max_consecutive_failures
+        self.gate = gate or Gate()
+
+    # What a vendor's sensor calls or replaces ---------------------------------------------------------------
+
+    def check_literal_arguments(self) -> None:
+        """
+        Refuse an import that cannot exist while the DAG is parsed, if nothing about it is known only later.
+
+        :raises ValueError: if an argument is no identifier; the message names it.
+        """
+        if not any(_is_rendered_later(getattr(self, field.name)) for field in fields(self.import_class)):
+            self.get_import()
+
+    def get_import(self) -> Import:
+        """
+        Return the import to wait for, made of the sensor's arguments of the same names.
+
+        :raises ValueError: if an argument is no identifier; the message names it.
+        """
+        return self.import_class(**{field.name: getattr(self, field.name) for field in fields(self.import_class)})
+
+    def get_hook(self) -> ImportProgressHook:
+        """Return the vendor's hook with the sensor's connection."""
+        return self.hook_class(**{self.hook_class.conn_name_attr: self._conn_id})
+
+    # What Airflow calls -------------------------------------------------------------------------------------
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """
+        Ask once and judge, without waiting for anything.
+
+        :param context: The context of the execution.
+        :raises ImportFailedError: if the import does not pass.
+        :raises ImportProgressError: if its state could not be found out.
+        """
+        import_ = self.get_import()
+        progress = self.get_hook().get_progress(import_)
+        verdict = self.gate.judge(progress)
+        if verdict.decision in (Decision.FAIL, Decision.FAIL_FOR_ACTION):
+            raise failure(import_, import_.subject(self._conn_id), verdict)
+        return PokeReturnValue(verdict.decision is Decision.PASS, progress.to_dict())
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Wait, or defer the wait to the triggerer.
+
+        :param context: The context of the execution.
+        :return: The last progress as a dict.
+        """
+        with self._skipping():
+            return self._wait(context)
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """
+        End the wait on a worker with what the trigger found out.
+
+        The gate judges once more here: nothing but a progress that passes ends in success, whatever became of
+        the event on its way.
+
+        :param context: The context of the execution.
+        :param event: The trigger's event.
+        :return: The last progress as a dict.
+        """
+        if isinstance(event, Mapping) and event.get("status") == "error":
+            name, message = str(event.get("error")), str(event.get("message"))
+            if name in EVENT_ERRORS:
+                raise EVENT_ERRORS[name](message)
+            raise ImportProgressError(
+                f"{self._subject}: the wait ended in the triggerer with {name}: {message}. Whether the import "
+                f"succeeded is unknown: clear this task to wait again."
+            )
+        try:
+            if event["status"] != "success":
+                raise ValueError(f"unknown status {event['status']!r}")  # noqa: TRY301
+            progress = ImportProgress.from_dict(event["progress"])
+            verdict = self.gate.judge(progress)
+            if verdict.decision is not Decision.PASS:
+                raise ValueError(f"its progress does not pass: {progress}")  # noqa: TRY301
+        except (KeyError, TypeError, ValueError) as error:
+            raise ImportProtocolError(
+                f"{self._subject}: the event of the triggerer cannot be taken for success "
+                f"({type(error).__name__}: {error}). Clear this task to wait again."
+            ) from None
+        self.log.info("%s", progress)
+        return progress.to_dict()
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Resume after the trigger fired, or after Airflow gave the deferral up.
+
+        :param next_method: The method to call.
+        :param next_kwargs: Its arguments.
+        :param context: The context of the execution.
+        """
+        # Past BaseSensorOperator's own: which exceptions it makes a skip differs between Airflow's versions, and
+        # from what it does while poking.
+        with self._skipping():
+            try:
+                return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+            except TaskDeferralError as error:
+                if is_deferral_timeout(error):
+                    raise AirflowSensorTimeout(
+                        f"{self._subject}: not done within the timeout of {self.timeout:g} s, and no triggerer "
+                        f"was there to say so. Check that a triggerer runs; clear this task to wait again."
+                    ) from error
+                raise ImportPollError(
+                    f"{self._subject}: the triggerer could not run this wait ({error}). Whether the import "
+                    f"succeeded is unknown: look at the triggerer's log, and clear this task to wait again."
+                ) from error
+
+    # How it is done -----------------------------------------------------------------------------------------
+
+    @property
+    def _conn_id(self) -> str:
+        conn_id: str = getattr(self, self.hook_class.conn_name_attr)
+        return conn_id
+
+    @property
+    def _subject(self) -> str:
+        return f"{self.import_class.noun} (connection {self._conn_id!r})"
+
+    def _wait(self, context: Context) -> dict[str, Any]:
+        import_ = self.get_import()
+        reschedules = self.reschedule and not self.deferrable
+        first = first_poke_at(self, context) if reschedules else None
+        started_at = first.timestamp() if first else time.time()
+        max_wait = self.max_wait.total_seconds() if self.max_wait is not None else None
+        wait = Wait(
+            import_=import_,
+            conn_id=self._conn_id,
+            gate=self.gate,
+            schedule=Schedule(
+                poke_interval=self.poke_interval,
+                exponential_backoff=self.exponential_backoff,
+                max_wait=max_wait,
+            ),
+            started_at=started_at,
+            deadline=started_at + self.timeout,
+            max_consecutive_failures=self.max_consecutive_failures,
+            silent_fail=self.silent_fail,
+            log=self.log,
+        )
+        with self.get_hook() as hook:
+            while True:
+                try:
+                    progress = hook.get_progress(import_)
+                except ImportProgressError as error:
+                    gap = wait.missed(error)
+                else:
+                    next_gap = wait.heard(progress)
+                    if next_gap is None:
+                        return progress.to_dict()
+                    gap = next_gap
+                if self.deferrable:
+                    self._defer(wait, gap, max_wait)
+                # Airflow keeps nothing between two pokes in reschedule mode, so failures in a row can be counted
+                # only by a worker that stays.
+                if reschedules and not wait.failures:
+                    raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=gap))
+                time.sleep(gap)
+
+    def _defer(self, wait: Wait, gap: float, max_wait: float | None) -> NoReturn:
+        from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
+
+        now = time.time()
+        self.log.info(
+            "%s goes on in the triggerer, until %s at the latest.",
+            wait.subject,
+            datetime.fromtimestamp(wait.deadline, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        )
+        self.defer(
+            trigger=ImportProgressTrigger(
+                import_class=_path(self.import_class),
+                import_fields=wait.import_.to_dict(),
+                hook_class=_path(self.hook_class),
+                conn_id=self._conn_id,
+                started_at=wait.started_at,
+                deadline=wait.deadline,
+                first_poll_at=now + gap,
+                poke_interval=self.poke_interval,
+                exponential_backoff=self.exponential_backoff,
+                max_wait=max_wait,
+                max_consecutive_failures=self.max_consecutive_failures,
+                failures=wait.failures,
+                silent_fail=self.silent_fail,
+                gate=self.gate.to_dict(),
+            ),
+            method_name="execute_complete",
+            # The trigger keeps the deadline. Airflow's own is the back-stop for a wait that no triggerer runs.
+            timeout=timedelta(seconds=wait.deadline - now + 2 * LAST_POLL_GRACE),
+        )
+        raise AssertionError("defer() returned")
+
+    @contextmanager
+    def _skipping(self) -> Iterator[None]:
+        try:
+            yield
+        except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as error:
+            if self.soft_fail or self.never_fail:
+                raise self._skip(error) from error
+            raise
+        except (AirflowSkipException, AirflowRescheduleException):
+            raise
+        except Exception as error:
+            if self.never_fail:
+                raise self._skip(error) from error
+            raise
+
+    def _skip(self, error: BaseException) -> AirflowSkipException:
+        argument = "soft_fail" if self.soft_fail else "never_fail"
+        return AirflowSkipException(f"Skipped, because {argument} is set and: {error}")
+
+
+def _is_rendered_later(value: Any) -> bool:
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    return isinstance(value, XComArg)
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"

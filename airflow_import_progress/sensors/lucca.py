@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wait for imports into Lucca."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_import_progress.gate import Gate
+from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
+from airflow_import_progress.sensors.base import BaseImportSensor
+
+
+class LuccaLeaveImportSensor(BaseImportSensor):
+    """
+    Wait until an import of leaves into Lucca Absences has succeeded, and fail if it has not.
+
+    Use it behind a task that started the import with ``async=true`` and before whatever needs the leaves.
+    Lucca tells of a leave import only how far it is, not which lines it refused.
+
+    See :class:`~airflow_import_progress.sensors.base.BaseImportSensor` for the modes, the errors and the
+    arguments that all sensors share.
+
+    :param summary_id: The ``summaryId`` that Lucca answered when the import was started (templated).
+    :param lucca_conn_id: The Airflow connection of type ``lucca`` (templated).
+    :param kwargs: The arguments that all sensors share.
+    :raises ValueError: if an argument cannot be right; the message names it.
+    """
+
+    template_fields: Sequence[str] = ("summary_id", "lucca_conn_id")
+    import_class = LuccaLeaveImport
+    hook_class = LuccaHook
+
+    def __init__(self, *, summary_id: str, lucca_conn_id: str = LuccaHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.summary_id = summary_id
+        self.lucca_conn_id = lucca_conn_id
+        self.check_literal_arguments()
+
+
+class LuccaUserLocationImportSensor(BaseImportSensor):
+    """
+    Wait until an import of user locations into Lucca Office has succeeded, and fail if it has not.
+
+    Lucca calls an import done once every line was processed, refused lines included. With ``check_results`` the
+    refused lines count as failed records, which ``max_failed_records`` and ``min_success_rate`` look at.
+
+    See :class:`~airflow_import_progress.sensors.base.BaseImportSensor` for the modes, the errors and the
+    arguments that all sensors share.
+
+    :param summary_id: The ``summaryId`` that Lucca answered when the import was started (templated).
+    :param lucca_conn_id: The Airflow connection of type ``lucca`` (templated).
+    :param check_results: Whether to read the import's results once it is processed. Default False.
+    :param max_failed_records: How many lines Lucca may have refused, from 0; needs ``check_results``. Default
+        None: any number.
+    :param min_success_rate: Which share of the lines, in percent from 0 to 100, Lucca must have accepted; needs
+        ``check_results``. Default None: any share.
+    :param kwargs: The arguments that all sensors share.
+    :raises ValueError: if an argument cannot be right; the message names it.
+    """
+
+    template_fields: Sequence[str] = ("summary_id", "lucca_conn_id")
+    import_class = LuccaUserLocationImport
+    hook_class = LuccaHook
+
+    def __init__(
+        self,
+        *,
+        summary_id: str,
+        lucca_conn_id: str = LuccaHook.default_conn_name,
+        check_results: bool = False,
+        max_failed_records: int | None = None,
+        min_success_rate: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(gate=Gate(max_failed_records=max_failed_records, min_success_rate=min_success_rate), **kwargs)
+        if not check_results and (max_failed_records is not None or min_success_rate is not None):
+            raise ValueError(
+                "max_failed_records and min_success_rate need check_results=True, because only the results of an "
+                "import tell which lines Lucca refused"
+            )
+        self.summary_id = summary_id
+        self.lucca_conn_id = lucca_conn_id
+        self.check_results = check_results
+        self.check_literal_arguments()

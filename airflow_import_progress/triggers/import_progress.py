@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trigger: one wait for one import on the triggerer's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.providers.common.compat.module_loading import import_string
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_import_progress.exceptions import ImportPollError, ImportProgressError
+from airflow_import_progress.gate import Gate
+from airflow_import_progress.hooks.base import Import, ImportProgressHook
+from airflow_import_progress.progress import ImportProgress
+from airflow_import_progress.triggers.schedule import Schedule
+from airflow_import_progress.triggers.wait import Wait
+
+#: How long a poll that is under way at the deadline may still take, in seconds.
+LAST_POLL_GRACE = 30.0
+
+
+class ImportProgressTrigger(BaseTrigger):
+    """
+    Wait until an import passes or fails, and fire once.
+
+    The event is ``{"status": "success", "progress": {...}}`` or ``{"status": "error", "error": <name of the
+    exception>, "message": ...}``.
+
+    The arguments are plain JSON and hold no secret. They are stored while the wait lasts, so later versions may
+    add optional ones but neither remove nor rename any.
+
+    :param import_class: Path of the :class:`~airflow_import_progress.hooks.base.Import` subclass.
+    :param import_fields: Its arguments.
+    :param hook_class: Path of the vendor's hook.
+    :param conn_id: The Airflow connection.
+    :param started_at: When the wait began, in seconds since the epoch.
+    :param deadline: When it ends at the latest, in seconds since the epoch.
+    :param first_poll_at: When to poll first, in seconds since the epoch; a time that has passed is now.
+    :param poke_interval: Longest gap between two polls, in seconds.
+    :param exponential_backoff: Whether the gap doubles from poll to poll.
+    :param max_wait: Longest gap that the doubling may reach, in seconds, or None.
+    :param max_consecutive_failures: How many polls in a row may not get through before the wait gives up.
+    :param failures: How many did not before the trigger began.
+    :param silent_fail: Whether to go on after errors that would end the wait.
+    :param gate: The arguments of :class:`~airflow_import_progress.gate.Gate`.
+    """
+
+    def __init__(
+        self,
+        *,
+        import_class: str,
+        import_fields: dict[str, Any],
+        hook_class: str,
+        conn_id: str,
+        started_at: float,
+        deadline: float,
+        first_poll_at: float,
+        poke_interval: float,
+        exponential_backoff: bool = False,
+        max_wait: float | None = None,
+        max_consecutive_failures: int = 10,
+        failures: int = 0,
+        silent_fail: bool = False,
+        gate: dict[str, Any] | None = None,
+    ) -> None:
+        # Nothing is checked here: a trigger that cannot be made from its arguments is lost, while one that
+        # fails when it runs is heard.
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.import_class = import_class
+        self.import_fields = import_fields
+        self.hook_class = hook_class
+        self.conn_id = conn_id
+        self.started_at = started_at
+        self.deadline = deadline
+        self.first_poll_at = first_poll_at
+        self.poke_interval = poke_interval
+        self.exponential_backoff = exponential_backoff
+        self.max_wait = max_wait
+        self.max_consecutive_failures = max_consecutive_failures
+        self.failures = failures
+        self.silent_fail = silent_fail
+        self.gate = gate
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments from which the trigger can be made again."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "import_class": self.import_class,
+                "import_fields": self.import_fields,
+                "hook_class": self.hook_class,
+                "conn_id": self.conn_id,
+                "started_at": self.started_at,
+                "deadline": self.deadline,
+                "first_poll_at": self.first_poll_at,
+                "poke_interval": self.poke_interval,
+                "exponential_backoff": self.exponential_backoff,
+                "max_wait": self.max_wait,
+                "max_consecutive_failures": self.max_consecutive_failures,
+                "failures": self.failures,
+                "silent_fail": self.silent_fail,
+                "gate": self.gate,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield the one event. Whatever goes wrong becomes an event too, so that the task hears of it."""
+        try:
+            progress = await self._wait()
+            event: dict[str, Any] = {"status": "success", "progress": progress.to_dict()}
+        except Exception as error:
+            if not isinstance(error, ImportProgressError):
+                self.log.debug("The wait ends with an exception.", exc_info=True)
+            event = {"status": "error", "error": type(error).__name__, "message": str(error)}
+        yield TriggerEvent(event)
+
+    async def _wait(self) -> ImportProgress:
+        import_: Import = import_string(self.import_class)(**self.import_fields)
+        hook_class: type[ImportProgressHook] = import_string(self.hook_class)
+        wait = Wait(
+            import_=import_,
+            conn_id=self.conn_id,
+            gate=Gate(**(self.gate or {})),
+            schedule=Schedule(
+                poke_interval=self.poke_interval,
+                exponential_backoff=self.exponential_backoff,
+                max_wait=self.max_wait,
+            ),
+            started_at=self.started_at,
+            deadline=self.deadline,
+            max_consecutive_failures=self.max_consecutive_failures,
+            failures=self.failures,
+            silent_fail=self.silent_fail,
+            log=self.log,
+        )
+        await asyncio.sleep(max(0.0, min(self.first_poll_at, self.deadline) - time.time()))
+        async with hook_class(**{hook_class.conn_name_attr: self.conn_id}) as hook:
+            while True:
+                try:
+                    progress = await self._poll(hook, import_)
+                except ImportProgressError as error:
+                    gap = wait.missed(error)
+                else:
+                    next_gap = wait.heard(progress)
+                    if next_gap is None:
+                        return progress
+                    gap = next_gap
+                await asyncio.sleep(gap)
+
+    async def _poll(self, hook: ImportProgressHook, import_: Import) -> ImportProgress:
+        try:
+            async with asyncio.timeout(max(0.0, self.deadline - time.time()) + LAST_POLL_GRACE):
+                return await hook.aget_progress(import_)
+        except TimeoutError:
+            raise ImportPollError("The poll was still under way at the deadline.", transient=True) from None

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The rules of one wait, the same for every mode: what to log, when to ask again, when to stop and how.
+
+A :class:`Wait` neither asks nor sleeps. Whoever does (a sensor on a worker, a trigger on an event loop) tells
+it what came of each poll, and is told how many seconds to sleep, or gets the exception that ends the wait.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pendulum
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+
+from airflow_import_progress.exceptions import (
+    ImportActionRequiredError,
+    ImportFailedError,
+    ImportPollError,
+    ImportProgressError,
+)
+from airflow_import_progress.gate import Decision, Gate, Verdict
+from airflow_import_progress.hooks.base import Import
+from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.triggers.schedule import Pace, Schedule
+
+#: A wait that has nothing new to tell still says so this often, in seconds.
+HEARTBEAT = 600.0
+#: A line is logged each time that this much more is done, in percent.
+LOG_STEP = 10
+
+
+class Wait:
+    """
+    Keep the rules of one wait.
+
+    :param import_: The import that is waited for.
+    :param conn_id: The Airflow connection through which it is asked for.
+    :param gate: Decides whether the import passes.
+    :param schedule: Decides when to ask again.
+    :param started_at: When the wait began, in seconds since the epoch.
+    :param deadline: When it ends at the latest, in seconds since the epoch. The wall clock on purpose: the wait
+        moves between machines, and no other clock means the same on all of them.
+    :param max_consecutive_failures: How many polls in a row may not get through before the wait gives up, from 1.
+    :param silent_fail: Whether to log errors that would end the wait and go on until the deadline. An import
+        that failed ends the wait all the same.
+    :param log: Where to log.
+    :param failures: How many polls in a row did not get through before this wait took over.
+    """
+
+    def __init__(
+        self,
+        *,
+        import_: Import,
+        conn_id: str,
+        gate: Gate,
+        schedule: Schedule,
+        started_at: float,
+        deadline: float,
+        max_consecutive_failures: int,
+        silent_fail: bool,
+        log: Any,
+        failures: int = 0,
+    ) -> None:
+        self.import_ = import_
+        self.subject = import_.subject(conn_id)
+        self.gate = gate
+        self.schedule = schedule
+        self.started_at = started_at
+        self.deadline = deadline
+        self.max_consecutive_failures = max_consecutive_failures
+        self.silent_fail = silent_fail
+        self.log = log
+        self.failures = failures
+        self._last_failure: str | None = None
+        self._last_progress: ImportProgress | None = None
+        self._pace = Pace()
+        self._logged: tuple[ImportState, int | None] | None = None
+        self._logged_at = 0.0
+
+    def heard(self, progress: ImportProgress) -> float | None:
+        """
+        Take a progress and return how many seconds to sleep before the next poll, or None if the wait is over.
+
+        :param progress: What the vendor answered.
+        :raises ImportFailedError: if the import does not pass.
+        :raises AirflowSensorTimeout: if the deadline is over.
+        """
+        if self.failures:
+            self.log.info("%s: polls get through again.", self.subject)
+        self.failures, self._last_failure, self._last_progress = 0, None, progress
+        self._log_progress(progress)
+        verdict = self.gate.judge(progress)
+        if verdict.decision is Decision.PASS:
+            return None
+        if verdict.decision is not Decision.WAIT:
+            raise failure(self.import_, self.subject, verdict)
+        return self._until_next(self.schedule.gap_after_progress(time.time() - self.started_at))
+
+    def missed(self, error: ImportProgressError) -> float:
+        """
+        Take an error and return how many seconds to sleep before the next poll.
+
+        :param error: Why the poll brought no progress.
+        :raises ImportPollError: if too many polls in a row did not get through.
+        :raises ImportProgressError: the error itself, if asking again cannot help.
+        :raises AirflowSensorTimeout: if the deadline is over.
+        """
+        self.failures += 1
+        self._last_failure = str(error)
+        if not self.silent_fail:
+            if not error.transient:
+                raise error
+            if self.failures >= self.max_consecutive_failures:
+                raise ImportPollError(
+                    f"{self.subject}: gave up, because {self.failures} polls in a row did not get through. Whether "
+                    f"the import succeeded is unknown: look at the vendor, and clear this task to wait again. "
+                    f"The last one: {error}"
+                ) from None
+        gap = self._until_next(self.schedule.gap_after_failure(self.failures, error.retry_after))
+        allowed = "" if self.silent_fail else f" of at most {self.max_consecutive_failures} in a row"
+        self.log.warning("Poll failed (number %d%s), next in %.0f s. %s", self.failures, allowed, gap, error)
+        return gap
+
+    def _until_next(self, gap: float) -> float:
+        left = self.deadline - time.time()
+        if left <= 0:
+            raise AirflowSensorTimeout(self._timeout_message())
+        return min(gap, left)
+
+    def _timeout_message(self) -> str:
+        words = f"{self.subject}: not done within the timeout of {self.deadline - self.started_at:g} s."
+        if self._last_progress is not None:
+            words = f"{words} Last known: {self._last_progress}."
+        if self._last_failure is not None:
+            words = f"{words} The last poll failed: {self._last_failure}"
+        return f"{words} The import may still be running at the vendor; clear this task to wait again."
+
+    def _log_progress(self, progress: ImportProgress) -> None:
+        now = time.time()
+        seconds_left = self._pace.seconds_left(progress, now)
+        step = None if progress.percent is None else int(progress.percent) // LOG_STEP
+        if (progress.state, step) == self._logged and now - self._logged_at < HEARTBEAT:
+            return
+        self._logged, self._logged_at = (progress.state, step), now
+        self.log.info("%s", progress.describe(seconds_left if progress.state is ImportState.RUNNING else None))
+        if progress.state is ImportState.ACTION_REQUIRED:
+            self.log.warning(
+                "%s waits for somebody to act at the vendor (status %r). This wait lasts until that is done, "
+                "or until %s.",
+                self.subject,
+                progress.vendor_status,
+                pendulum.from_timestamp(self.deadline).to_datetime_string() + " UTC",
+            )
+
+
+def failure(import_: Import, subject: str, verdict: Verdict) -> ImportFailedError:
+    """
+    Return the exception for an import that does not pass.
+
+    :param import_: The import.
+    :param subject: The words by which to name it.
+    :param verdict: Why it does not pass.
+    """
+    if verdict.decision is Decision.FAIL_FOR_ACTION:
+        return ImportActionRequiredError(f"{subject} {verdict.reason}. Act there, then clear this task.")
+    return ImportFailedError(" ".join(filter(None, [f"{subject} {verdict.reason}.", import_.failure_advice])))
