@@ -3,8 +3,22 @@
 
 from __future__ import annotations
 
+import importlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+exceptions: Any
+try:
+    # Newer versions warn about the old place before they drop it.
+    exceptions = importlib.import_module("airflow.sdk.exceptions")
+    exceptions.TaskDeferralError  # noqa: B018
+except (ImportError, AttributeError):
+    exceptions = importlib.import_module("airflow.exceptions")
+
+AirflowRescheduleException: type[Exception] = exceptions.AirflowRescheduleException
+TaskDeferralError: type[Exception] = exceptions.TaskDeferralError
+#: Airflow 2 has no exception of its own for a timeout.
+TaskDeferralTimeout: type[Exception] = getattr(exceptions, "TaskDeferralTimeout", TaskDeferralError)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseSensorOperator, Context
@@ -44,5 +58,6 @@ def is_deferral_timeout(error: Exception) -> bool:
 
     :param error: What Airflow raised when the sensor was resumed.
     """
-    # TaskDeferralTimeout exists since Airflow 3.0; before, only the text tells.
-    return type(error).__name__ == "TaskDeferralTimeout" or "timeout" in str(error).lower()
+    if TaskDeferralTimeout is TaskDeferralError:
+        return "timeout" in str(error).lower()
+    return isinstance(error, TaskDeferralTimeout)

@@ -599,9 +599,7 @@ def _not_through(asked: str, error: Exception, connection: VendorConnection) -> 
         why = "the connection was refused"
     elif caused_by(TimeoutError, urllib3.exceptions.TimeoutError):
         why = f"it took longer than {connection.timeout:g} s"
-    elif caused_by(OSError, urllib3.exceptions.HTTPError):
-        why = "the connection was closed before the answer was complete"
-    elif type(error).__module__.startswith("aiohttp"):
+    elif caused_by(OSError, urllib3.exceptions.HTTPError) or type(error).__module__.startswith("aiohttp"):
         why = "the connection was closed before the answer was complete"
     else:
         return ImportRequestError(f"{asked} could not be sent ({type(error).__name__}: {error}).")

@@ -10,7 +10,6 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow.exceptions import AirflowRescheduleException, TaskDeferralError
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
@@ -22,7 +21,13 @@ from airflow.providers.common.compat.sdk import (
     XComArg,
 )
 
-from airflow_import_progress.compat import first_poke_at, is_deferral_timeout
+from airflow_import_progress.compat import (
+    AirflowRescheduleException,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+    first_poke_at,
+    is_deferral_timeout,
+)
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
     ImportFailedError,
@@ -210,7 +215,7 @@ class BaseImportSensor(BaseSensorOperator):
         with self._skipping():
             try:
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
-            except TaskDeferralError as error:
+            except (TaskDeferralError, TaskDeferralTimeout) as error:
                 if is_deferral_timeout(error):
                     raise AirflowSensorTimeout(
                         f"{self._subject}: not done within the timeout of {self.timeout:g} s, and no triggerer "

@@ -131,10 +131,10 @@ class Wait:
 
     def _timeout_message(self) -> str:
         words = f"{self.subject}: not done within the timeout of {self.deadline - self.started_at:g} s."
-        if self._last_progress is not None:
-            words = f"{words} Last known: {self._last_progress}."
         if self._last_failure is not None:
             words = f"{words} The last poll failed: {self._last_failure}"
+        elif self._last_progress is not None:
+            words = f"{words} Last known: {self._last_progress}."
         return f"{words} The import may still be running at the vendor; clear this task to wait again."
 
     def _log_progress(self, progress: ImportProgress) -> None:

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hook against the sandbox; each behaviour is the same whether it is awaited or not."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+
+from airflow_import_progress.exceptions import (
+    ImportPollError,
+    ImportProgressError,
+    ImportProtocolError,
+    ImportRequestError,
+)
+from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
+from airflow_import_progress.progress import ImportState
+from airflow_import_progress.sandbox import Sandbox
+from tests.integration.conftest import API_KEY
+
+LEAVES_PATH = "/timmi-absences/api/imports/v1.0/leavePeriods"
+LEAVES_CSV = (
+    b"legalEntity;employeeNumber;lastName;firstName;accountId;startDate;flagStartDate;endDate;flagEndDate;isApproved\n"
+    b"ACME;12;Lovelace;Ada;1;01/06/2026;AM;05/06/2026;PM;true\n"
+)
+
+
+def requests_hook(import_):
+    return LuccaHook().get_progress(import_)
+
+
+def aiohttp_hook(import_):
+    return asyncio.run(LuccaHook().aget_progress(import_))
+
+
+@pytest.fixture(params=[requests_hook, aiohttp_hook])
+def get_progress(request):
+    return request.param
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [(0, ImportState.PENDING), (57, ImportState.RUNNING), (100, ImportState.SUCCEEDED), (-1, ImportState.FAILED)],
+)
+def test_tells_how_far_a_leave_import_is(leave_import, get_progress, answer, state):
+    assert get_progress(LuccaLeaveImport(leave_import(answer))).state is state
+
+
+def test_sends_exactly_the_documented_header(sandbox, leave_import, get_progress):
+    get_progress(LuccaLeaveImport(leave_import(57)))
+    (asked,) = sandbox.requests()
+    assert asked["authorized"]
+    assert asked["headers"]["Authorization"] == "lucca application=***"
+
+
+def test_reads_the_results_of_user_locations_in_the_same_poll(sandbox, get_progress):
+    results = {
+        "userLocationsCreatedSummary": {"count": 1},
+        "userLocationsDeletedSummary": {"count": 0},
+        "errorLines": [{"lineNumber": 3, "error": "User doesn't exist"}],
+    }
+    import_id = sandbox.create_import("lucca", "user_location", {"answers": [{"progress": 100}], "results": results})
+    progress = get_progress(LuccaUserLocationImport(import_id, check_results=True))
+    assert (progress.failed, progress.total) == (1, 2)
+    assert [asked["path"].rpartition("/")[2] for asked in sandbox.requests()] == ["progress", "results"]
+
+
+def test_a_hostile_identifier_reaches_the_vendor_as_an_identifier(sandbox, get_progress):
+    with pytest.raises(ImportRequestError):
+        get_progress(LuccaLeaveImport("../../x?y#z"))
+    assert sandbox.requests()[-1]["path"] == f"{LEAVES_PATH}/..%2F..%2Fx%3Fy%23z/progress"
+
+
+def test_a_wrong_key_says_so_without_the_key(connect, leave_import, get_progress):
+    import_id = leave_import(57)
+    connect(password="wrong-key-77")
+    with pytest.raises(ImportRequestError, match=r"HTTP 401 Unauthorized.*did not accept the API key") as caught:
+        get_progress(LuccaLeaveImport(import_id))
+    assert "wrong-key-77" not in str(caught.value)
+    assert import_id in str(caught.value)
+    assert "'lucca_default'" in str(caught.value)
+
+
+def test_a_vendor_that_repeats_the_key_does_not_spread_it(sandbox, leave_import, get_progress):
+    import_id = leave_import(57)
+    sandbox.add_fault({"status": 400, "body": f'{{"Message": "bad key {API_KEY}"}}'})
+    with pytest.raises(ImportRequestError, match=r"bad key \*\*\*"):
+        get_progress(LuccaLeaveImport(import_id))
+
+
+def test_an_unknown_import_is_refused_with_advice(sandbox, get_progress):
+    with pytest.raises(ImportRequestError, match=r"HTTP 404 Not Found.*check summary_id"):
+        get_progress(LuccaLeaveImport("3c90c3cc"))
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_a_fault_that_may_pass_is_transient_and_carries_retry_after(sandbox, leave_import, get_progress, status):
+    import_id = leave_import(57)
+    sandbox.add_fault({"status": status, "headers": {"Retry-After": "17"}})
+    with pytest.raises(ImportPollError, match=f"HTTP {status}") as caught:
+        get_progress(LuccaLeaveImport(import_id))
+    assert (caught.value.transient, caught.value.retry_after) == (True, 17.0)
+
+
+def test_a_reset_connection_is_transient(sandbox, leave_import, get_progress):
+    import_id = leave_import(57)
+    # More than once, because aiohttp itself asks again once after a reset.
+    sandbox.add_fault({"reset": True}, times=3)
+    with pytest.raises(ImportPollError, match="closed before the answer was complete") as caught:
+        get_progress(LuccaLeaveImport(import_id))
+    assert caught.value.transient
+
+
+def test_a_refused_connection_is_transient(connect, get_progress):
+    with Sandbox() as gone:
+        port = gone.port
+    connect(port=port)
+    with pytest.raises(ImportPollError, match="the connection was refused") as caught:
+        get_progress(LuccaLeaveImport("3c90"))
+    assert caught.value.transient
+
+
+def test_a_host_that_does_not_resolve_is_transient_and_says_what_to_check(connect, get_progress):
+    connect(host="no-such-host.invalid", port=None)
+    with pytest.raises(ImportPollError, match=r"could not be resolved.*check the connection's host") as caught:
+        get_progress(LuccaLeaveImport("3c90"))
+    assert caught.value.transient
+
+
+def test_a_host_that_speaks_no_tls_is_transient(connect, sandbox, get_progress):
+    connect(schema="https")
+    with pytest.raises(ImportPollError) as caught:
+        get_progress(LuccaLeaveImport("3c90"))
+    assert caught.value.transient
+
+
+def test_an_answer_that_takes_too_long_is_transient(connect, sandbox, leave_import, get_progress):
+    connect(extra={"timeout": 0.2})
+    import_id = leave_import(57)
+    sandbox.add_fault({"delay": 30})
+    with pytest.raises(ImportPollError, match=r"took longer than 0\.2 s") as caught:
+        get_progress(LuccaLeaveImport(import_id))
+    assert caught.value.transient
+
+
+def test_an_answer_that_never_ends_is_given_up(connect, sandbox, leave_import, get_progress):
+    connect(extra={"timeout": 0.5})
+    import_id = leave_import(57)
+    sandbox.add_fault({"endless": True})
+    with pytest.raises(ImportProgressError):
+        get_progress(LuccaLeaveImport(import_id))
+
+
+def test_an_answer_that_is_too_large_is_given_up(sandbox, leave_import, get_progress):
+    import_id = leave_import(57)
+    sandbox.add_fault({"bytes": 5_000_000})
+    with pytest.raises(ImportProtocolError, match="more than 1,048,576 bytes"):
+        get_progress(LuccaLeaveImport(import_id))
+
+
+@pytest.mark.parametrize("fault", [{"body": "<html>maintenance</html>"}, {"deep": 100_000}])
+def test_an_answer_that_is_not_json_may_pass(sandbox, leave_import, get_progress, fault):
+    import_id = leave_import(57)
+    sandbox.add_fault(fault)
+    with pytest.raises(ImportProtocolError, match="not JSON") as caught:
+        get_progress(LuccaLeaveImport(import_id))
+    assert caught.value.transient
+
+
+def test_a_redirect_is_not_followed(sandbox, leave_import, get_progress):
+    import_id = leave_import(57)
+    with Sandbox() as other:
+        sandbox.add_fault({"redirect": f"{other.url}/stolen"})
+        with pytest.raises(ImportRequestError, match="Redirects are not followed"):
+            get_progress(LuccaLeaveImport(import_id))
+        assert other.requests() == []
+
+
+def test_the_environments_proxy_and_netrc_are_not_used(sandbox, leave_import, get_progress, monkeypatch, tmp_path):
+    (tmp_path / ".netrc").write_text(f"machine {sandbox.host} login someone password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert get_progress(LuccaLeaveImport(leave_import(57))).percent == 57
+
+
+def test_the_connections_proxy_is_used(connect, sandbox, leave_import, get_progress):
+    import_id = leave_import(57)
+    with Sandbox() as gone:
+        port = gone.port
+    connect(extra={"proxy": f"http://127.0.0.1:{port}"})
+    with pytest.raises(ImportPollError):
+        get_progress(LuccaLeaveImport(import_id))
+    assert sandbox.requests(import_id) == []
+
+
+def test_starts_a_leave_import_by_multipart_upload(sandbox):
+    response = LuccaHook().request(
+        "POST",
+        LEAVES_PATH,
+        params={"create": "true", "async": "true"},
+        files={"file": ("leaves.csv", LEAVES_CSV, "text/csv")},
+    )
+    answer = response.json()
+    assert answer["hasError"] is False
+    assert LuccaHook().get_progress(LuccaLeaveImport(answer["summaryId"])).state is ImportState.PENDING
+
+
+async def test_starts_a_leave_import_by_multipart_upload_when_awaited(sandbox):
+    response = await LuccaHook().arequest(
+        "POST",
+        LEAVES_PATH,
+        params={"create": "true", "async": "true"},
+        files={"file": ("leaves.csv", LEAVES_CSV, "text/csv")},
+    )
+    assert response.json()["hasError"] is False
+
+
+def test_a_request_that_fails_is_sent_once(sandbox):
+    sandbox.add_fault({"status": 503})
+    with pytest.raises(ImportPollError):
+        LuccaHook().request("POST", LEAVES_PATH, files={"file": ("leaves.csv", LEAVES_CSV, "text/csv")})
+    assert len(sandbox.requests()) == 1
+
+
+async def test_one_session_serves_an_async_with_block(leave_import):
+    import_ = LuccaLeaveImport(leave_import(10, 20))
+    async with LuccaHook() as hook:
+        await hook.aget_progress(import_)
+        session = hook._async_session
+        await hook.aget_progress(import_)
+        assert hook._async_session is session
+    assert session.closed
+
+
+async def test_no_session_is_left_open_without_a_block(leave_import):
+    await LuccaHook().aget_progress(LuccaLeaveImport(leave_import(10)))
+    gc.collect()
+
+
+async def test_polls_do_not_disturb_each_other(sandbox, leave_import):
+    ids = [leave_import(n) for n in range(1, 40)]
+    async with LuccaHook() as hook:
+        polled = await asyncio.gather(*(hook.aget_progress(LuccaLeaveImport(import_id)) for import_id in ids))
+    assert [progress.percent for progress in polled] == list(range(1, 40))
+
+
+def test_the_connection_test_says_what_it_verified(sandbox):
+    verified, words = LuccaHook().test_connection()
+    assert verified
+    assert "accepted the API key for leave imports (HTTP 404) and user location imports" in words
+
+
+def test_the_connection_test_notices_a_right_that_is_missing(sandbox):
+    sandbox.add_fault({"status": 403, "body": '{"Status": 403, "Message": "Forbidden"}'})
+    verified, words = LuccaHook().test_connection()
+    assert verified
+    assert "for user location imports (HTTP 404), but not for leave imports (HTTP 403)" in words
+
+
+def test_the_connection_test_is_not_fooled_by_any_web_server(sandbox):
+    sandbox.add_fault({"status": 404, "body": "<h1>Not found</h1>"}, times=2)
+    verified, words = LuccaHook().test_connection()
+    assert not verified
+    assert "Check that the connection's host is your Lucca account's" in words
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"password": "wrong"}, "did not accept the API key"),
+        ({"password": ""}, "Enter the Lucca API key"),
+        ({"host": ""}, "no host"),
+        ({"conn_type": "http"}, "not 'lucca'"),
+    ],
+)
+def test_the_connection_test_says_what_is_wrong(connect, fields, words):
+    connect(**fields)
+    verified, said = LuccaHook().test_connection()
+    assert not verified
+    assert words in said

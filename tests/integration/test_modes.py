@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sensor against the sandbox: what happens is the same in every mode."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from datetime import UTC, datetime
+
+import pytest
+from airflow.providers.common.compat.module_loading import import_string
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+
+from airflow_import_progress.compat import AirflowRescheduleException
+from airflow_import_progress.exceptions import (
+    ImportFailedError,
+    ImportPollError,
+    ImportProtocolError,
+    ImportRequestError,
+)
+from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
+from tests.integration.conftest import API_KEY
+
+MODES = {
+    "poke": {"deferrable": False, "mode": "poke"},
+    "reschedule": {"deferrable": False, "mode": "reschedule"},
+    "deferred": {"deferrable": True},
+}
+
+
+class TaskInstance:
+    """As much of a task instance as a rescheduled sensor asks for."""
+
+    def __init__(self, clock):
+        self.first = datetime.fromtimestamp(clock.now, UTC)
+        self.rescheduled = False
+
+    def get_first_reschedule_date(self, context):
+        return self.first if self.rescheduled else None
+
+
+def fired(trigger):
+    """Return the one event of a trigger that went through Airflow's database."""
+    path, kwargs = trigger.serialize()
+    inflated = import_string(path)(**json.loads(json.dumps(kwargs)))
+
+    async def events():
+        return [event.payload async for event in inflated.run()]
+
+    (event,) = asyncio.run(events())
+    return json.loads(json.dumps(event))
+
+
+@pytest.fixture(params=MODES)
+def run(request, clock):
+    """Return a function that runs a sensor to its end as Airflow would, in one of the modes."""
+
+    def run(sensor_class=LuccaLeaveImportSensor, **arguments):
+        sensor = sensor_class(
+            task_id="wait", **{"poke_interval": 30, "timeout": 3600, **MODES[request.param], **arguments}
+        )
+        ti = TaskInstance(clock)
+        while True:
+            try:
+                return sensor.execute({"ti": ti})
+            except AirflowRescheduleException as rescheduled:
+                clock.now = max(clock.now, rescheduled.reschedule_date.timestamp())
+                ti.rescheduled = True
+            except TaskDeferred as deferred:
+                kwargs = {**(deferred.kwargs or {}), "event": fired(deferred.trigger)}
+                return sensor.resume_execution(deferred.method_name, kwargs, {"ti": ti})
+
+    run.mode = request.param
+    return run
+
+
+@pytest.fixture(autouse=True)
+def reschedule_on_the_same_clock(clock, monkeypatch):
+    from airflow_import_progress.sensors import base
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.fromtimestamp(clock.now, tz)
+
+    monkeypatch.setattr(base, "datetime", Now)
+
+
+def test_an_import_that_is_done_gives_its_progress(run, leave_import):
+    import_id = leave_import(100)
+    result = run(summary_id=import_id)
+    assert (result["import_id"], result["state"], result["percent"]) == (import_id, "succeeded", 100.0)
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_an_import_that_is_done_is_asked_for_once(run, sandbox, leave_import):
+    import_id = leave_import(100)
+    run(summary_id=import_id)
+    assert len(sandbox.requests(import_id)) == 1
+
+
+def test_an_import_that_gets_done_is_waited_for(run, sandbox, leave_import, clock):
+    import_id = leave_import(0, 12, 57, 99, 100)
+    started = clock.now
+    assert run(summary_id=import_id)["state"] == "succeeded"
+    assert len(sandbox.requests(import_id)) == 5
+    assert 4 * 24 <= clock.now - started <= 4 * 30
+
+
+def test_an_import_that_fails_fails_the_task_with_what_is_known(run, leave_import):
+    import_id = leave_import(0, 57, -1)
+    with pytest.raises(ImportFailedError) as caught:
+        run(summary_id=import_id)
+    assert str(caught.value) == (
+        f"Lucca leave import '{import_id}' (connection 'lucca_default') failed at the vendor (status -1). "
+        f"Lucca gives the reason only in the import history of Absences, which lists imports made via the API too."
+    )
+
+
+def test_too_many_failed_records_fail_the_task(run, sandbox):
+    results = {"errorLines": [{"lineNumber": 3, "error": "User doesn't exist"}], "globalErrorSummary": "1 error"}
+    script = {"answers": [{"progress": 57}, {"progress": 100}], "results": results}
+    import_id = sandbox.create_import("lucca", "user_location", script)
+    with pytest.raises(ImportFailedError, match="1 failed records where max_failed_records allows 0"):
+        run(LuccaUserLocationImportSensor, summary_id=import_id, check_results=True, max_failed_records=0)
+
+
+@pytest.mark.parametrize("argument", ["soft_fail", "never_fail"])
+def test_a_failed_import_is_a_skip_if_asked_for(run, leave_import, argument):
+    import_id = leave_import(57, -1)
+    with pytest.raises(AirflowSkipException, match=f"{argument} is set and: Lucca leave import"):
+        run(summary_id=import_id, **{argument: True})
+
+
+def test_a_failed_import_ends_a_silent_wait_too(run, leave_import):
+    with pytest.raises(ImportFailedError):
+        run(summary_id=leave_import(57, -1), silent_fail=True)
+
+
+def test_an_import_that_never_ends_times_out(run, leave_import, clock):
+    import_id = leave_import(57)
+    started = clock.now
+    with pytest.raises(AirflowSensorTimeout) as caught:
+        run(summary_id=import_id, timeout=600)
+    assert str(caught.value) == (
+        f"Lucca leave import '{import_id}' (connection 'lucca_default'): not done within the timeout of 600 s. "
+        f"Last known: [###########---------] 57 % · running. "
+        f"The import may still be running at the vendor; clear this task to wait again."
+    )
+    assert clock.now - started == pytest.approx(600)
+
+
+@pytest.mark.parametrize("argument", ["soft_fail", "never_fail"])
+def test_a_timeout_is_a_skip_if_asked_for(run, leave_import, argument):
+    with pytest.raises(AirflowSkipException, match="not done within the timeout"):
+        run(summary_id=leave_import(57), timeout=600, **{argument: True})
+
+
+def test_the_last_poll_is_at_the_deadline(run, sandbox, leave_import):
+    import_id = leave_import(1, 100)
+    assert run(summary_id=import_id, poke_interval=1000, timeout=10)["state"] == "succeeded"
+
+
+def test_exponential_backoff_asks_less_and_less_often(run, sandbox, leave_import, clock):
+    import_id = leave_import(*[57] * 8, 100)
+    run(summary_id=import_id, poke_interval=10, exponential_backoff=True, timeout=86400)
+    assert clock.now - 1_800_000_000 > 8 * 10 * 3
+
+
+def test_max_wait_bounds_the_backoff(run, sandbox, leave_import, clock):
+    import_id = leave_import(*[57] * 20, 100)
+    run(summary_id=import_id, poke_interval=10, exponential_backoff=True, max_wait=60, timeout=86400)
+    assert clock.now - 1_800_000_000 <= 20 * 60
+
+
+FAULTS = {
+    "503": {"status": 503},
+    "429": {"status": 429, "headers": {"Retry-After": "60"}},
+    "408": {"status": 408},
+    "not JSON": {"body": "<html>maintenance</html>"},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_passing_fault_is_waited_out(run, sandbox, leave_import, fault):
+    import_id = leave_import(57, 100)
+    sandbox.add_fault(fault, import_id=import_id, times=5)
+    assert run(summary_id=import_id)["state"] == "succeeded"
+
+
+def test_a_good_poll_resets_the_count_of_failures(run, sandbox, leave_import):
+    import_id = leave_import(10, 20, 100)
+    for _ in range(3):
+        sandbox.add_fault({"status": 503}, import_id=import_id, times=2)
+        sandbox.add_fault({"delay": 0}, import_id=import_id)
+    assert run(summary_id=import_id, max_consecutive_failures=3)["state"] == "succeeded"
+
+
+def test_retry_after_is_honoured(run, sandbox, leave_import, clock):
+    import_id = leave_import(100)
+    sandbox.add_fault({"status": 503, "headers": {"Retry-After": "500"}}, import_id=import_id)
+    started = clock.now
+    run(summary_id=import_id)
+    assert 500 <= clock.now - started <= 502
+
+
+def test_a_fault_that_does_not_pass_is_given_up(run, sandbox, leave_import):
+    import_id = leave_import(100)
+    sandbox.add_fault({"status": 503}, import_id=import_id, times=None)
+    with pytest.raises(ImportPollError) as caught:
+        run(summary_id=import_id)
+    assert not isinstance(caught.value, ImportFailedError)
+    assert "gave up, because 10 polls in a row did not get through" in str(caught.value)
+    assert "Whether the import succeeded is unknown" in str(caught.value)
+    assert "HTTP 503 Service Unavailable" in str(caught.value)
+    assert len(sandbox.requests(import_id)) == 10
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_the_count_of_failures_goes_with_the_wait(run, sandbox, leave_import, limit):
+    import_id = leave_import(100)
+    sandbox.add_fault({"status": 503}, import_id=import_id, times=None)
+    with pytest.raises(ImportPollError):
+        run(summary_id=import_id, max_consecutive_failures=limit)
+    assert len(sandbox.requests(import_id)) == limit
+
+
+def test_a_fault_that_lasts_past_the_deadline_is_a_timeout_that_names_it(run, sandbox, leave_import):
+    import_id = leave_import(57)
+    sandbox.add_fault({"delay": 0}, import_id=import_id)
+    sandbox.add_fault({"status": 503}, import_id=import_id, times=None)
+    with pytest.raises(AirflowSensorTimeout, match=r"not done within.*The last poll failed: .*HTTP 503"):
+        run(summary_id=import_id, timeout=60)
+
+
+REFUSALS = {"401": 401, "403": 403, "404": 404}
+
+
+@pytest.mark.parametrize("status", REFUSALS.values(), ids=REFUSALS)
+@pytest.mark.parametrize("polls_before", [0, 2])
+def test_a_refusal_fails_at_once(run, sandbox, leave_import, status, polls_before):
+    import_id = leave_import(57)
+    if polls_before:
+        sandbox.add_fault({"delay": 0}, import_id=import_id, times=polls_before)
+    sandbox.add_fault({"status": status, "body": "{}"}, import_id=import_id, times=None)
+    with pytest.raises(ImportRequestError, match=f"HTTP {status}"):
+        run(summary_id=import_id)
+    assert len(sandbox.requests(import_id)) == polls_before + 1
+
+
+@pytest.mark.parametrize("polls_before", [0, 2])
+@pytest.mark.parametrize("answer", [-2, 101, 3.5, True, "100", None, {}])
+def test_a_malformed_answer_is_never_success(run, leave_import, answer, polls_before):
+    with pytest.raises(ImportProtocolError):
+        run(summary_id=leave_import(*[57] * polls_before, answer))
+
+
+@pytest.mark.parametrize("polls_before", [0, 1])
+def test_what_could_not_be_found_out_is_no_soft_failure(run, sandbox, leave_import, polls_before):
+    import_id = leave_import(*[57] * polls_before, "garbage")
+    with pytest.raises(ImportProtocolError):
+        run(summary_id=import_id, soft_fail=True)
+
+
+@pytest.mark.parametrize("polls_before", [0, 1])
+def test_never_fail_skips_whatever_happened(run, sandbox, leave_import, polls_before):
+    import_id = leave_import(*[57] * polls_before, "garbage")
+    with pytest.raises(AirflowSkipException, match="never_fail is set and: "):
+        run(summary_id=import_id, never_fail=True)
+
+
+@pytest.mark.parametrize("polls_before", [0, 1])
+def test_silent_fail_goes_on_after_errors_that_would_end_the_wait(run, leave_import, polls_before):
+    import_id = leave_import(*[57] * polls_before, "garbage", *["garbage"] * 15, 100)
+    assert run(summary_id=import_id, silent_fail=True)["state"] == "succeeded"
+
+
+def test_silent_fail_ends_at_the_timeout(run, leave_import):
+    with pytest.raises(AirflowSensorTimeout, match="The last poll failed"):
+        run(summary_id=leave_import("garbage"), silent_fail=True, timeout=600)
+
+
+@pytest.fixture
+def logged(caplog, capsys):
+    """Return a function that returns all that was logged: Airflow 2 logs to logging, Airflow 3 to the output."""
+    caplog.set_level(logging.DEBUG)
+    return lambda: caplog.text + capsys.readouterr().out
+
+
+def test_the_log_tells_each_step_with_a_bar_and_not_each_poll(run, leave_import, logged):
+    if run.mode == "reschedule":
+        pytest.skip("each poke is a log of its own there")
+    run(summary_id=leave_import(0, 0, 0, *range(1, 100), 100))
+    bars = re.findall(r"\[[#-]{20}\] .*", logged())
+    assert bars[0].startswith("[--------------------] 0 % · pending")
+    assert any(bar.startswith("[##########----------] 50 % · running · about ") for bar in bars)
+    assert bars[-1].startswith("[####################] 100 % · succeeded")
+    assert len(bars) <= 15
+
+
+def test_the_key_is_in_no_log_line_and_no_exception(run, sandbox, leave_import, logged):
+    import_id = leave_import(57, 58)
+    sandbox.add_fault({"status": 503, "body": f"key={API_KEY}"}, import_id=import_id, times=2)
+    sandbox.add_fault({"status": 401, "body": f"key={API_KEY}"}, import_id=import_id, times=None)
+    with pytest.raises(ImportRequestError) as caught:
+        run(summary_id=import_id)
+    assert API_KEY not in str(caught.value)
+    log = logged()
+    assert "HTTP 503" in log
+    assert API_KEY not in log

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trigger by itself: what it stores, that it always inflates, and that it fires once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+
+from airflow_import_progress.compat import TaskDeferralError
+from airflow_import_progress.exceptions import ImportPollError, ImportProgressError, ImportProtocolError
+from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
+from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
+from tests.integration.conftest import API_KEY
+
+PATH = "airflow_import_progress.triggers.import_progress.ImportProgressTrigger"
+
+
+def arguments(clock, import_id="3c90", **changed):
+    return {
+        "import_class": "airflow_import_progress.hooks.lucca.LuccaLeaveImport",
+        "import_fields": {"summary_id": import_id},
+        "hook_class": "airflow_import_progress.hooks.lucca.LuccaHook",
+        "conn_id": "lucca_default",
+        "started_at": clock.now,
+        "deadline": clock.now + 3600,
+        "first_poll_at": clock.now + 30,
+        "poke_interval": 30,
+    } | changed
+
+
+def events(trigger):
+    async def collect():
+        return [event.payload async for event in trigger.run()]
+
+    return asyncio.run(collect())
+
+
+def deferred_by(sensor):
+    with pytest.raises(TaskDeferred) as caught:
+        sensor.execute({})
+    return caught.value
+
+
+def test_stores_its_class_and_plain_json_arguments(clock):
+    trigger = ImportProgressTrigger(
+        **arguments(clock, max_wait=60.0, exponential_backoff=True, gate={"max_failed_records": 3}, failures=2)
+    )
+    path, kwargs = trigger.serialize()
+    assert path == PATH
+    assert json.loads(json.dumps(kwargs)) == kwargs
+    assert ImportProgressTrigger(**kwargs).serialize() == (path, kwargs)
+
+
+def test_a_deferred_sensor_stores_no_secret(leave_import, clock):
+    deferred = deferred_by(LuccaLeaveImportSensor(task_id="wait", summary_id=leave_import(57)))
+    assert API_KEY not in json.dumps(deferred.trigger.serialize())
+
+
+def test_the_sensors_arguments_reach_the_trigger(sandbox, clock):
+    import_id = sandbox.create_import("lucca", "user_location", {"answers": [{"progress": 57}]})
+    deferred = deferred_by(
+        LuccaUserLocationImportSensor(
+            task_id="wait",
+            summary_id=import_id,
+            check_results=True,
+            max_failed_records=3,
+            min_success_rate=95,
+            poke_interval=17,
+            timeout=900,
+            exponential_backoff=True,
+            max_wait=70,
+            max_consecutive_failures=4,
+            silent_fail=True,
+        )
+    )
+    _, kwargs = deferred.trigger.serialize()
+    assert clock.now < kwargs.pop("first_poll_at") <= clock.now + 17
+    assert kwargs == {
+        "import_class": "airflow_import_progress.hooks.lucca.LuccaUserLocationImport",
+        "import_fields": {"summary_id": import_id, "check_results": True},
+        "hook_class": "airflow_import_progress.hooks.lucca.LuccaHook",
+        "conn_id": "lucca_default",
+        "started_at": clock.now,
+        "deadline": clock.now + 900,
+        "poke_interval": 17,
+        "exponential_backoff": True,
+        "max_wait": 70,
+        "max_consecutive_failures": 4,
+        "failures": 0,
+        "silent_fail": True,
+        "gate": {"max_failed_records": 3, "min_success_rate": 95, "on_action_required": "wait"},
+    }
+
+
+def test_airflows_own_timeout_is_a_back_stop_behind_the_deadline(leave_import, clock):
+    deferred = deferred_by(LuccaLeaveImportSensor(task_id="wait", summary_id=leave_import(57), timeout=900))
+    assert 900 < deferred.timeout.total_seconds() < 1000
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"import_class": "no.such.module.Import"},
+        {"import_class": "nonsense"},
+        {"import_fields": {"colour": "blue"}},
+        {"import_fields": {"summary_id": None}},
+        {"hook_class": "airflow_import_progress.hooks.lucca.NoSuchHook"},
+        {"gate": {"colour": "blue"}},
+        {"deadline": None},
+        {"poke_interval": "often"},
+    ],
+)
+def test_always_inflates_and_tells_the_task_what_is_wrong(clock, sandbox, changed):
+    (event,) = events(ImportProgressTrigger(**arguments(clock, **changed)))
+    assert event["status"] == "error"
+    assert event["message"]
+
+
+def test_fires_once_with_the_progress(clock, leave_import):
+    import_id = leave_import(10, 57, 100)
+    (event,) = events(ImportProgressTrigger(**arguments(clock, import_id)))
+    assert event["status"] == "success"
+    assert event["progress"]["import_id"] == import_id
+
+
+def test_polls_first_when_the_worker_said(clock, leave_import):
+    events(ImportProgressTrigger(**arguments(clock, leave_import(100))))
+    assert clock.slept == [30]
+
+
+def test_polls_at_once_after_a_restart(clock, leave_import):
+    events(ImportProgressTrigger(**arguments(clock, leave_import(100), first_poll_at=clock.now - 1000)))
+    assert clock.slept == [0]
+
+
+def test_a_restart_does_not_move_the_deadline(clock, leave_import):
+    stored = arguments(clock, leave_import(57))
+    clock.now += 3500
+    (event,) = events(ImportProgressTrigger(**stored))
+    assert event["error"] == "AirflowSensorTimeout"
+    assert clock.now == pytest.approx(stored["deadline"])
+
+
+def test_a_cancelled_trigger_fires_nothing_and_leaves_no_session(leave_import):
+    import time
+
+    async def cancel():
+        clock_now = time.time()
+        trigger = ImportProgressTrigger(
+            **arguments(type("Now", (), {"now": clock_now}), leave_import(57), first_poll_at=clock_now)
+        )
+        wait = asyncio.create_task(anext(trigger.run()))
+        await asyncio.sleep(0.2)
+        wait.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await wait
+
+    asyncio.run(cancel())
+
+
+SUCCEEDED = ImportProgress(import_id="3c90", state=ImportState.SUCCEEDED).to_dict()
+
+
+@pytest.fixture
+def sensor():
+    return LuccaLeaveImportSensor(task_id="wait", summary_id="3c90")
+
+
+def test_a_success_event_ends_the_task_with_its_progress(sensor):
+    assert sensor.execute_complete({}, {"status": "success", "progress": SUCCEEDED}) == SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        "success",
+        True,
+        [],
+        {},
+        {"status": "success"},
+        {"status": "success", "progress": None},
+        {"status": "success", "progress": {}},
+        {"status": "done", "progress": SUCCEEDED},
+        {"status": None, "progress": SUCCEEDED},
+        {"status": "success", "progress": SUCCEEDED | {"state": "running"}},
+        {"status": "success", "progress": SUCCEEDED | {"state": "failed"}},
+        {"status": "success", "progress": SUCCEEDED | {"state": "excellent"}},
+    ],
+)
+def test_any_other_event_is_never_success(sensor, event):
+    with pytest.raises(ImportProtocolError, match="cannot be taken for success"):
+        sensor.execute_complete({}, event)
+
+
+@pytest.mark.parametrize("event", [{"status": "error"}, {"status": "error", "error": "KeyError", "message": "'x'"}])
+def test_an_unexpected_exception_of_the_trigger_fails_the_task(sensor, event):
+    with pytest.raises(ImportProgressError, match="ended in the triggerer"):
+        sensor.execute_complete({}, event)
+
+
+def test_a_wait_that_no_triggerer_ran_times_out(sensor):
+    with pytest.raises(AirflowSensorTimeout, match="Check that a triggerer runs"):
+        sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+
+
+def test_a_wait_that_no_triggerer_ran_is_a_skip_under_soft_fail():
+    sensor = LuccaLeaveImportSensor(task_id="wait", summary_id="3c90", soft_fail=True)
+    with pytest.raises(AirflowSkipException):
+        sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+
+
+def test_a_wait_that_the_triggerer_lost_is_no_skip_under_soft_fail():
+    sensor = LuccaLeaveImportSensor(task_id="wait", summary_id="3c90", soft_fail=True)
+    with pytest.raises(ImportPollError, match="could not run this wait") as caught:
+        sensor.resume_execution("__fail__", {"error": "Trigger failure"}, {})
+    assert isinstance(caught.value.__cause__, TaskDeferralError)
+
+
+def test_poking_by_hand_asks_once(sandbox, leave_import):
+    sensor = LuccaLeaveImportSensor(task_id="wait", summary_id=leave_import(57, 100))
+    assert not sensor.poke({}).is_done
+    assert sensor.poke({}).is_done

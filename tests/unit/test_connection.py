@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an Airflow connection is read: everything wrong with it is told before anything is sent."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_import_progress.exceptions import ImportRequestError
+from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
+
+KEY = "s3cret-key"
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Return a function that reads a connection with these fields through the hook."""
+
+    def read(**fields):
+        values = {"conn_type": "lucca", "host": "acme.ilucca.net", "password": KEY, **fields}
+        monkeypatch.setenv("AIRFLOW_CONN_LUCCA_TEST", json.dumps(values))
+        with LuccaHook("lucca_test")._explaining("Lucca"):
+            return LuccaHook("lucca_test")._resolve()
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("fields", "base_url"),
+    [
+        ({"host": "acme.ilucca.net"}, "https://acme.ilucca.net"),
+        ({"host": "acme.ilucca.ch"}, "https://acme.ilucca.ch"),
+        ({"host": "acme.ilucca-test.net"}, "https://acme.ilucca-test.net"),
+        ({"host": "acme.ilucca-demo.net"}, "https://acme.ilucca-demo.net"),
+        ({"host": "acme-trial1.sandbox.eu1.luccasoftware.com"}, "https://acme-trial1.sandbox.eu1.luccasoftware.com"),
+        ({"host": " ACME.ilucca.net/ "}, "https://acme.ilucca.net"),
+        ({"host": "https://acme.ilucca.net"}, "https://acme.ilucca.net"),
+        ({"host": "http://127.0.0.1", "port": 8765}, "http://127.0.0.1:8765"),
+        ({"host": "127.0.0.1:8765", "schema": "http"}, "http://127.0.0.1:8765"),
+        ({"host": "[::1]", "port": 8765, "schema": "http"}, "http://[::1]:8765"),
+        ({"schema": "https", "port": 8443}, "https://acme.ilucca.net:8443"),
+    ],
+)
+def test_the_address_is_https_unless_the_schema_says_otherwise(read, fields, base_url):
+    assert read(**fields).base_url == base_url
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"host": ""}, "no host"),
+        ({"host": None}, "no host"),
+        ({"host": "acme.ilucca.net/lucca-api"}, "host name alone"),
+        ({"host": "user@evil.example"}, "host name alone"),
+        ({"host": "acme.ilucca.net?x=1"}, "host name alone"),
+        ({"host": "acme..net"}, "host name alone"),
+        ({"host": "ac me.net"}, "host name alone"),
+        ({"host": "ftp://acme.ilucca.net"}, "schema must be 'https' or 'http'"),
+        ({"schema": "lucca"}, "schema must be 'https' or 'http'"),
+        ({"host": "http://acme.ilucca.net", "schema": "https"}, "Remove one of the two"),
+        ({"host": "acme.ilucca.net:80", "port": 443}, "Remove one of the two"),
+        ({"password": ""}, "Enter the Lucca API key"),
+        ({"password": None}, "Enter the Lucca API key"),
+        ({"password": "key\r\nX-Injected: 1"}, "characters that no Lucca API key has"),
+        ({"password": "clé"}, "characters that no Lucca API key has"),
+        ({"conn_type": "http"}, "of type 'http', not 'lucca'"),
+        ({"extra": "not json"}, "extra is not a JSON object"),
+        ({"extra": "[1]"}, "extra is not a JSON object"),
+        ({"extra": {"timeout": 0}}, "'timeout'"),
+        ({"extra": {"timeout": 301}}, "'timeout'"),
+        ({"extra": {"timeout": "soon"}}, "'timeout'"),
+        ({"extra": {"timeout": True}}, "'timeout'"),
+        ({"extra": {"timeout": float("nan")}}, "'timeout'"),
+        ({"extra": {"verify": "/no/such/file.pem"}}, "no file '/no/such/file.pem'"),
+        ({"extra": {"proxy": "proxy.example:3128"}}, "'proxy'"),
+        ({"extra": {"proxy": "http://u:hunter2@[bad"}}, "'proxy'"),
+        ({"extra": {"proxy": "socks5://proxy.example"}}, "'proxy'"),
+    ],
+)
+def test_what_is_wrong_is_told_without_the_secret(read, fields, words):
+    with pytest.raises(ImportRequestError) as caught:
+        read(**fields)
+    assert words in str(caught.value)
+    assert KEY not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("extra", "timeout"), [({}, 30), ({"timeout": None}, 30), ({"timeout": ""}, 30), ({"timeout": "4.5"}, 4.5)]
+)
+def test_the_request_timeout_is_thirty_seconds_unless_given(read, extra, timeout):
+    assert read(extra=extra).timeout == timeout
+
+
+@pytest.mark.parametrize(
+    ("value", "verify"),
+    [(None, True), ("", True), (True, True), (False, False), ("true", True), ("False", False), (__file__, __file__)],
+)
+def test_tls_is_verified_unless_switched_off(read, value, verify):
+    assert read(extra={"verify": value}).verify == verify
+
+
+def test_a_proxy_is_taken_from_the_extra(read):
+    assert read(extra={"proxy": "http://proxy.example:3128"}).proxy == "http://proxy.example:3128"
+
+
+def test_what_the_form_leaves_empty_is_no_error(read):
+    assert read(schema="", login="", extra="").base_url == "https://acme.ilucca.net"
+
+
+def test_secrets_are_not_in_the_connections_repr(read):
+    connection = read(extra={"proxy": "http://u:hunter2@proxy.example", "note": "also-private"})
+    for secret in (KEY, "hunter2", "also-private"):
+        assert secret not in repr(connection)
+
+
+def test_an_unknown_connection_is_named():
+    with pytest.raises(ImportRequestError, match=r"'nowhere'.*no such connection.*lucca_conn_id"):
+        LuccaHook("nowhere").get_progress(LuccaLeaveImport("3c90"))
+
+
+async def test_an_unknown_connection_is_named_on_the_event_loop_too():
+    with pytest.raises(ImportRequestError, match=r"'nowhere'.*no such connection.*lucca_conn_id"):
+        await LuccaHook("nowhere").aget_progress(LuccaLeaveImport("3c90"))
+
+
+def test_a_lookup_that_fails_for_the_moment_is_transient(monkeypatch):
+    def unavailable(conn_id):
+        raise ConnectionError("API server is restarting")
+
+    monkeypatch.setattr(BaseHook, "get_connection", unavailable)
+    with pytest.raises(Exception, match="could not look up the connection") as caught:
+        LuccaHook().get_progress(LuccaLeaveImport("3c90"))
+    assert caught.value.transient

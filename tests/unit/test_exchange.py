@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
+from airflow_import_progress.exchange import Request, Response, checked_id, excerpt, parse_retry_after, quoted
+
+
+def response(status=200, body=b"{}", **headers):
+    return Response(
+        status=status,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        body=body,
+        asked="GET https://acme.example/imports/1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [(b"57", 57), (b'{"progress": 43}', {"progress": 43}), (b"\xef\xbb\xbf100", 100), (b'"\xc3\xa9"', "é")],
+)
+def test_reads_json(body, value):
+    assert response(body=body).json() == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>down for maintenance</html>",
+        b"NaN",
+        b"[Infinity]",
+        b"{'progress': 43}",
+        b"\xff\xfe\xfd",
+        b"1" * 100_000,
+        b"[" * 100_000,
+    ],
+    ids=["empty", "html", "NaN", "Infinity", "python", "binary", "endless number", "deep"],
+)
+def test_what_is_not_json_is_a_protocol_error_that_may_pass(body):
+    with pytest.raises(ImportProtocolError) as caught:
+        response(body=body).json()
+    assert caught.value.transient
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
+def test_a_status_that_may_pass_is_transient(status):
+    with pytest.raises(ImportPollError) as caught:
+        response(status).raise_for_status()
+    assert caught.value.transient
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 418, 422])
+def test_any_other_4xx_is_a_refusal(status):
+    with pytest.raises(ImportRequestError) as caught:
+        response(status).raise_for_status()
+    assert not caught.value.transient
+    assert caught.value.status == status
+
+
+def test_a_redirect_is_refused_and_only_its_host_is_told():
+    with pytest.raises(ImportRequestError, match=r"redirect to 'evil\.example'") as caught:
+        response(302, location="https://evil.example/login?token=abc").raise_for_status()
+    assert "token" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"Status": 400, "Message": "summaryId is not a guid"}', "summaryId is not a guid"),
+        (b'{"detail": "quota", "title": "Too bad"}', "quota"),
+        (b"<html>\n<b>Bad</b>\x00 Gateway</html>", "<html> <b>Bad</b> Gateway</html>"),
+    ],
+)
+def test_an_error_repeats_the_vendors_words(body, words):
+    with pytest.raises(ImportRequestError) as caught:
+        response(400, body).raise_for_status()
+    assert str(caught.value) == f"GET https://acme.example/imports/1 answered HTTP 400 Bad Request: {words}."
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("120", 120.0),
+        ("0", 0.0),
+        ("-5", 0.0),
+        ("1.5", 1.5),
+        ("Thu, 01 Jan 1970 00:17:40 GMT", 60.0),
+        ("Thu, 01 Jan 1970 00:00:01 GMT", 0.0),
+        ("soon", None),
+        ("", None),
+        ("nan", None),
+        ("inf", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_date(value, seconds):
+    assert parse_retry_after(value, now=1000.0) == seconds
+
+
+def test_an_error_carries_what_the_vendor_asked_to_wait():
+    with pytest.raises(ImportPollError) as caught:
+        response(429, retry_after="7").raise_for_status()
+    assert caught.value.retry_after == 7.0
+
+
+def test_an_identifier_is_never_a_path():
+    assert quoted("../../x?y#z") == "..%2F..%2Fx%3Fy%23z"
+
+
+@pytest.mark.parametrize("identifier", [".", ".."])
+def test_an_identifier_that_walks_the_path_is_refused(identifier):
+    with pytest.raises(ValueError, match="not an identifier"):
+        quoted(identifier)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("3c90", "3c90"), (" 3c90\n", "3c90"), (449839014328146739, "449839014328146739")]
+)
+def test_an_identifier_is_kept_as_text(given, kept):
+    assert checked_id("summary_id", given) == kept
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "  ",
+        "None",
+        "none",
+        "null",
+        "undefined",
+        "{{ ti.xcom_pull('upload') }}",
+        True,
+        3.5,
+        {},
+        ["a"],
+        "a\x00b",
+        "x" * 501,
+    ],
+)
+def test_what_cannot_be_an_identifier_is_refused_by_the_arguments_name(value):
+    with pytest.raises(ValueError, match="summary_id"):
+        checked_id("summary_id", value)
+
+
+def test_a_request_takes_a_path_not_an_address():
+    with pytest.raises(ValueError, match="path must begin with '/'"):
+        Request(method="GET", path="https://evil.example/")
+
+
+def test_an_excerpt_is_one_short_printable_line():
+    assert excerpt("a\r\n\tb\x1b[31m" + "c" * 500, 12) == "a b [31mccc…"

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a sensor refuses while the DAG is parsed, and what it leaves for later."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+import pytest
+from airflow.providers.common.compat.sdk import DAG, BaseOperator
+
+from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
+
+SENSORS = [LuccaLeaveImportSensor, LuccaUserLocationImportSensor]
+
+
+@pytest.mark.parametrize("sensor_class", SENSORS)
+@pytest.mark.parametrize("summary_id", [None, "", "None", {"summaryId": "3c90"}])
+def test_a_literal_that_is_no_identifier_is_refused(sensor_class, summary_id):
+    with pytest.raises(ValueError, match="summary_id"):
+        sensor_class(task_id="wait", summary_id=summary_id)
+
+
+@pytest.mark.parametrize("sensor_class", SENSORS)
+def test_the_identifier_is_required(sensor_class):
+    with pytest.raises((TypeError, Exception), match="summary_id"):
+        sensor_class(task_id="wait")
+
+
+@pytest.mark.parametrize("sensor_class", SENSORS)
+def test_a_template_is_left_for_later(sensor_class):
+    sensor = sensor_class(task_id="wait", summary_id="{{ ti.xcom_pull('upload') }}")
+    assert sensor.summary_id == "{{ ti.xcom_pull('upload') }}"
+
+
+@pytest.mark.parametrize("sensor_class", SENSORS)
+def test_an_upstreams_output_is_left_for_later_and_orders_the_tasks(sensor_class):
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+        upload = BaseOperator(task_id="upload")
+        sensor = sensor_class(task_id="wait", summary_id=upload.output)
+    assert sensor.upstream_task_ids == {"upload"}
+
+
+@pytest.mark.parametrize("sensor_class", SENSORS)
+def test_an_unrendered_template_is_never_sent(sensor_class):
+    sensor = sensor_class(task_id="wait", summary_id="{{ ti.xcom_pull('upload') }}")
+    with pytest.raises(ValueError, match="summary_id is a template that was not rendered"):
+        sensor.execute({})
+
+
+@pytest.mark.parametrize("sensor_class", SENSORS)
+def test_what_a_missing_xcom_renders_to_is_never_sent(sensor_class):
+    sensor = sensor_class(task_id="wait", summary_id="{{ ti.xcom_pull('upload') }}")
+    sensor.summary_id = "None"
+    with pytest.raises(ValueError, match=r"summary_id is 'None'.*upstream task"):
+        sensor.execute({})
+
+
+@pytest.mark.parametrize("sensor_class", SENSORS)
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("poke_interval", -1),
+        ("timeout", -1),
+        ("max_wait", -1),
+        ("mode", "patient"),
+        ("max_consecutive_failures", 0),
+        ("max_consecutive_failures", 2.5),
+        ("max_consecutive_failures", True),
+        ("poke_intervall", 30),
+    ],
+)
+def test_a_wrong_argument_is_refused_by_name(sensor_class, argument, value):
+    # Which class of exception is Airflow's choice where the argument is Airflow's.
+    with pytest.raises(Exception, match=argument):
+        sensor_class(task_id="wait", summary_id="3c90", **{argument: value})
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"), [("max_failed_records", -1), ("min_success_rate", 101), ("min_success_rate", -1)]
+)
+def test_a_wrong_limit_for_records_is_refused_by_name(argument, value):
+    with pytest.raises(ValueError, match=argument):
+        LuccaUserLocationImportSensor(task_id="wait", summary_id="3c90", check_results=True, **{argument: value})
+
+
+@pytest.mark.parametrize("argument", ["max_failed_records", "min_success_rate"])
+def test_a_limit_for_records_needs_the_results(argument):
+    with pytest.raises(ValueError, match="need check_results=True"):
+        LuccaUserLocationImportSensor(task_id="wait", summary_id="3c90", **{argument: 0})
+
+
+@pytest.mark.parametrize("argument", ["max_failed_records", "min_success_rate", "check_results"])
+def test_leaves_take_no_limit_that_lucca_tells_nothing_about(argument):
+    with pytest.raises(Exception, match=argument):
+        LuccaLeaveImportSensor(task_id="wait", summary_id="3c90", **{argument: 0})
+
+
+def test_waits_in_the_triggerer_unless_told_otherwise():
+    assert LuccaLeaveImportSensor(task_id="wait", summary_id="3c90").deferrable is True
+
+
+def test_intervals_may_be_timedeltas():
+    sensor = LuccaLeaveImportSensor(
+        task_id="wait",
+        summary_id="3c90",
+        poke_interval=timedelta(minutes=2),
+        timeout=timedelta(hours=1),
+        max_wait=timedelta(minutes=10),
+    )
+    assert (sensor.poke_interval, sensor.timeout, sensor.max_wait) == (120, 3600, timedelta(minutes=10))
+
+
+def test_can_be_mapped():
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+        mapped = LuccaLeaveImportSensor.partial(task_id="wait", poke_interval=30, deferrable=True).expand(
+            summary_id=["3c90", "5156"]
+        )
+    assert mapped.task_id == "wait"
