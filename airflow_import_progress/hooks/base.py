@@ -337,7 +337,7 @@ class ImportProgressHook(BaseHook, ABC):
             yield
         except AirflowNotFoundException:
             raise ImportRequestError(
-                f"There is no such connection in Airflow. Create one of type {self.conn_type!r} with this id, "
+                f"Airflow does not find this connection. Create one of type {self.conn_type!r} with this id, "
                 f"or give the sensor or hook the right {self.conn_name_attr}."
             ) from None
         except Exception as error:
