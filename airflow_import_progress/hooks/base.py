@@ -15,8 +15,8 @@ import socket
 import ssl
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -372,38 +372,51 @@ class ImportProgressHook(BaseHook, ABC):
     def _converse(self, conversation: Conversation[T]) -> T:
         connection = self._resolve()
         conversation = self._with_authentication(conversation, connection)
-        session = self._session or _new_session(connection)
-        if self._keeps_sessions:
-            self._session = session
-        try:
-            request = next(conversation)
-            while True:
-                request = conversation.send(_send(session, connection, request))
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        finally:
-            conversation.close()
-            if session is not self._session:
-                session.close()
+        with self._session_for(connection) as session, closing(conversation):
+            try:
+                request = next(conversation)
+                while True:
+                    request = conversation.send(_send(session, connection, request))
+            except StopIteration as end:
+                result: T = end.value
+                return result
 
     async def _aconverse(self, conversation: Conversation[T]) -> T:
         connection = await self._aresolve()
         conversation = self._with_authentication(conversation, connection)
-        session = self._async_session or await _new_async_session(connection)
-        if self._keeps_sessions:
-            self._async_session = session
-        try:
-            request = next(conversation)
-            while True:
-                request = conversation.send(await _asend(session, connection, request))
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        finally:
-            conversation.close()
-            if session is not self._async_session:
+        async with self._async_session_for(connection) as session:
+            with closing(conversation):
+                try:
+                    request = next(conversation)
+                    while True:
+                        request = conversation.send(await _asend(session, connection, request))
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+
+    @contextmanager
+    def _session_for(self, connection: VendorConnection) -> Iterator[requests.Session]:
+        if not self._keeps_sessions:
+            with _new_session(connection) as session:
+                yield session
+            return
+        if self._session is None:
+            self._session = _new_session(connection)
+        yield self._session
+
+    @asynccontextmanager
+    async def _async_session_for(self, connection: VendorConnection) -> AsyncIterator[aiohttp.ClientSession]:
+        if not self._keeps_sessions:
+            async with await _new_async_session(connection) as session:
+                yield session
+            return
+        if self._async_session is None:
+            session = await _new_async_session(connection)
+            # Another poll may have been faster meanwhile, and its session be in use.
+            self._async_session = self._async_session or session
+            if self._async_session is not session:
                 await session.close()
+        yield self._async_session
 
     def _with_authentication(self, conversation: Conversation[T], connection: VendorConnection) -> Conversation[T]:
         try:
@@ -517,12 +530,12 @@ async def _new_async_session(connection: VendorConnection) -> aiohttp.ClientSess
 
 
 def _tls(connection: VendorConnection) -> ssl.SSLContext | bool:
-    import certifi
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
     if connection.verify is False or connection.base_url.startswith("http://"):
         return False
     # The certificates that requests trusts, so that the modes of a sensor agree.
-    bundle = certifi.where() if connection.verify is True else connection.verify
+    bundle = DEFAULT_CA_BUNDLE_PATH if connection.verify is True else connection.verify
     return ssl.create_default_context(cafile=bundle)
 
 

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of what users hand to the sandbox, which name the field that is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+Json = Any
+
+
+class InvalidInputError(ValueError):
+    """
+    Tell that a field given to the sandbox cannot be used.
+
+    :param field: dotted path of the field, such as ``script.fail_at``
+    :param problem: what is expected of it
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
+def as_fields(value: Json, where: str, allowed: Collection[str]) -> Mapping[str, Json]:
+    """
+    Return ``value`` if it is an object without fields other than ``allowed``.
+
+    :param value: what the user gave
+    :param where: path of the object itself; empty for the whole body
+    :param allowed: names of the fields that it may have
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(where or "body", "must be a JSON object")
+    for name in value:
+        if name not in allowed:
+            raise InvalidInputError(path_of(where, str(name)), f"unknown; known are {', '.join(allowed)}")
+    return value
+
+
+def as_number(value: Json, field: str, minimum: float = -math.inf, maximum: float = math.inf) -> float:
+    """
+    Return ``value`` as a float if it is a finite number within bounds.
+
+    :param value: what the user gave
+    :param field: path of the field
+    :param minimum: smallest number accepted; default: no bound
+    :param maximum: largest number accepted; default: no bound
+    """
+    # The comparison is false for NaN as well.
+    if _is_number(value) and minimum <= value <= maximum and abs(value) < math.inf:
+        return float(value)
+    if math.isfinite(maximum):
+        raise InvalidInputError(field, f"must be a number from {minimum:g} to {maximum:g}")
+    at_least = f" of at least {minimum:g}" if math.isfinite(minimum) else ""
+    raise InvalidInputError(field, f"must be a number{at_least}")
+
+
+def as_count(value: Json, field: str, minimum: int) -> int:
+    """
+    Return ``value`` if it is an integer of at least ``minimum``.
+
+    :param value: what the user gave
+    :param field: path of the field
+    :param minimum: smallest integer accepted
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= minimum:
+        return value
+    raise InvalidInputError(field, f"must be an integer of at least {minimum}")
+
+
+def as_text(value: Json, field: str) -> str:
+    """
+    Return ``value`` if it is a string that is not empty.
+
+    :param value: what the user gave
+    :param field: path of the field
+    """
+    if isinstance(value, str) and value:
+        return value
+    raise InvalidInputError(field, "must be a string that is not empty")
+
+
+def as_json(value: Json, field: str) -> Json:
+    """
+    Return ``value`` if it can be sent as JSON.
+
+    :param value: what the user gave
+    :param field: path of the field
+    """
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(field, f"cannot be sent as JSON ({error})") from error
+    return value
+
+
+def path_of(where: str, name: str) -> str:
+    """
+    Return the dotted path of a field.
+
+    :param where: path of the object that has the field; empty for the whole body
+    :param name: name of the field
+    """
+    return f"{where}.{name}" if where else name
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lucca: the import of leaves (Lucca Absences) and of user locations (Lucca Office)."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import ClassVar
+
+from aiohttp import web
+
+from airflow_import_progress.sandbox.checks import Json
+from airflow_import_progress.sandbox.script import Script
+from airflow_import_progress.sandbox.uploads import Line, Table, UnreadableUploadError, table_of, uploaded_files
+from airflow_import_progress.sandbox.vendor import WORLD, Vendor
+from airflow_import_progress.sandbox.world import UnknownImportError
+
+LEAVES = "/timmi-absences/api/imports/v1.0/leavePeriods"
+USER_LOCATIONS = "/work-locations/public/api/imports/user-locations"
+
+_NAME = "lucca"
+_AUTHORIZATION = "lucca application="
+_FAILS_AT = 60.0
+_DEFAULT_FILE_NAME = "import.csv"
+
+_FLAGS = {"true": True, "false": False}
+_LEAVE_DATE = re.compile(r"(?P<day>[0-9]{2})/(?P<month>[0-9]{2})/(?P<year>[0-9]{4})")
+_USER_LOCATION_DATE = re.compile(r"(?P<year>[0-9]{4})(?P<divider>[-/])(?P<month>[0-9]{2})(?P=divider)(?P<day>[0-9]{2})")
+
+_LEAVE_COLUMNS = (
+    "legalentity",
+    "employeenumber",
+    "lastname",
+    "firstname",
+    "accountid",
+    "startdate",
+    "flagstartdate",
+    "enddate",
+    "flagenddate",
+    "isapproved",
+)
+_USER_LOCATION_COLUMNS = ("login", "worklocationname", "date", "position")
+
+
+class Lucca(Vendor):
+    """Lucca's legacy import endpoints."""
+
+    name = _NAME
+    kinds = ("leave", "user_location")
+    kinds_with_results = ("user_location",)
+    credentials: ClassVar[Mapping[str, str]] = {"api_key": "sandbox-lucca-key"}
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """Return the documented endpoints."""
+        return (
+            web.post(LEAVES, _import_leaves),
+            web.get(LEAVES + "/{summaryId}/progress", _leaves_progress, allow_head=False),
+            web.post(USER_LOCATIONS, _import_user_locations),
+            web.get(USER_LOCATIONS + "/progress", _user_locations_progress, allow_head=False),
+            web.get(USER_LOCATIONS + "/results", _user_locations_results, allow_head=False),
+            web.get(USER_LOCATIONS + "/analysis", _user_locations_analysis, allow_head=False),
+        )
+
+    async def import_id(self, request: web.Request) -> str | None:
+        """Return the ``summaryId`` of the path or the query."""
+        return _summary_id(request)
+
+    def is_authorized(self, request: web.Request, credentials: Mapping[str, str]) -> bool:
+        """Return whether the header is exactly the documented one."""
+        presented = request.headers.get("Authorization", "")
+        expected = _AUTHORIZATION + credentials["api_key"]
+        return hmac.compare_digest(presented.encode("utf-8", "surrogateescape"), expected.encode())
+
+    def unauthorized(self) -> web.Response:
+        """Return Lucca's problem body with 401."""
+        return _problem(401, "Unauthorized")
+
+    def progress_in(self, answer: Json) -> float | None:
+        """Return the bare number of leaves, or ``progress`` of user locations."""
+        progress = answer.get("progress") if isinstance(answer, Mapping) else answer
+        if isinstance(progress, (int, float)) and not isinstance(progress, bool):
+            return progress
+        return None
+
+    def airflow_connection(self, credentials: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the API key as the password."""
+        return {"conn_type": _NAME, "password": credentials["api_key"]}
+
+    def shown_authorization(self, value: str) -> str:
+        """Return the documented header with its key taken out."""
+        return f"{_AUTHORIZATION}***" if value.startswith(_AUTHORIZATION) else "***"
+
+
+async def _import_leaves(request: web.Request) -> web.Response:
+    try:
+        simulated = not _flag(request, "create", default=True)
+        is_async = _flag(request, "async", default=True)
+        files = await uploaded_files(request)
+    except (KeyError, UnreadableUploadError):
+        return _problem(400, "Bad Request")
+    world = request.app[WORLD]
+    # A client that waits for the end gets its answer at the end: then the import is over already.
+    duration = world.import_duration if is_async else 0.0
+    try:
+        tables = [_table_with(_LEAVE_COLUMNS, file.content) for file in files]
+    except UnreadableUploadError:
+        has_error, script = True, Script.steady(duration, fail_at=0.0)
+    else:
+        readable = all(_is_leave(_row(table, line)) for table in tables for line in table.lines)
+        has_error, script = False, Script.steady(duration, fail_at=None if readable else _FAILS_AT)
+    file_name = request.query.get("originalFileName") or files[0].name or _DEFAULT_FILE_NAME
+    summary_id = world.add_import(_NAME, "leave", script, file_name=file_name, simulated=simulated)
+    return web.json_response({"summaryId": summary_id, "hasError": has_error})
+
+
+async def _leaves_progress(request: web.Request) -> web.Response:
+    return _progress(request, "leave", int)
+
+
+async def _import_user_locations(request: web.Request) -> web.Response:
+    try:
+        simulated = not _flag(request, "create")
+        _flag(request, "overrideUserLocations")
+        files = await uploaded_files(request)
+    except (KeyError, UnreadableUploadError):
+        return _problem(400, "Bad Request")
+    world = request.app[WORLD]
+    summary_id = str(uuid.uuid4())
+    outcome = _outcome([file.content for file in files])
+    script = Script.steady(world.import_duration, results=outcome.summary(summary_id, simulated))
+    world.add_import(
+        _NAME,
+        "user_location",
+        script,
+        import_id=summary_id,
+        file_name=files[0].name or _DEFAULT_FILE_NAME,
+        simulated=simulated,
+    )
+    return web.json_response({"summaryId": summary_id})
+
+
+async def _user_locations_progress(request: web.Request) -> web.Response:
+    return _progress(request, "user_location", lambda progress: {"progress": int(progress)})
+
+
+async def _user_locations_results(request: web.Request) -> web.Response:
+    return _summary(request, simulated=False)
+
+
+async def _user_locations_analysis(request: web.Request) -> web.Response:
+    return _summary(request, simulated=True)
+
+
+def _progress(request: web.Request, kind: str, body: Callable[[float], Json]) -> web.Response:
+    summary_id = _summary_id(request)
+    if summary_id is None:
+        return _problem(400, "Bad Request")
+    try:
+        return web.json_response(request.app[WORLD].poll(_NAME, kind, summary_id, body))
+    except UnknownImportError:
+        return _problem(404, "Not Found")
+
+
+def _summary(request: web.Request, simulated: bool) -> web.Response:
+    world, summary_id = request.app[WORLD], _summary_id(request)
+    if summary_id is None:
+        return _problem(400, "Bad Request")
+    try:
+        subject = world.find(_NAME, "user_location", summary_id)
+    except UnknownImportError:
+        return _problem(404, "Not Found")
+    if subject.simulated != simulated:
+        return _problem(404, "Not Found")
+    if not world.is_over(subject):
+        return _problem(400, "The import is not finished")
+    if subject.script.results is not None:
+        return web.json_response(subject.script.results)
+    return web.json_response(_Outcome().summary(summary_id, simulated))
+
+
+def _summary_id(request: web.Request) -> str | None:
+    return request.match_info.get("summaryId") or request.query.get("summaryId") or None
+
+
+def _flag(request: web.Request, name: str, default: bool | None = None) -> bool:
+    if name not in request.query and default is not None:
+        return default
+    return _FLAGS[request.query.get(name, "").lower()]
+
+
+def _problem(status: int, message: str) -> web.Response:
+    return web.json_response({"Status": status, "Message": message}, status=status)
+
+
+def _table_with(columns: Iterable[str], content: bytes) -> Table:
+    table = table_of(content, ";")
+    missing = set(columns) - set(_column_names(table))
+    if missing:
+        raise UnreadableUploadError(f"missing columns: {', '.join(sorted(missing))}")
+    return table
+
+
+def _column_names(table: Table) -> list[str]:
+    return [name.strip().lower() for name in table.header]
+
+
+def _row(table: Table, line: Line) -> Mapping[str, str] | None:
+    """Return the cells by lower-case column name; None if their number is wrong."""
+    if len(line.cells) != len(table.header):
+        return None
+    return dict(zip(_column_names(table), map(str.strip, line.cells), strict=True))
+
+
+def _is_leave(row: Mapping[str, str] | None) -> bool:
+    if row is None or {row["flagstartdate"], row["flagenddate"]} - {"AM", "PM"}:
+        return False
+    start = _date(row["startdate"], _LEAVE_DATE)
+    end = _date(row["enddate"], _LEAVE_DATE)
+    if start is None or end is None:
+        return False
+    return (start, row["flagstartdate"]) <= (end, row["flagenddate"])
+
+
+def _date(text: str, pattern: re.Pattern[str]) -> date | None:
+    match = pattern.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        return date(int(match["year"]), int(match["month"]), int(match["day"]))
+    except ValueError:
+        return None
+
+
+@dataclass
+class _Outcome:
+    """What an import of user locations does with its lines."""
+
+    created: list[str] = field(default_factory=list)
+    deleted: int = 0
+    errors: list[Json] = field(default_factory=list)
+    unreadable: str | None = None
+
+    def summary(self, summary_id: str, simulated: bool) -> Json:
+        """Return the documented body, of the analysis if ``simulated`` or else of the results."""
+        has_errors = bool(self.errors or self.unreadable)
+        created_name = "validUserLocationsToCreateSummary" if simulated else "userLocationsCreatedSummary"
+        deleted_name = "userLocationsToDeleteSummary" if simulated else "userLocationsDeletedSummary"
+        line_errors = f"{len(self.errors)} errors lines detected" if self.errors else None
+        return {
+            "summaryId": summary_id,
+            created_name: {"count": len(self.created), "descriptions": self.created},
+            deleted_name: {"count": self.deleted},
+            "globalErrorSummary": self.unreadable or line_errors,
+            "errorLines": self.errors,
+            "warningLines": [],
+            "errorFileUri": f"https://lucca.example/imports/errors/{summary_id}" if has_errors else None,
+        }
+
+    def read(self, table: Table, line: Line) -> None:
+        """Do what a line says, or note why that cannot be done."""
+        row = _row(table, line)
+        if row is None:
+            problem = f"{len(line.cells)} columns instead of {len(table.header)}"
+            partial_row = dict(zip(_column_names(table), line.cells, strict=False))
+            self.errors.append(_error_line(partial_row, line.number, problem))
+            return
+        day = _date(row["date"], _USER_LOCATION_DATE)
+        error = _user_location_error(row)
+        if error is not None or day is None:
+            self.errors.append(_error_line(row, line.number, error or "Invalid date"))
+        elif _is_deletion(row):
+            self.deleted += 1
+        else:
+            self.created.append(f"Created user location for {row['login']} on {day:%Y/%m/%d}")
+
+
+def _outcome(files: Iterable[bytes]) -> _Outcome:
+    outcome = _Outcome()
+    for content in files:
+        try:
+            table = _table_with(_USER_LOCATION_COLUMNS, content)
+        except UnreadableUploadError as error:
+            outcome.unreadable = f"The file cannot be read: {error}"
+            continue
+        for line in table.lines:
+            outcome.read(table, line)
+    return outcome
+
+
+def _user_location_error(row: Mapping[str, str]) -> str | None:
+    if row["login"].startswith("unknown"):
+        return "User doesn't exist"
+    for column in ("login", "workLocationName"):
+        if not row[column.lower()]:
+            return f"{column} is required"
+    if row["position"] not in ("FullDay", "FirstHalf", "SecondHalf"):
+        return "Invalid position"
+    if row.get("isdeletion", "").lower() not in ("", *_FLAGS):
+        return "Invalid isDeletion"
+    return None
+
+
+def _is_deletion(row: Mapping[str, str]) -> bool:
+    return _FLAGS.get(row.get("isdeletion", "").lower(), False)
+
+
+def _error_line(row: Mapping[str, str], number: int, error: str) -> Json:
+    day = _date(row.get("date", ""), _USER_LOCATION_DATE)
+    return {
+        "line": {
+            "login": row.get("login", ""),
+            "firstname": row.get("firstname", ""),
+            "lastname": row.get("lastname", ""),
+            "worklocationName": row.get("worklocationname", ""),
+            "areaName": row.get("areaname", ""),
+            "date": day.isoformat() if day else row.get("date", ""),
+            "position": row.get("position", ""),
+            "comment": row.get("comment", ""),
+            "isDeletion": _is_deletion(row),
+        },
+        "lineNumber": number,
+        "error": error,
+    }

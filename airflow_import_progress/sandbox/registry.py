@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vendors that the sandbox imitates. A new one is its module and an entry here."""
+
+from __future__ import annotations
+
+from airflow_import_progress.sandbox.lucca import Lucca
+from airflow_import_progress.sandbox.vendor import Vendor
+
+VENDORS: tuple[Vendor, ...] = (Lucca(),)
+
+
+def credential_options() -> dict[str, tuple[Vendor, str]]:
+    """Return the options that set credentials, such as ``lucca_api_key``, with whose and which they are."""
+    return {
+        f"{vendor.name}_{credential}": (vendor, credential) for vendor in VENDORS for credential in vendor.credentials
+    }

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the sandbox share: a running sandbox and its client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_import_progress.sandbox import Sandbox
+from tests.sandbox.sandbox_client import API_KEY, FOR_EVER, LuccaClient
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(import_duration=FOR_EVER, lucca_api_key=API_KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def lucca(sandbox: Sandbox) -> LuccaClient:
+    return LuccaClient(sandbox.url)
+
+
+@pytest.fixture
+def instant_sandbox() -> Iterator[Sandbox]:
+    """Serve imports that are over at once."""
+    with Sandbox(import_duration=0, lucca_api_key=API_KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def instant_lucca(instant_sandbox: Sandbox) -> LuccaClient:
+    return LuccaClient(instant_sandbox.url)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client of the imitated Lucca, for the tests of the sandbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+API_KEY = "the-key-of-this-test"
+LEAVES = "/timmi-absences/api/imports/v1.0/leavePeriods"
+USER_LOCATIONS = "/work-locations/public/api/imports/user-locations"
+FOR_EVER = 1_000_000.0
+
+
+class LuccaClient:
+    """Talk to the imitated Lucca as its documents say."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.headers = {"Authorization": f"lucca application={API_KEY}"}
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        headers = options.pop("headers", self.headers)
+        return requests.get(self.url + path, headers=headers, timeout=5, allow_redirects=False, **options)
+
+    def leave_progress(self, summary_id: str, **options: Any) -> requests.Response:
+        return self.get(f"{LEAVES}/{summary_id}/progress", **options)
+
+    def user_locations(self, what: str, summary_id: str) -> requests.Response:
+        return self.get(f"{USER_LOCATIONS}/{what}", params={"summaryId": summary_id})
+
+    def upload(self, path: str, csv: str | bytes, **query: str) -> requests.Response:
+        files = {"files": ("people.csv", csv, "text/csv")}
+        return requests.post(self.url + path, params=query, files=files, headers=self.headers, timeout=5)
