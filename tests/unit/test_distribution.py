@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people download: everything that they need, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import airflow_import_progress
+
+ROOT = Path(airflow_import_progress.__file__).parent.parent
+MODULES = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("airflow_import_progress/**/*.py")}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    pytest.importorskip("hatchling", reason="built by the development tools only")
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)  # noqa: S603
+    return folder
+
+
+def test_the_wheel_has_the_package_and_nothing_else(built):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == MODULES | {"airflow_import_progress/py.typed"}
+
+
+def test_the_wheel_tells_airflow_of_the_provider_and_has_its_license(built):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        info = {name.partition(".dist-info/")[2]: name for name in archive.namelist() if ".dist-info/" in name}
+        entry_points = archive.read(info["entry_points.txt"]).decode()
+        metadata = archive.read(info["METADATA"]).decode()
+    assert "[apache_airflow_provider]\nprovider_info = airflow_import_progress.provider_info:" in entry_points
+    assert "licenses/LICENSE" in info
+    assert "Classifier: Framework :: Apache Airflow :: Provider\n" in metadata
+    assert "Requires-Dist: apache-airflow>=2.11\n" in metadata
+
+
+def test_the_source_distribution_has_the_package_its_docs_and_examples(built):
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert MODULES <= names
+    assert {Path(name).parts[0] for name in names} == {
+        ".gitignore",
+        "CHANGELOG.md",
+        "LICENSE",
+        "PKG-INFO",
+        "README.md",
+        "airflow_import_progress",
+        "docs",
+        "example_dags",
+        "pyproject.toml",
+    }
