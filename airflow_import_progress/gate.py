@@ -107,7 +107,7 @@ class Gate:
             if failed > self.max_failed_records:
                 return Verdict(
                     Decision.FAIL,
-                    f"ended with {failed:,} failed records where max_failed_records allows "
+                    f"ended with {failed:,} failed record{'s' if failed > 1 else ''} where max_failed_records allows "
                     f"{self.max_failed_records:,} ({_told(progress)})",
                 )
         if self.min_success_rate is not None:

@@ -228,12 +228,13 @@ def _with_results(progress: ImportProgress, response: Response) -> ImportProgres
     if isinstance(results.get("errorFileUri"), str) and results["errorFileUri"]:
         details["error_file"] = results["errorFileUri"]
     summary = results.get("globalErrorSummary")
+    words = [summary] if isinstance(summary, str) and summary else []
     return replace(
         progress,
         total=total,
         processed=total,
         failed=len(error_lines),
-        message=excerpt(summary) if isinstance(summary, str) and summary else None,
+        message=excerpt("; ".join([*words, *details.get("error_lines", [])[:1]])) or None,
         details=details,
     )
 

@@ -95,6 +95,9 @@ class Wait:
         if verdict.decision is Decision.PASS:
             return None
         if verdict.decision is not Decision.WAIT:
+            if progress.details:
+                # A task that fails pushes no XCom, so this is where they can be read.
+                self.log.info("Details: %s", progress.details)
             raise failure(self.import_, self.subject, verdict)
         return self._until_next(self.schedule.gap_after_progress(time.time() - self.started_at))
 
@@ -108,7 +111,7 @@ class Wait:
         :raises AirflowSensorTimeout: if the deadline is over.
         """
         self.failures += 1
-        self._last_failure = str(error)
+        self._last_failure = str(error).removeprefix(f"{self.subject}: ")
         if not self.silent_fail:
             if not error.transient:
                 raise error
@@ -116,7 +119,7 @@ class Wait:
                 raise ImportPollError(
                     f"{self.subject}: gave up, because {self.failures} polls in a row did not get through. Whether "
                     f"the import succeeded is unknown: look at the vendor, and clear this task to wait again. "
-                    f"The last one: {error}"
+                    f"The last one: {self._last_failure}"
                 ) from None
         gap = self._until_next(self.schedule.gap_after_failure(self.failures, error.retry_after))
         allowed = "" if self.silent_fail else f" of at most {self.max_consecutive_failures} in a row"

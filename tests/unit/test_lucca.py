@@ -115,7 +115,7 @@ def test_results_count_error_lines_as_failed_records():
     progress = poll_user_locations({"progress": 100}, RESULTS, check_results=True)
     assert progress.state is ImportState.SUCCEEDED
     assert (progress.failed, progress.total, progress.processed) == (1, 45, 45)
-    assert progress.message == "2 errors lines detected"
+    assert progress.message == "2 errors lines detected; line 3: User doesn't exist"
     assert progress.details == {
         "created": 42,
         "deleted": 2,
