@@ -45,6 +45,10 @@ from airflow_import_progress.triggers.wait import Wait, failure
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+#: How long a deferred wait lasts at the least, in seconds, unless the deadline is nearer. Airflow takes a task that is
+#: resumed before the scheduler has heard of the end of its first part for a dead one, which costs a retry.
+SHORTEST_DEFERRAL = 5.0
+
 #: The exceptions that a trigger's event may name, as the sensor raises them.
 EVENT_ERRORS: Mapping[str, type[Exception]] = {
     error.__name__: error
@@ -294,7 +298,7 @@ class BaseImportSensor(BaseSensorOperator):
                 conn_id=self._conn_id,
                 started_at=wait.started_at,
                 deadline=wait.deadline,
-                first_poll_at=now + gap,
+                first_poll_at=now + max(gap, SHORTEST_DEFERRAL),
                 poke_interval=self.poke_interval,
                 exponential_backoff=self.exponential_backoff,
                 max_wait=max_wait,
