@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.providers.common.compat.module_loading import import_string
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_import_progress.exceptions import ImportPollError, ImportProgressError
+from airflow_import_progress.exceptions import ImportFailedError, ImportPollError, ImportProgressError
 from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
@@ -111,10 +112,11 @@ class ImportProgressTrigger(BaseTrigger):
         try:
             progress = await self._wait()
             event: dict[str, Any] = {"status": "success", "progress": progress.to_dict()}
+        except (AirflowSensorTimeout, ImportFailedError, ImportProgressError) as error:
+            event = _error_event(error)
         except Exception as error:
-            if not isinstance(error, ImportProgressError):
-                self.log.debug("The wait ends with an exception.", exc_info=True)
-            event = {"status": "error", "error": type(error).__name__, "message": str(error)}
+            self.log.exception("The wait ends with an error that nobody foresaw.")
+            event = _error_event(error)
         yield TriggerEvent(event)
 
     async def _wait(self) -> ImportProgress:
@@ -156,3 +158,7 @@ class ImportProgressTrigger(BaseTrigger):
                 return await hook.aget_progress(import_)
         except TimeoutError:
             raise ImportPollError("The poll was still under way at the deadline.", transient=True) from None
+
+
+def _error_event(error: Exception) -> dict[str, Any]:
+    return {"status": "error", "error": type(error).__name__, "message": str(error)}
