@@ -17,12 +17,16 @@ from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
 
 T = TypeVar("T")
+
+NOT_JSON: Final = object()
+#: How much of a text is looked at to make an excerpt, in characters: more than an excerpt and any secret together.
+EXCERPT_SOURCE = 8192
 
 #: Largest body that a progress endpoint may answer with, in bytes.
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -50,10 +54,10 @@ class Request:
     method: str
     path: str
     params: Mapping[str, str] = field(default_factory=dict)
-    json: Any = None
-    data: Mapping[str, str] | bytes | None = None
-    files: Mapping[str, tuple[str, bytes, str]] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = field(default=None, repr=False)
+    data: Mapping[str, str] | bytes | None = field(default=None, repr=False)
+    files: Mapping[str, tuple[str, bytes, str]] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_answer_bytes: int = MAX_ANSWER_BYTES
 
     def __post_init__(self) -> None:
@@ -79,22 +83,26 @@ class Response:
     :param headers: The headers, with names in lower case.
     :param body: The body, whole and bounded.
     :param asked: What was asked, for error messages, such as ``"GET https://acme.ilucca.net/path"``.
+    :param secrets: What must not appear in an excerpt, whatever the vendor repeats.
     """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     asked: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @cached_property
     def _parsed(self) -> Any:
-        return json.loads(self.body, parse_constant=_refuse_constant)
+        try:
+            return json.loads(self.body, parse_constant=_refuse_constant, object_pairs_hook=_object_without_duplicates)
+        # A deeply nested body ends in RecursionError, one with an endless number in ValueError.
+        except (ValueError, RecursionError):
+            return NOT_JSON
 
     def parsed_or_none(self) -> Any:
-        """Return the body as JSON whatever the status, or None if it is not JSON. A second call costs nothing."""
-        with suppress(ValueError, RecursionError):
-            return self._parsed
-        return None
+        """Return the body as JSON whatever the status, or None if it is not JSON."""
+        return None if self._parsed is NOT_JSON else self._parsed
 
     def json(self) -> Any:
         """
@@ -106,17 +114,15 @@ class Response:
             maintenance pages answer.
         """
         self.raise_for_status()
-        try:
-            return self._parsed
-        # A deeply nested body ends in RecursionError, one with an endless number in ValueError.
-        except (ValueError, RecursionError):
+        if self._parsed is NOT_JSON:
             raise ImportProtocolError(
                 f"{self.asked} answered HTTP {self.status} with something that is not JSON: "
                 f"{self.excerpt() or 'an empty body'}.",
                 transient=True,
                 retry_after=self.retry_after,
                 status=self.status,
-            ) from None
+            )
+        return self._parsed
 
     def raise_for_status(self) -> None:
         """
@@ -128,10 +134,13 @@ class Response:
         if 200 <= self.status < 300:
             return
         if 300 <= self.status < 400:
-            target = urlsplit(self.headers.get("location", "")).hostname or "elsewhere"
+            target = None
+            with suppress(ValueError):
+                target = urlsplit(self.headers.get("location", "")).hostname
             raise ImportRequestError(
-                f"{self.asked} answered HTTP {self.status}, a redirect to {target!r}. Redirects are not followed, "
-                f"because the credentials are meant for the connection's host alone. Check the connection's host.",
+                f"{self.asked} answered HTTP {self.status}, a redirect to {target or 'elsewhere'!r}. "
+                f"Redirects are not followed, because the credentials are meant for the connection's host alone. "
+                f"Check the connection's host.",
                 status=self.status,
             )
         phrase = _phrase(self.status)
@@ -154,12 +163,23 @@ class Response:
         if isinstance(parsed, dict):
             for key in ERROR_TEXT_KEYS:
                 if isinstance(parsed.get(key), str) and parsed[key].strip():
-                    return excerpt(parsed[key])
-        return self.excerpt()
+                    return self.excerpt(parsed[key])
+        return "" if parsed in ({}, [], "") else self.excerpt()
 
-    def excerpt(self) -> str:
-        """Return the beginning of the body as one line of text."""
-        return excerpt(self.body[:1000].decode("utf-8", "replace"))
+    def excerpt(self, text: str | None = None, length: int = 300) -> str:
+        """
+        Return the beginning of a vendor's text as one printable line without secrets.
+
+        :param text: The text; None takes the body.
+        :param length: Longest result, in characters.
+        """
+        if text is None:
+            text = self.body[: EXCERPT_SOURCE * 4].decode("utf-8", "replace")
+        text = text[:EXCERPT_SOURCE]
+        # Before anything is cut: half a secret would not be recognised any more.
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return excerpt(text, length)
 
 
 #: A conversation with a vendor that ends in a T.
@@ -171,10 +191,7 @@ def quoted(identifier: str) -> str:
     Return an identifier so that it is one segment of a path, whatever it contains.
 
     :param identifier: The vendor's identifier.
-    :raises ValueError: if it is ``"."`` or ``".."``, which no quoting keeps from walking the path.
     """
-    if identifier in (".", ".."):
-        raise ValueError(f"{identifier!r} is not an identifier of an import")
     return quote(identifier, safe="")
 
 
@@ -204,7 +221,8 @@ def checked_id(name: str, value: object) -> str:
         )
     if "{{" in value or "{%" in value:
         raise ValueError(f"{name} is a template that was not rendered: {value!r}")
-    if not value.isprintable() or len(value) > 500:
+    # No quoting keeps the two of dots from walking the path.
+    if not value.isprintable() or len(value) > 500 or value in (".", ".."):
         raise ValueError(f"{name} is not an identifier of an import: {excerpt(value)!r}")
     return value
 
@@ -235,7 +253,7 @@ def excerpt(text: str, length: int = 300) -> str:
     :param text: Any text, such as a vendor's.
     :param length: Longest result, in characters.
     """
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[:EXCERPT_SOURCE]).split())
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
@@ -244,6 +262,13 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return ""
+
+
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key stands twice, and nobody knows which counts")
+    return result
 
 
 def _refuse_constant(name: str) -> None:

@@ -113,7 +113,7 @@ class ImportProgress:
                     "details": dict(known.get("details") or {}),
                 }
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"not an import's progress ({type(error).__name__}: {error})") from error
 
     def describe(self, seconds_left: float | None = None) -> str:

@@ -8,35 +8,32 @@ A vendor's module adds its :class:`Import` references and a thin :class:`ImportP
 from __future__ import annotations
 
 import asyncio
-import json
-import math
-import re
-import socket
-import ssl
-import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import asdict, dataclass, field
-from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
-from urllib.parse import quote, urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_import_progress import __version__
 from airflow_import_progress.exceptions import (
     ImportPollError,
     ImportProgressError,
-    ImportProtocolError,
     ImportRequestError,
 )
-from airflow_import_progress.exchange import Conversation, Request, Response, excerpt
+from airflow_import_progress.exchange import Conversation, Request, Response
+from airflow_import_progress.hooks.connection import (
+    VendorConnection,
+    is_empty_object,
+    read_base_url,
+    read_proxy,
+    read_timeout,
+    read_verify,
+)
+from airflow_import_progress.hooks.transport import asend, new_async_session, new_session, send
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.provider_info import get_provider_info
 
-# requests and aiohttp are imported where they are used: a DAG file that only names a sensor loads neither.
 if TYPE_CHECKING:
     import aiohttp
     import requests
@@ -44,59 +41,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_REQUEST_TIMEOUT = 30.0
-MIN_REQUEST_TIMEOUT = 0.1
-MAX_REQUEST_TIMEOUT = 300.0
-HEADERS = {
-    "Accept": "application/json",
-    "Accept-Encoding": "identity",
-    "User-Agent": f"airflow-provider-import-progress/{__version__}",
-}
-#: Bodies beyond this many bytes are parsed off the event loop, which they would hold up otherwise.
-PARSE_OFF_LOOP_BYTES = 256 * 1024
-READ_CHUNK_BYTES = 64 * 1024
-HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:(?P<port>\d{1,5}))?")
+#: How long the look-up of a connection in Airflow may take on an event loop, in seconds.
+LOOKUP_TIMEOUT = 60.0
 #: What to do about a refusal, where the vendor's hook does not know better.
 REFUSAL_ADVICE: Mapping[int, str] = {
     401: "Check the credentials in the connection.",
     403: "Give the connection's user or key the permission to read imports.",
     404: "Check the import's identifier and the connection's host.",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class VendorConnection:
-    """
-    Hold an Airflow connection, checked and ready to use.
-
-    :param conn_id: Its id in Airflow.
-    :param base_url: Scheme, host and port, without a slash at the end.
-    :param login: The login, or an empty string.
-    :param password: The password or key, or an empty string.
-    :param timeout: How long one request may take, in seconds.
-    :param verify: Whether to verify TLS, or the path of a file with the certificates to trust.
-    :param proxy: The proxy's address, or None.
-    :param extra: All the extras of the connection.
-    """
-
-    conn_id: str
-    base_url: str
-    login: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-    timeout: float = DEFAULT_REQUEST_TIMEOUT
-    verify: bool | str = True
-    proxy: str | None = field(default=None, repr=False)
-    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    def secrets(self) -> list[str]:
-        """Return what must not appear in any text."""
-        proxy_password = urlsplit(self.proxy).password if self.proxy else None
-        return [
-            form
-            for secret in (self.password, proxy_password)
-            if secret
-            for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
-        ]
 
 
 @dataclass(frozen=True)
@@ -159,13 +111,18 @@ class ImportProgressHook(BaseHook, ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # Airflow before 3.2 looks for these in the class's own namespace, not among what it inherits.
-        cls.get_ui_field_behaviour = classmethod(_ui_field_behaviour)  # type: ignore[assignment]
-        cls.get_connection_form_widgets = classmethod(_connection_form_widgets)  # type: ignore[assignment]
+        for name, derived in FORM_METHODS.items():
+            if name not in vars(cls):
+                setattr(cls, name, classmethod(derived))
 
     def __init__(self, conn_id: str) -> None:
         super().__init__()
         self.conn_id = conn_id
+        #: Whether the connection is known to exist. Airflow says of one that its secrets backend could not look up
+        #: that it does not exist, so a wait that has seen it already takes that for an outage.
+        self.connection_is_known = False
         self._connection: VendorConnection | None = None
+        self._has_polled = False
         self._keeps_sessions = False
         self._session: requests.Session | None = None
         self._async_session: aiohttp.ClientSession | None = None
@@ -212,8 +169,12 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportProtocolError: if the answer is not what the vendor's API promises.
         """
         with self._explaining(import_.subject(self.conn_id)):
-            connection = self._resolve()
-            return self._without_secrets(self._converse(import_.poll(connection)))
+            try:
+                return self._without_secrets(self._converse(import_.poll(self._resolve())))
+            except ImportRequestError as error:
+                if not self._forgets_connection(error):
+                    raise
+            return self._without_secrets(self._converse(import_.poll(self._resolve())))
 
     async def aget_progress(self, import_: Import) -> ImportProgress:
         """
@@ -225,8 +186,12 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportProtocolError: if the answer is not what the vendor's API promises.
         """
         with self._explaining(import_.subject(self.conn_id)):
-            connection = await self._aresolve()
-            return self._without_secrets(await self._aconverse(import_.poll(connection)))
+            try:
+                return self._without_secrets(await self._aconverse(import_.poll(await self._aresolve())))
+            except ImportRequestError as error:
+                if not self._forgets_connection(error):
+                    raise
+            return self._without_secrets(await self._aconverse(import_.poll(await self._aresolve())))
 
     def request(self, method: str, path: str, **kwargs: Any) -> Response:
         """
@@ -282,7 +247,7 @@ class ImportProgressHook(BaseHook, ABC):
         It carries no credentials: those are added to each request by :meth:`request`.
         """
         with self._explaining(self._subject):
-            return _new_session(self._resolve())
+            return new_session(self._resolve())
 
     def __enter__(self) -> Self:
         self._keeps_sessions = True
@@ -326,19 +291,30 @@ class ImportProgressHook(BaseHook, ABC):
             )
 
             with self._looking_up():
-                connection = await get_async_connection(self.conn_id, hook=self)
-                extra = await get_async_extra_dejson(connection)
+                async with asyncio.timeout(LOOKUP_TIMEOUT):
+                    connection = await get_async_connection(self.conn_id, hook=self)
+                    extra = await get_async_extra_dejson(connection)
             self._connection = await asyncio.to_thread(self._read, connection, extra)
         return self._connection
+
+    def _forgets_connection(self, error: ImportRequestError) -> bool:
+        """Forget the connection after a 401, if it has worked: its key may have been replaced in Airflow meanwhile."""
+        if error.status != 401 or not self._has_polled:
+            return False
+        self._connection, self._has_polled = None, False
+        return True
 
     @contextmanager
     def _looking_up(self) -> Iterator[None]:
         try:
             yield
         except AirflowNotFoundException:
+            if self.connection_is_known:
+                raise ImportPollError("Airflow does not find this connection any more.", transient=True) from None
             raise ImportRequestError(
                 f"Airflow does not find this connection. Create one of type {self.conn_type!r} with this id, "
-                f"or give the sensor or hook the right {self.conn_name_attr}."
+                f"or give the sensor or hook the right {self.conn_name_attr}. If there is one, its secrets backend "
+                f"did not answer."
             ) from None
         except Exception as error:
             # The API server or the secrets backend may be restarting; a wait outlives that.
@@ -352,19 +328,20 @@ class ImportProgressHook(BaseHook, ABC):
                 f"The connection is of type {connection.conn_type!r}, not {self.conn_type!r}. "
                 f"Give the sensor or hook the id of a {self.hook_name} connection."
             )
-        if connection.extra and not (isinstance(extra, dict) and (extra or _is_empty_object(connection.extra))):
+        if connection.extra and not (isinstance(extra, dict) and (extra or is_empty_object(connection.extra))):
             raise ImportRequestError("The connection's extra is not a JSON object. Correct it in Airflow.")
         result = VendorConnection(
             conn_id=self.conn_id,
-            base_url=_base_url(connection.host, connection.schema, connection.port),
+            base_url=read_base_url(connection.host, connection.schema, connection.port),
             login=(connection.login or "").strip(),
             password=(connection.password or "").strip(),
-            timeout=_timeout(extra.get("timeout")),
-            verify=_verify(extra.get("verify")),
-            proxy=_proxy(extra.get("proxy")),
+            timeout=read_timeout(extra.get("timeout")),
+            verify=read_verify(extra.get("verify")),
+            proxy=read_proxy(extra.get("proxy")),
             extra=extra,
         )
         self.check_connection(result)
+        self.connection_is_known = True
         return result
 
     # The sending --------------------------------------------------------------------------------------------
@@ -376,7 +353,7 @@ class ImportProgressHook(BaseHook, ABC):
             try:
                 request = next(conversation)
                 while True:
-                    request = conversation.send(_send(session, connection, request))
+                    request = conversation.send(send(session, connection, request))
             except StopIteration as end:
                 result: T = end.value
                 return result
@@ -389,7 +366,7 @@ class ImportProgressHook(BaseHook, ABC):
                 try:
                     request = next(conversation)
                     while True:
-                        request = conversation.send(await _asend(session, connection, request))
+                        request = conversation.send(await asend(session, connection, request))
                 except StopIteration as end:
                     result: T = end.value
                     return result
@@ -397,21 +374,21 @@ class ImportProgressHook(BaseHook, ABC):
     @contextmanager
     def _session_for(self, connection: VendorConnection) -> Iterator[requests.Session]:
         if not self._keeps_sessions:
-            with _new_session(connection) as session:
+            with new_session(connection) as session:
                 yield session
             return
         if self._session is None:
-            self._session = _new_session(connection)
+            self._session = new_session(connection)
         yield self._session
 
     @asynccontextmanager
     async def _async_session_for(self, connection: VendorConnection) -> AsyncIterator[aiohttp.ClientSession]:
         if not self._keeps_sessions:
-            async with await _new_async_session(connection) as session:
+            async with await new_async_session(connection) as session:
                 yield session
             return
         if self._async_session is None:
-            session = await _new_async_session(connection)
+            session = await new_async_session(connection)
             # Another poll may have been faster meanwhile, and its session be in use.
             self._async_session = self._async_session or session
             if self._async_session is not session:
@@ -445,268 +422,35 @@ class ImportProgressHook(BaseHook, ABC):
                 retry_after=error.retry_after,
                 status=error.status,
             ) from None
+        except Exception as error:
+            # A defect, and worth its traceback. As one of ours it means the same in every mode of a sensor.
+            raise ImportProgressError(
+                self._redacted(f"{subject}: {type(error).__name__}: {error}. This is a defect: please report it.")
+            ) from error
 
-    def _redacted(self, text: str) -> str:
-        for secret in self._connection.secrets() if self._connection else ():
-            text = text.replace(secret, "***")
-        return text
+    def _redacted(self, value: Any) -> Any:
+        if isinstance(value, str):
+            for secret in self._connection.secrets() if self._connection else ():
+                value = value.replace(secret, "***")
+            return value
+        if isinstance(value, Mapping):
+            return {key: self._redacted(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._redacted(item) for item in value]
+        return value
 
     def _without_secrets(self, progress: ImportProgress) -> ImportProgress:
+        self._has_polled = True
         # Only what a vendor words freely can repeat a secret, and most polls have none of it.
         if not (progress.message or progress.details):
             return progress
-        return ImportProgress.from_dict(json.loads(self._redacted(json.dumps(progress.to_dict()))))
+        return replace(progress, message=self._redacted(progress.message), details=self._redacted(progress.details))
 
 
 def _ask(request: Request) -> Conversation[Response]:
     response = yield request
     response.raise_for_status()
     return response
-
-
-# The two transports. Neither follows redirects, reads the environment's proxies or .netrc (whose entries would
-# replace the Authorization header), or keeps cookies; both bound the time and the size of an answer.
-
-
-def _new_session(connection: VendorConnection) -> requests.Session:
-    import requests
-
-    session = requests.Session()
-    session.trust_env = False
-    session.verify = connection.verify
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    if connection.proxy:
-        session.proxies = {"http": connection.proxy, "https": connection.proxy}
-    return session
-
-
-def _send(session: requests.Session, connection: VendorConnection, request: Request) -> Response:
-    import requests
-    import urllib3
-
-    asked = f"{request.method} {connection.base_url}{request.path}"
-    give_up_at = time.monotonic() + connection.timeout
-    body = bytearray()
-    try:
-        with session.request(
-            request.method,
-            f"{connection.base_url}{request.path}",
-            params=request.params,
-            headers={**HEADERS, **request.headers},
-            json=request.json,
-            data=request.data,
-            files=request.files,
-            allow_redirects=False,
-            stream=True,
-            timeout=connection.timeout,
-        ) as answer:
-            # The timeout of requests counts from byte to byte. No read asks for more than has come so far, so
-            # none lasts longer than all before it, and an answer that drips for ever is noticed.
-            while chunk := answer.raw.read(min(len(body) or 1, READ_CHUNK_BYTES), decode_content=True):
-                body += chunk
-                _check_size(asked, len(body), request)
-                if time.monotonic() > give_up_at:
-                    raise TimeoutError
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        raise _not_through(asked, error, connection) from error
-    return Response(
-        status=answer.status_code,
-        headers={name.lower(): value for name, value in answer.headers.items()},
-        body=bytes(body),
-        asked=asked,
-    )
-
-
-async def _new_async_session(connection: VendorConnection) -> aiohttp.ClientSession:
-    import aiohttp
-
-    # Reading certificates takes milliseconds that the event loop cannot spare.
-    tls = await asyncio.to_thread(_tls, connection)
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls),
-        timeout=aiohttp.ClientTimeout(total=connection.timeout),
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
-
-
-def _tls(connection: VendorConnection) -> ssl.SSLContext | bool:
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
-    if connection.verify is False or connection.base_url.startswith("http://"):
-        return False
-    # The certificates that requests trusts, so that the modes of a sensor agree.
-    bundle = DEFAULT_CA_BUNDLE_PATH if connection.verify is True else connection.verify
-    return ssl.create_default_context(cafile=bundle)
-
-
-async def _asend(session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
-    import aiohttp
-    import yarl
-
-    asked = f"{request.method} {connection.base_url}{request.path}"
-    body = bytearray()
-    try:
-        async with session.request(
-            request.method,
-            # Already encoded: decoding and encoding again might turn a quoted identifier into a path.
-            yarl.URL(f"{connection.base_url}{request.path}", encoded=True).extend_query(request.params),
-            headers={**HEADERS, **request.headers},
-            json=request.json,
-            data=_form(request),
-            allow_redirects=False,
-            proxy=connection.proxy,
-        ) as answer:
-            async for chunk in answer.content.iter_any():
-                body += chunk
-                _check_size(asked, len(body), request)
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise _not_through(asked, error, connection) from error
-    response = Response(
-        status=answer.status,
-        headers={name.lower(): value for name, value in answer.headers.items()},
-        body=bytes(body),
-        asked=asked,
-    )
-    if len(body) > PARSE_OFF_LOOP_BYTES:
-        await asyncio.to_thread(response.parsed_or_none)
-    return response
-
-
-def _form(request: Request) -> Any:
-    import aiohttp
-
-    if not request.files:
-        return request.data
-    form = aiohttp.FormData()
-    for name, value in request.data.items() if isinstance(request.data, Mapping) else ():
-        form.add_field(name, value)
-    for name, (file_name, content, content_type) in request.files.items():
-        form.add_field(name, content, filename=file_name, content_type=content_type)
-    return form
-
-
-def _check_size(asked: str, size: int, request: Request) -> None:
-    if size > request.max_answer_bytes:
-        raise ImportProtocolError(
-            f"{asked} answered with more than {request.max_answer_bytes:,} bytes, which no such answer should have."
-        )
-
-
-def _not_through(asked: str, error: Exception, connection: VendorConnection) -> ImportProgressError:
-    """Return what a library's exception means, in the same words for both libraries."""
-    import urllib3
-
-    chain = list(_causes(error))
-
-    def caused_by(*types: type[BaseException]) -> bool:
-        return any(isinstance(cause, types) for cause in chain)
-
-    if caused_by(ssl.SSLCertVerificationError):
-        return ImportRequestError(
-            f"{asked} was not sent, because the host's TLS certificate could not be verified. "
-            f"If it is signed by your own authority, set the connection's 'verify' to the file with its certificate."
-        )
-    if caused_by(socket.gaierror):
-        why = "the host name could not be resolved; if this lasts, check the connection's host"
-    elif caused_by(ConnectionRefusedError):
-        why = "the connection was refused"
-    elif caused_by(TimeoutError, urllib3.exceptions.TimeoutError):
-        why = f"it took longer than {connection.timeout:g} s"
-    elif caused_by(OSError, urllib3.exceptions.HTTPError) or type(error).__module__.startswith("aiohttp"):
-        why = "the connection was closed before the answer was complete"
-    else:
-        return ImportRequestError(f"{asked} could not be sent ({type(error).__name__}: {error}).")
-    return ImportPollError(f"{asked} got no answer: {why}.", transient=True)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-# The fields of a connection. Forms of different Airflow versions store an empty field as null or as "".
-
-
-def _base_url(host: str | None, scheme: str | None, port: int | None) -> str:
-    text = (host or "").strip().rstrip("/")
-    if not text:
-        raise ImportRequestError("The connection has no host. Enter the host name, such as 'acme.example.com'.")
-    scheme_of_host, separator, rest = text.partition("://")
-    if not separator:
-        scheme_of_host, rest = "", text
-    scheme = (scheme or scheme_of_host or "https").strip().lower()
-    if scheme not in ("http", "https"):
-        raise ImportRequestError(f"The connection's schema must be 'https' or 'http', not {scheme!r}.")
-    if scheme_of_host and scheme_of_host.lower() != scheme:
-        raise ImportRequestError(
-            f"The connection's host begins with {scheme_of_host!r} but its schema is {scheme!r}. Remove one of the two."
-        )
-    match = HOST.fullmatch(rest)
-    if match is None:
-        raise ImportRequestError(
-            f"The connection's host must be a host name alone, such as 'acme.example.com', not {excerpt(rest)!r}."
-        )
-    if match["port"] and port and int(match["port"]) != port:
-        raise ImportRequestError(
-            f"The connection's host names port {match['port']}, its port is {port}. Remove one of the two."
-        )
-    port = port or (int(match["port"]) if match["port"] else None)
-    return f"{scheme}://{match['name'].lower()}{f':{port}' if port else ''}"
-
-
-def _timeout(value: Any) -> float:
-    if value in (None, ""):
-        return DEFAULT_REQUEST_TIMEOUT
-    try:
-        seconds = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not MIN_REQUEST_TIMEOUT <= seconds <= MAX_REQUEST_TIMEOUT:
-        raise ImportRequestError(
-            f"The connection's extra 'timeout' must be seconds from {MIN_REQUEST_TIMEOUT:g} to "
-            f"{MAX_REQUEST_TIMEOUT:g}, not {value!r}."
-        )
-    return seconds
-
-
-def _verify(value: Any) -> bool | str:
-    if value in (None, ""):
-        return True
-    if isinstance(value, bool):
-        return value
-    text = str(value).strip()
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if not Path(text).is_file():
-        raise ImportRequestError(
-            f"The connection's extra 'verify' must be true, false or the path of a file with certificates, "
-            f"and there is no file {text!r} on this machine."
-        )
-    return text
-
-
-def _proxy(value: Any) -> str | None:
-    if value in (None, ""):
-        return None
-    try:
-        parts = urlsplit(str(value).strip())
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        # Not quoted in the message: it may hold a password.
-        raise ImportRequestError(
-            "The connection's extra 'proxy' must be an address such as 'http://proxy.example:3128'."
-        )
-    return str(value).strip()
-
-
-def _is_empty_object(text: str) -> bool:
-    try:
-        return bool(json.loads(text) == {})
-    except ValueError:
-        return False
 
 
 # What Airflow before 3.2 asks a hook's class for, derived from what later versions read in provider_info.
@@ -739,3 +483,9 @@ def _connection_form_widgets(cls: type[ImportProgressHook]) -> dict[str, Any]:
 
     fields = _connection_type(cls).get("conn-fields", {})
     return {name: widget(declared) for name, declared in fields.items()}
+
+
+FORM_METHODS: Mapping[str, Callable[..., Any]] = {
+    "get_ui_field_behaviour": _ui_field_behaviour,
+    "get_connection_form_widgets": _connection_form_widgets,
+}

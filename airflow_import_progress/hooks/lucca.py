@@ -13,15 +13,17 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from airflow_import_progress.exceptions import ImportProtocolError, ImportRequestError
-from airflow_import_progress.exchange import Conversation, Request, Response, checked_id, excerpt, quoted
-from airflow_import_progress.hooks.base import Import, ImportProgressHook, VendorConnection
+from airflow_import_progress.exchange import Conversation, Request, Response, checked_id, quoted
+from airflow_import_progress.hooks.base import Import, ImportProgressHook
+from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.progress import ImportProgress, ImportState
 
 LEAVE_IMPORTS_PATH = "/timmi-absences/api/imports/v1.0/leavePeriods"
 USER_LOCATION_IMPORTS_PATH = "/work-locations/public/api/imports/user-locations"
 
-#: Results name every created location, so they grow with the import.
-MAX_RESULTS_BYTES = 32 * 1024 * 1024
+#: Results name every created location, so they grow with the import. More would hold up an event loop to parse.
+MAX_RESULTS_BYTES = 8 * 1024 * 1024
+MAX_URI_LENGTH = 2000
 #: How many error lines travel with the progress; the rest is in Lucca's error file.
 SHOWN_ERROR_LINES = 5
 NO_IMPORT = "00000000-0000-0000-0000-000000000000"
@@ -222,19 +224,24 @@ def _with_results(progress: ImportProgress, response: Response) -> ImportProgres
     created = _count(results, "userLocationsCreatedSummary")
     deleted = _count(results, "userLocationsDeletedSummary")
     total = None if created is None or deleted is None else created + deleted + len(error_lines)
+    shown = [_error_line(line, response) for line in error_lines[:SHOWN_ERROR_LINES]]
     details: dict[str, Any] = {"created": created, "deleted": deleted}
-    if error_lines:
-        details["error_lines"] = [_error_line(line) for line in error_lines[:SHOWN_ERROR_LINES]]
-    if isinstance(results.get("errorFileUri"), str) and results["errorFileUri"]:
-        details["error_file"] = results["errorFileUri"]
+    if shown:
+        details["error_lines"] = shown
+    uri = results.get("errorFileUri")
+    if isinstance(uri, str) and uri.isprintable() and 0 < len(uri) <= MAX_URI_LENGTH:
+        details["error_file"] = uri
     summary = results.get("globalErrorSummary")
-    words = [summary] if isinstance(summary, str) and summary else []
+    words = [response.excerpt(summary)] if isinstance(summary, str) and summary else []
+    # An error that is no line's, and nothing imported: the file as a whole was refused.
+    refused = bool(words) and not error_lines and not created and not deleted
     return replace(
         progress,
+        state=ImportState.FAILED if refused else progress.state,
         total=total,
         processed=total,
         failed=len(error_lines),
-        message=excerpt("; ".join([*words, *details.get("error_lines", [])[:1]])) or None,
+        message="; ".join([*words, *shown]) or None,
         details=details,
     )
 
@@ -245,10 +252,10 @@ def _count(results: dict[str, Any], key: str) -> int | None:
     return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
 
-def _error_line(line: Any) -> str:
+def _error_line(line: Any, response: Response) -> str:
     if not isinstance(line, dict):
-        return excerpt(str(line), 200)
-    return excerpt(f"line {line.get('lineNumber', '?')}: {line.get('error', 'no reason given')}", 200)
+        return response.excerpt(str(line), 200)
+    return response.excerpt(f"line {line.get('lineNumber', '?')}: {line.get('error', 'no reason given')}", 200)
 
 
 def _unexpected(response: Response, expected: str) -> ImportProtocolError:

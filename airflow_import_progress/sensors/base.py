@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import (
@@ -18,7 +19,6 @@ from airflow.providers.common.compat.sdk import (
     BaseOperator,
     BaseSensorOperator,
     PokeReturnValue,
-    XComArg,
 )
 
 from airflow_import_progress.compat import (
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 #: How long a deferred wait lasts at the least, in seconds, unless the deadline is nearer. Airflow takes a task that is
 #: resumed before the scheduler has heard of the end of its first part for a dead one, which costs a retry.
 SHORTEST_DEFERRAL = 5.0
+
+#: A timeout beyond this, in seconds, cannot be told as a date.
+LONGEST_TIMEOUT = 10 * 366 * 86400
 
 #: The exceptions that a trigger's event may name, as the sensor raises them.
 EVENT_ERRORS: Mapping[str, type[Exception]] = {
@@ -118,6 +121,8 @@ class BaseImportSensor(BaseSensorOperator):
             raise ValueError(
                 f"max_consecutive_failures must be a whole number from 1, not {max_consecutive_failures!r}"
             )
+        if not self.timeout <= LONGEST_TIMEOUT:
+            raise ValueError(f"timeout must be at most {LONGEST_TIMEOUT:.0f} seconds (ten years), not {self.timeout!r}")
         self.deferrable = deferrable
         self.max_consecutive_failures = max_consecutive_failures
         self.gate = gate or Gate()
@@ -195,6 +200,8 @@ class BaseImportSensor(BaseSensorOperator):
             if event["status"] != "success":
                 raise ValueError(f"unknown status {event['status']!r}")  # noqa: TRY301
             progress = ImportProgress.from_dict(event["progress"])
+            if progress.import_id != self.get_import().import_id:
+                raise ValueError(f"it tells of the import {progress.import_id!r}")  # noqa: TRY301
             verdict = self.gate.judge(progress)
             if verdict.decision is not Decision.PASS:
                 raise ValueError(f"its progress does not pass: {progress}")  # noqa: TRY301
@@ -222,7 +229,7 @@ class BaseImportSensor(BaseSensorOperator):
             except (TaskDeferralError, TaskDeferralTimeout) as error:
                 if is_deferral_timeout(error):
                     raise AirflowSensorTimeout(
-                        f"{self._subject}: not done within the timeout of {self.timeout:g} s, and no triggerer "
+                        f"{self._subject}: not done within the timeout of {self.timeout:.10g} s, and no triggerer "
                         f"was there to say so. Check that a triggerer runs; clear this task to wait again."
                     ) from error
                 raise ImportPollError(
@@ -263,6 +270,7 @@ class BaseImportSensor(BaseSensorOperator):
             log=self.log,
         )
         with self.get_hook() as hook:
+            hook.connection_is_known = first is not None
             while True:
                 try:
                     progress = hook.get_progress(import_)
@@ -276,8 +284,8 @@ class BaseImportSensor(BaseSensorOperator):
                 if self.deferrable:
                     self._defer(wait, gap, max_wait)
                 # Airflow keeps nothing between two pokes in reschedule mode, so failures in a row can be counted
-                # only by a worker that stays.
-                if reschedules and not wait.failures:
+                # only by a worker that stays. Under silent_fail nobody counts them.
+                if reschedules and (self.silent_fail or not wait.failures):
                     raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=gap))
                 time.sleep(gap)
 
@@ -336,7 +344,8 @@ class BaseImportSensor(BaseSensorOperator):
 def _is_rendered_later(value: Any) -> bool:
     if isinstance(value, str):
         return "{{" in value or "{%" in value
-    return isinstance(value, XComArg)
+    # Airflow has many kinds of values that are resolved later, and may get more.
+    return not isinstance(value, NoneType | bool | int | float | dict | list | tuple | set)
 
 
 def _path(cls: type) -> str:

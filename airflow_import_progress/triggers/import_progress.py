@@ -140,6 +140,8 @@ class ImportProgressTrigger(BaseTrigger):
         )
         await asyncio.sleep(max(0.0, min(self.first_poll_at, self.deadline) - time.time()))
         async with hook_class(**{hook_class.conn_name_attr: self.conn_id}) as hook:
+            # The worker has used it before it deferred.
+            hook.connection_is_known = True
             while True:
                 try:
                     progress = await self._poll(hook, import_)

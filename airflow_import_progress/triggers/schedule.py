@@ -16,6 +16,8 @@ FIRST_FAILURE_GAP = 5.0
 LAST_FAILURE_GAP = 300.0
 #: No poll is followed by another one sooner than this, in seconds.
 SHORTEST_GAP = 1.0
+#: What a vendor asks for beyond this, in seconds, is not believed: the import may be over long before.
+LONGEST_RETRY_AFTER = 3600.0
 #: How much of a gap is left to chance, so that waits which began together spread out.
 JITTER = 0.2
 #: How many observations the estimate of the remaining time looks back.
@@ -58,10 +60,11 @@ class Schedule:
         Return the seconds until the next poll, after one that did not get through.
 
         :param failures: How many failed in a row, from 1.
-        :param retry_after: Seconds that the vendor asked to wait, or None. It wins: chance only adds to it.
+        :param retry_after: Seconds that the vendor asked to wait, or None. It wins, up to an hour:
+            chance only adds to it.
         """
         if retry_after is not None:
-            return max(retry_after, SHORTEST_GAP) + self.chance()
+            return min(max(retry_after, SHORTEST_GAP), LONGEST_RETRY_AFTER) + self.chance()
         first = min(max(self.poke_interval, SHORTEST_GAP), FIRST_FAILURE_GAP)
         # The exponent is bounded because a wait under silent_fail may fail a thousand times.
         gap = min(first * 2 ** min(failures - 1, 30), LAST_FAILURE_GAP)

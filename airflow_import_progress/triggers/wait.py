@@ -95,9 +95,6 @@ class Wait:
         if verdict.decision is Decision.PASS:
             return None
         if verdict.decision is not Decision.WAIT:
-            if progress.details:
-                # A task that fails pushes no XCom, so this is where they can be read.
-                self.log.info("Details: %s", progress.details)
             raise failure(self.import_, self.subject, verdict)
         return self._until_next(self.schedule.gap_after_progress(time.time() - self.started_at))
 
@@ -115,6 +112,7 @@ class Wait:
         if not self.silent_fail:
             if not error.transient:
                 raise error
+            self._check_deadline()
             if self.failures >= self.max_consecutive_failures:
                 raise ImportPollError(
                     f"{self.subject}: gave up, because {self.failures} polls in a row did not get through. Whether "
@@ -127,13 +125,15 @@ class Wait:
         return gap
 
     def _until_next(self, gap: float) -> float:
-        left = self.deadline - time.time()
-        if left <= 0:
+        self._check_deadline()
+        return min(gap, self.deadline - time.time())
+
+    def _check_deadline(self) -> None:
+        if time.time() >= self.deadline:
             raise AirflowSensorTimeout(self._timeout_message())
-        return min(gap, left)
 
     def _timeout_message(self) -> str:
-        words = f"{self.subject}: not done within the timeout of {self.deadline - self.started_at:g} s."
+        words = f"{self.subject}: not done within the timeout of {self.deadline - self.started_at:.10g} s."
         if self._last_failure is not None:
             words = f"{words} The last poll failed: {self._last_failure}"
         elif self._last_progress is not None:

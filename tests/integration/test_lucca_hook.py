@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ssl
 
 import pytest
 
@@ -107,7 +108,7 @@ def test_a_reset_connection_is_transient(sandbox, leave_import, get_progress):
     import_id = leave_import(57)
     # More than once, because aiohttp itself asks again once after a reset.
     sandbox.add_fault({"reset": True}, times=3)
-    with pytest.raises(ImportPollError, match="closed before the answer was complete") as caught:
+    with pytest.raises(ImportPollError, match="broke before the answer was complete") as caught:
         get_progress(LuccaLeaveImport(import_id))
     assert caught.value.transient
 
@@ -166,6 +167,149 @@ def test_an_answer_that_is_not_json_may_pass(sandbox, leave_import, get_progress
     with pytest.raises(ImportProtocolError, match="not JSON") as caught:
         get_progress(LuccaLeaveImport(import_id))
     assert caught.value.transient
+
+
+@pytest.mark.parametrize("status", [401, 502])
+def test_an_error_page_may_be_as_long_as_it_likes(sandbox, leave_import, get_progress, status):
+    import_id = leave_import(57)
+    sandbox.add_fault({"status": status, "body": "x" * 2_000_000})
+    with pytest.raises(ImportProgressError, match=f"HTTP {status}") as caught:
+        get_progress(LuccaLeaveImport(import_id))
+    assert caught.value.transient == (status == 502)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_body_that_is_packed_all_the_same_is_unpacked(sandbox, leave_import, get_progress, packed, encoding):
+    with packed(encoding, b"57") as connected:
+        connected()
+        assert get_progress(LuccaLeaveImport("3c90")).percent == 57
+
+
+def test_a_small_body_that_unpacks_into_a_large_one_is_given_up(get_progress, packed):
+    with packed("gzip", b"1" * 50_000_000) as connected:
+        connected()
+        with pytest.raises(ImportProtocolError, match="more than 1,048,576 bytes"):
+            get_progress(LuccaLeaveImport("3c90"))
+
+
+def test_an_unknown_encoding_may_pass(get_progress, packed):
+    with packed("br", b"57") as connected:
+        connected()
+        with pytest.raises(ImportProtocolError, match="encoding 'br'") as caught:
+            get_progress(LuccaLeaveImport("3c90"))
+    assert caught.value.transient
+
+
+def test_long_headers_are_read(sandbox, leave_import, get_progress):
+    import_id = leave_import(57)
+    headers = {"Content-Security-Policy": "x" * 20_000}
+    sandbox.add_fault({"status": 200, "headers": headers, "body": "57"}, import_id=import_id)
+    assert get_progress(LuccaLeaveImport(import_id)).percent == 57
+
+
+@pytest.mark.parametrize("location", ["http://[bad", "//"])
+def test_a_redirect_to_nowhere_is_refused_like_any_other(sandbox, leave_import, get_progress, location):
+    import_id = leave_import(57)
+    sandbox.add_fault({"status": 302, "headers": {"Location": location}})
+    with pytest.raises(ImportRequestError, match="Redirects are not followed"):
+        get_progress(LuccaLeaveImport(import_id))
+
+
+def test_tls_is_verified(get_progress, tls_server):
+    tls_server()
+    with pytest.raises(ImportRequestError, match="certificate could not be verified") as caught:
+        get_progress(LuccaLeaveImport("3c90"))
+    assert not caught.value.transient
+
+
+def test_tls_is_verified_by_the_connections_own_certificates(get_progress, tls_server):
+    tls_server(verify=tls_server.certificate)
+    assert get_progress(LuccaLeaveImport("3c90")).percent == 57
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_tls_is_not_verified_if_the_connection_says_so(get_progress, tls_server):
+    tls_server(verify=False)
+    assert get_progress(LuccaLeaveImport("3c90")).percent == 57
+
+
+def test_a_secret_in_a_progress_does_not_travel(sandbox, get_progress):
+    results = {
+        "globalErrorSummary": f"refused for {API_KEY}",
+        "errorLines": [{"lineNumber": 3, "error": f"no right for {API_KEY}"}],
+        "errorFileUri": f"https://files.example/{API_KEY}",
+    }
+    import_id = sandbox.create_import("lucca", "user_location", {"answers": [{"progress": 100}], "results": results})
+    progress = get_progress(LuccaUserLocationImport(import_id, check_results=True))
+    assert API_KEY not in str(progress.to_dict())
+    assert progress.details["error_file"] == "https://files.example/***"
+
+
+def test_half_a_secret_at_the_end_of_an_excerpt_is_none(sandbox, leave_import, get_progress):
+    import_id = leave_import(57)
+    for length in range(260, 310, 10):
+        sandbox.add_fault({"status": 400, "body": "x" * length + API_KEY}, import_id=import_id)
+        with pytest.raises(ImportRequestError) as caught:
+            get_progress(LuccaLeaveImport(import_id))
+        assert API_KEY[:8] not in str(caught.value)
+
+
+def test_an_errors_cause_is_not_shown(sandbox, leave_import, get_progress):
+    import_id = leave_import(57)
+    sandbox.add_fault({"reset": True}, times=3)
+    with pytest.raises(ImportPollError) as caught:
+        get_progress(LuccaLeaveImport(import_id))
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_an_exception_that_the_caller_was_handling_is_no_cause(connect, get_progress):
+    with Sandbox() as gone:
+        port = gone.port
+    connect(port=port)
+    try:
+        raise ssl.SSLCertVerificationError("the caller's own trouble")  # noqa: TRY301
+    except ssl.SSLCertVerificationError:
+        with pytest.raises(ImportPollError, match="refused"):
+            get_progress(LuccaLeaveImport("3c90"))
+
+
+def test_no_cookies_are_kept(sandbox, leave_import):
+    import_id = leave_import(57)
+    import_ = LuccaLeaveImport(import_id)
+    cookie = {"status": 200, "headers": {"Set-Cookie": "session=abc"}, "body": "57"}
+
+    async def poll_twice():
+        async with LuccaHook() as hook:
+            await hook.aget_progress(import_)
+            await hook.aget_progress(import_)
+
+    sandbox.add_fault(cookie, import_id=import_id, times=None)
+    with LuccaHook() as hook:
+        hook.get_progress(import_)
+        hook.get_progress(import_)
+    asyncio.run(poll_twice())
+    assert len(sandbox.requests(import_id)) == 4
+    assert all("Cookie" not in asked["headers"] for asked in sandbox.requests(import_id))
+
+
+def test_a_key_that_was_replaced_in_airflow_is_looked_up_again(connect, sandbox, leave_import):
+    import_ = LuccaLeaveImport(leave_import(57))
+    with LuccaHook() as hook:
+        hook.get_progress(import_)
+        sandbox.set_credentials("lucca", api_key="the-new-key")
+        connect(password="the-new-key")
+        assert hook.get_progress(import_).percent == 57
+
+
+async def test_a_key_that_was_replaced_in_airflow_is_looked_up_again_on_the_event_loop(connect, sandbox, leave_import):
+    import_ = LuccaLeaveImport(leave_import(57))
+    async with LuccaHook() as hook:
+        await hook.aget_progress(import_)
+        sandbox.set_credentials("lucca", api_key="the-new-key")
+        connect(password="the-new-key")
+        assert (await hook.aget_progress(import_)).percent == 57
 
 
 def test_a_redirect_is_not_followed(sandbox, leave_import, get_progress):

@@ -11,15 +11,22 @@ from datetime import UTC, datetime
 
 import pytest
 from airflow.providers.common.compat.module_loading import import_string
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowNotFoundException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 
 from airflow_import_progress.compat import AirflowRescheduleException
 from airflow_import_progress.exceptions import (
     ImportFailedError,
     ImportPollError,
+    ImportProgressError,
     ImportProtocolError,
     ImportRequestError,
 )
+from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from tests.integration.conftest import API_KEY
 
@@ -123,7 +130,9 @@ def test_too_many_failed_records_fail_the_task(run, sandbox):
     results = {"errorLines": [{"lineNumber": 3, "error": "User doesn't exist"}], "globalErrorSummary": "1 error"}
     script = {"answers": [{"progress": 57}, {"progress": 100}], "results": results}
     import_id = sandbox.create_import("lucca", "user_location", script)
-    with pytest.raises(ImportFailedError, match=r"1 failed record where max_failed_records allows 0.*line 3: User doesn't exist"):
+    with pytest.raises(
+        ImportFailedError, match=r"1 failed record where max_failed_records allows 0.*line 3: User doesn't exist"
+    ):
         run(LuccaUserLocationImportSensor, summary_id=import_id, check_results=True, max_failed_records=0)
 
 
@@ -247,7 +256,9 @@ def test_a_refusal_fails_at_once(run, sandbox, leave_import, status, polls_befor
     sandbox.add_fault({"status": status, "body": "{}"}, import_id=import_id, times=None)
     with pytest.raises(ImportRequestError, match=f"HTTP {status}"):
         run(summary_id=import_id)
-    assert len(sandbox.requests(import_id)) == polls_before + 1
+    # After a 401 a connection that has worked is looked up again, and asked with once more.
+    looked_up_again = status == 401 and polls_before and run.mode != "reschedule"
+    assert len(sandbox.requests(import_id)) == polls_before + (2 if looked_up_again else 1)
 
 
 @pytest.mark.parametrize("polls_before", [0, 2])
@@ -275,6 +286,48 @@ def test_never_fail_skips_whatever_happened(run, sandbox, leave_import, polls_be
 def test_silent_fail_goes_on_after_errors_that_would_end_the_wait(run, leave_import, polls_before):
     import_id = leave_import(*[57] * polls_before, "garbage", *["garbage"] * 15, 100)
     assert run(summary_id=import_id, silent_fail=True)["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("polls_before", [0, 2])
+def test_a_defect_means_the_same_everywhere(run, leave_import, monkeypatch, polls_before):
+    polls = iter(range(100))
+    poll = LuccaLeaveImport.poll
+
+    def defective(self, connection):
+        if next(polls) < polls_before:
+            return (yield from poll(self, connection))
+        raise KeyError("progress")
+
+    monkeypatch.setattr(LuccaLeaveImport, "poll", defective)
+    with pytest.raises(ImportProgressError, match=r"KeyError: 'progress'. This is a defect") as caught:
+        run(summary_id=leave_import(57))
+    assert type(caught.value) is ImportProgressError
+
+
+def test_a_connection_that_is_gone_for_a_while_is_waited_for(run, leave_import, monkeypatch):
+    import_id = leave_import(10, 20, 100)
+    lookups = iter(range(100))
+    get_connection = LuccaHook.get_connection
+
+    def flaky(cls, conn_id):
+        if next(lookups) in (1, 2):
+            raise AirflowNotFoundException("isn't defined")
+        return get_connection(conn_id)
+
+    async def aflaky(cls, conn_id):
+        return flaky(cls, conn_id)
+
+    monkeypatch.setattr(LuccaHook, "get_connection", classmethod(flaky))
+    monkeypatch.setattr(LuccaHook, "aget_connection", classmethod(aflaky), raising=False)
+    assert run(summary_id=import_id)["state"] == "succeeded"
+
+
+def test_a_long_retry_after_does_not_hide_the_end_of_the_import(run, sandbox, leave_import, clock):
+    import_id = leave_import(100)
+    sandbox.add_fault({"status": 503, "headers": {"Retry-After": "604800"}}, import_id=import_id)
+    started = clock.now
+    run(summary_id=import_id, timeout=10**6)
+    assert clock.now - started <= 3601
 
 
 def test_silent_fail_ends_at_the_timeout(run, leave_import):

@@ -196,6 +196,8 @@ def test_a_success_event_ends_the_task_with_its_progress(sensor):
         {"status": "success", "progress": SUCCEEDED | {"state": "running"}},
         {"status": "success", "progress": SUCCEEDED | {"state": "failed"}},
         {"status": "success", "progress": SUCCEEDED | {"state": "excellent"}},
+        {"status": "success", "progress": SUCCEEDED | {"import_id": "somebody else's"}},
+        {"status": "success", "progress": SUCCEEDED | {"percent": 10**400}},
     ],
 )
 def test_any_other_event_is_never_success(sensor, event):

@@ -7,9 +7,10 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from airflow_import_progress.exceptions import ImportRequestError
+from airflow_import_progress.exceptions import ImportPollError, ImportRequestError
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 
 KEY = "s3cret-key"
@@ -72,7 +73,11 @@ def test_the_address_is_https_unless_the_schema_says_otherwise(read, fields, bas
         ({"extra": {"timeout": "soon"}}, "'timeout'"),
         ({"extra": {"timeout": True}}, "'timeout'"),
         ({"extra": {"timeout": float("nan")}}, "'timeout'"),
-        ({"extra": {"verify": "/no/such/file.pem"}}, "no file '/no/such/file.pem'"),
+        ({"extra": {"verify": "/no/such/file.pem"}}, "'/no/such/file.pem' is none on this machine"),
+        ({"extra": {"verify": __file__}}, "is none on this machine (SSLError)"),
+        ({"port": 99999}, "port must be from 1 to 65535"),
+        ({"host": "acme.ilucca.net:0"}, "port must be from 1 to 65535"),
+        ({"host": "u:hunter2@acme.ilucca.net"}, "host name alone"),
         ({"extra": {"proxy": "proxy.example:3128"}}, "'proxy'"),
         ({"extra": {"proxy": "http://u:hunter2@[bad"}}, "'proxy'"),
         ({"extra": {"proxy": "socks5://proxy.example"}}, "'proxy'"),
@@ -104,7 +109,15 @@ def test_the_request_timeout_is_thirty_seconds_unless_given(read, extra, timeout
 
 @pytest.mark.parametrize(
     ("value", "verify"),
-    [(None, True), ("", True), (True, True), (False, False), ("true", True), ("False", False), (__file__, __file__)],
+    [
+        (None, True),
+        ("", True),
+        (True, True),
+        (False, False),
+        ("true", True),
+        ("False", False),
+        (DEFAULT_CA_BUNDLE_PATH, DEFAULT_CA_BUNDLE_PATH),
+    ],
 )
 def test_tls_is_verified_unless_switched_off(read, value, verify):
     assert read(extra={"verify": value}).verify == verify
@@ -142,3 +155,21 @@ def test_a_lookup_that_fails_for_the_moment_is_transient(monkeypatch):
     with pytest.raises(Exception, match="API server is restarting") as caught:
         LuccaHook().get_progress(LuccaLeaveImport("3c90"))
     assert caught.value.transient
+
+
+def test_a_connection_that_was_there_before_is_waited_for(monkeypatch):
+    # What Airflow says when the secrets backend does not answer.
+    def not_found(*_, **__):
+        raise AirflowNotFoundException("isn't defined")
+
+    monkeypatch.setattr(BaseHook, "get_connection", not_found)
+    hook = LuccaHook()
+    hook.connection_is_known = True
+    with pytest.raises(ImportPollError) as caught:
+        hook.get_progress(LuccaLeaveImport("3c90"))
+    assert caught.value.transient
+
+
+def test_secrets_are_known_in_every_form_in_which_they_travel(read):
+    secrets = read(password='k"ey /1', extra={"proxy": "http://u:p%40ss@proxy.example"}).secrets()
+    assert {'k"ey /1', "k%22ey%20%2F1", 'k\\"ey /1', "p%40ss", "p@ss"} <= set(secrets)

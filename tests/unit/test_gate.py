@@ -26,10 +26,6 @@ def test_only_a_succeeded_import_passes(state, decision):
     assert judge(Gate(), state).decision is decision
 
 
-def test_every_state_is_judged():
-    assert {judge(Gate(), state).decision for state in ImportState} <= set(Decision)
-
-
 def test_a_failure_repeats_the_vendors_words():
     verdict = judge(Gate(), ImportState.FAILED, vendor_status=-1, message="schema mismatch")
     assert verdict.reason == "failed at the vendor (status -1: schema mismatch)"

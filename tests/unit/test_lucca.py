@@ -141,6 +141,26 @@ def test_results_are_not_read_unless_asked_for():
     assert poll_user_locations({"progress": 100}).failed is None
 
 
+def test_a_file_that_was_refused_as_a_whole_is_a_failed_import():
+    results = {"errorLines": [], "globalErrorSummary": "The file cannot be read"}
+    progress = poll_user_locations({"progress": 100}, results, check_results=True)
+    assert (progress.state, progress.message) == (ImportState.FAILED, "The file cannot be read")
+
+
+@pytest.mark.parametrize("summary", [None, "", "0 errors lines detected"])
+def test_an_import_without_refused_lines_succeeds_whatever_the_summary_says(summary):
+    progress = poll_user_locations(
+        {"progress": 100}, RESULTS | {"errorLines": [], "globalErrorSummary": summary}, check_results=True
+    )
+    assert (progress.state, progress.failed) == (ImportState.SUCCEEDED, 0)
+
+
+@pytest.mark.parametrize("uri", ["x" * 5000, "https://a\nb", None, 5, ""])
+def test_an_address_that_is_none_does_not_travel(uri):
+    progress = poll_user_locations({"progress": 100}, RESULTS | {"errorFileUri": uri}, check_results=True)
+    assert "error_file" not in progress.details
+
+
 @pytest.mark.parametrize("results", [{}, [], None, "fine", RESULTS | {"errorLines": None}, RESULTS | {"errorLines": 0}])
 def test_results_without_error_lines_are_a_protocol_error(results):
     with pytest.raises(ImportProtocolError, match="errorLines"):

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An Airflow connection, read and checked: everything wrong with it is told before anything is sent."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from airflow_import_progress.exceptions import ImportRequestError
+from airflow_import_progress.exchange import excerpt
+
+DEFAULT_REQUEST_TIMEOUT = 30.0
+MIN_REQUEST_TIMEOUT = 0.1
+MAX_REQUEST_TIMEOUT = 300.0
+HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:(?P<port>\d{1,5}))?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VendorConnection:
+    """
+    Hold an Airflow connection, checked and ready to use.
+
+    :param conn_id: Its id in Airflow.
+    :param base_url: Scheme, host and port, without a slash at the end.
+    :param login: The login, or an empty string.
+    :param password: The password or key, or an empty string.
+    :param timeout: How long one request may take, in seconds.
+    :param verify: Whether to verify TLS, or the path of a file with the certificates to trust.
+    :param proxy: The proxy's address, or None.
+    :param extra: All the extras of the connection.
+    """
+
+    conn_id: str
+    base_url: str
+    login: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    timeout: float = DEFAULT_REQUEST_TIMEOUT
+    verify: bool | str = True
+    proxy: str | None = field(default=None, repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def secrets(self) -> list[str]:
+        """Return what must not appear in any text."""
+        proxy_password = urlsplit(self.proxy).password if self.proxy else None
+        return [
+            form
+            for secret in (self.password, proxy_password, unquote(proxy_password or ""))
+            if secret
+            for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
+        ]
+
+
+# The fields of a connection. Forms of different Airflow versions store an empty field as null or as "".
+
+
+def read_base_url(host: str | None, scheme: str | None, port: int | None) -> str:
+    """Return the address that requests go to, from the fields host, schema and port."""
+    text = (host or "").strip().rstrip("/")
+    if not text:
+        raise ImportRequestError("The connection has no host. Enter the host name, such as 'acme.example.com'.")
+    scheme_of_host, separator, rest = text.partition("://")
+    if not separator:
+        scheme_of_host, rest = "", text
+    scheme = (scheme or scheme_of_host or "https").strip().lower()
+    if scheme not in ("http", "https"):
+        raise ImportRequestError(f"The connection's schema must be 'https' or 'http', not {scheme!r}.")
+    if scheme_of_host and scheme_of_host.lower() != scheme:
+        raise ImportRequestError(
+            f"The connection's host begins with {scheme_of_host!r} but its schema is {scheme!r}. Remove one of the two."
+        )
+    match = HOST.fullmatch(rest)
+    if match is None:
+        # Not repeated if it may hold a password.
+        given = "" if "@" in rest else f", not {excerpt(rest)!r}"
+        raise ImportRequestError(f"The connection's host must be a host name alone, such as 'acme.example.com'{given}.")
+    if match["port"] and port and int(match["port"]) != port:
+        raise ImportRequestError(
+            f"The connection's host names port {match['port']}, its port is {port}. Remove one of the two."
+        )
+    port = port or (int(match["port"]) if match["port"] else None)
+    if port is not None and not 1 <= port <= 65535:
+        raise ImportRequestError(f"The connection's port must be from 1 to 65535, not {port}.")
+    return f"{scheme}://{match['name'].lower()}{f':{port}' if port else ''}"
+
+
+def read_timeout(value: Any) -> float:
+    """Return how long a request may take, in seconds, from the extra ``timeout``."""
+    if value in (None, ""):
+        return DEFAULT_REQUEST_TIMEOUT
+    try:
+        seconds = float(value) if not isinstance(value, bool) else math.nan
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not MIN_REQUEST_TIMEOUT <= seconds <= MAX_REQUEST_TIMEOUT:
+        raise ImportRequestError(
+            f"The connection's extra 'timeout' must be seconds from {MIN_REQUEST_TIMEOUT:g} to "
+            f"{MAX_REQUEST_TIMEOUT:g}, not {value!r}."
+        )
+    return seconds
+
+
+def read_verify(value: Any) -> bool | str:
+    """Return whether to verify TLS, or the file to verify it with, from the extra ``verify``."""
+    if value in (None, ""):
+        return True
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip()
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        ssl.create_default_context(cafile=text)
+    except (OSError, ValueError) as error:
+        raise ImportRequestError(
+            f"The connection's extra 'verify' must be true, false or the path of a file with certificates, and "
+            f"{text!r} is none on this machine ({type(error).__name__})."
+        ) from None
+    return text
+
+
+def read_proxy(value: Any) -> str | None:
+    """Return the proxy's address or None, from the extra ``proxy``."""
+    if value in (None, ""):
+        return None
+    try:
+        parts = urlsplit(str(value).strip())
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        # Not quoted in the message: it may hold a password.
+        raise ImportRequestError(
+            "The connection's extra 'proxy' must be an address such as 'http://proxy.example:3128'."
+        )
+    return str(value).strip()
+
+
+def is_empty_object(text: str) -> bool:
+    """Tell whether a text is the JSON of an object without keys."""
+    try:
+        return bool(json.loads(text) == {})
+    except ValueError:
+        return False
