@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# Needs make and Python 3.11 or newer; everything else is installed into .venv.
+
+PYTHON ?= python3
+AIRFLOW_VERSION = 3.3.2
+
+VENV = .venv
+BIN = $(VENV)/bin
+INSTALLED = $(VENV)/installed
+
+PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
+
+# Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
+IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
+
+.PHONY: help venv demo ui check test e2e dist constraints clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+demo: $(INSTALLED) ## watch good and bad imports in a real Airflow; says whether all went as it should
+	@$(BIN)/python -m demo.run
+
+ui: $(INSTALLED) ## leave Airflow's UI up with the example DAGs and a vendor's sandbox, until Ctrl-C
+	@$(BIN)/python -m demo.ui
+
+check: $(INSTALLED) ## lint, formatting, types and the floors of the package
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(IN_TEMPORARY_HOME) $(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(INSTALLED) ## unit and integration tests
+	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/unit tests/integration tests/sandbox
+
+e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
+	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e
+
+dist: $(INSTALLED) ## build the wheel and the source distribution into dist/
+	@rm -rf dist
+	$(BIN)/python -m build
+
+venv: $(INSTALLED) ## install everything into .venv; the other targets do it when needed
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is %s. Name another one: make PYTHON=/path/to/python3.12" % sys.version.split()[0])'
+	@echo "Installing Airflow $(AIRFLOW_VERSION) and the tools into $(VENV): takes about a minute, once"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+constraints: ## pin anew, in constraints.txt, all that the targets above install
+	@env=$$(mktemp -d) && trap 'rm -rf "$$env"' EXIT && trap 'exit 130' INT TERM && \
+	$(PYTHON) -m venv "$$env" && \
+	"$$env/bin/python" $(PIP_INSTALL) 'apache-airflow==$(AIRFLOW_VERSION)' '.[dev]' && \
+	echo '# What "make venv" installs. Regenerate with: make constraints' > "$$env/constraints.txt" && \
+	"$$env/bin/python" -m pip freeze --exclude airflow-provider-import-progress >> "$$env/constraints.txt" && \
+	cp "$$env/constraints.txt" constraints.txt
+
+clean: ## remove .venv, caches and what was built
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find airflow_import_progress demo example_dags tests -name __pycache__ -type d -prune -exec rm -rf {} +

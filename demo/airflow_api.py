@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ask a running Airflow through its public REST API, as any client would."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+FINAL_RUN_STATES = frozenset({"success", "failed"})
+FINAL_TASK_STATES = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
+
+_ERROR_LINE = re.compile(r"[A-Z]\w+(Error|Exception|Timeout): ")
+
+T = TypeVar("T")
+
+
+class WaitedTooLongError(Exception):
+    """Something that was waited for did not come true in time."""
+
+
+def wait_until(what: str, look: Callable[[], T | None], *, timeout: float, interval: float = 0.5) -> T:
+    """
+    Call ``look`` until it returns something truthy, and return that.
+
+    ``what`` is what the error says was waited for.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        if found := look():
+            return found
+        if time.monotonic() > deadline:
+            raise WaitedTooLongError(f"waited {timeout:.0f} seconds for {what}")
+        time.sleep(interval)
+
+
+class AirflowApi:
+    """A client of ``/api/v2`` with the few calls that a demo and its tests need."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy stands between this process and the loopback interface
+        # The API server and the tasks share the machine's few cores: a slow answer is no error yet.
+        self._session.mount("http://", HTTPAdapter(max_retries=Retry(3, backoff_factor=0.5)))
+
+    def log_in(self) -> None:
+        """Get a token; Airflow's simple auth manager gives one to anybody when everybody is an admin."""
+        answer = self._session.get(f"{self.url}/auth/token", timeout=30)
+        answer.raise_for_status()
+        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def health(self) -> dict[str, dict[str, str | None]]:
+        """Return what Airflow says of its own components; an empty answer while it does not answer at all."""
+        try:
+            answer = requests.get(f"{self.url}/api/v2/monitor/health", timeout=10, proxies={"http": ""})
+        except requests.RequestException:
+            return {}
+        return answer.json() if answer.ok else {}
+
+    def close(self) -> None:
+        """Close the connections to the API server."""
+        self._session.close()
+
+    def add_connection(self, conn_id: str, connection: Mapping[str, object]) -> None:
+        """Create a connection in Airflow's database, where the UI shows it."""
+        self._call("POST", "/connections", json={"connection_id": conn_id, **connection})
+
+    def import_errors(self) -> dict[str, str]:
+        """Return the stack trace of every DAG file that could not be imported, by file name."""
+        errors = self._call("GET", "/importErrors")["import_errors"]
+        return {error["filename"]: error["stack_trace"] for error in errors}
+
+    def dag_ids(self) -> set[str]:
+        """Return the ids of the DAGs that Airflow has parsed."""
+        return {dag["dag_id"] for dag in self._call("GET", "/dags", params={"limit": 1000})["dags"]}
+
+    def wait_for_dags(self, *dag_ids: str, timeout: float = 90) -> None:
+        """Wait until these DAGs are parsed; raise at once when a DAG file has an import error."""
+
+        def parsed() -> bool:
+            if errors := self.import_errors():
+                raise RuntimeError("\n\n".join(f"{name}:\n{trace}" for name, trace in errors.items()))
+            return set(dag_ids) <= self.dag_ids()
+
+        wait_until(f"the DAGs {', '.join(dag_ids)} to be parsed", parsed, timeout=timeout)
+
+    def trigger(self, dag_id: str, conf: Mapping[str, object] | None = None) -> str:
+        """Start a DAG run and return its id."""
+        body = {"logical_date": None, "conf": dict(conf or {})}
+        run_id: str = self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
+        return run_id
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return the state of a DAG run."""
+        state: str = self._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
+        return state
+
+    def wait_for_run(self, dag_id: str, run_id: str, *, timeout: float = 180) -> str:
+        """Wait until a DAG run has ended and return its state."""
+
+        def ended() -> str | None:
+            state = self.run_state(dag_id, run_id)
+            return state if state in FINAL_RUN_STATES else None
+
+        return wait_until(f"the run {run_id} of {dag_id} to end", ended, timeout=timeout)
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return all task instances of a DAG run, mapped ones singly."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        instances: list[dict[str, Any]] = self._call("GET", path, params={"limit": 1000})["task_instances"]
+        return instances
+
+    def task(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
+        """Return one task instance."""
+        wanted = (task_id, map_index)
+        for instance in self.task_instances(dag_id, run_id):
+            if (instance["task_id"], instance["map_index"]) == wanted:
+                return instance
+        raise LookupError(f"{dag_id} {run_id} has no task instance {task_id}[{map_index}]")
+
+    def wait_for_task_state(self, dag_id: str, run_id: str, task_id: str, *states: str, timeout: float = 120) -> str:
+        """Wait until a task is in one of these states and return it; any other final state is an error."""
+
+        def reached() -> str | None:
+            state: str | None = self.task(dag_id, run_id, task_id)["state"]
+            if state in FINAL_TASK_STATES and state not in states:
+                raise AssertionError(f"{task_id} of {dag_id} ended as {state}, not as {' or '.join(states)}")
+            return state if state in states else None
+
+        return wait_until(f"{task_id} of {dag_id} to be {' or '.join(states)}", reached, timeout=timeout)
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        """Return an XCom value as the task stored it."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self._call("GET", path, params={"map_index": map_index})["value"]
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> list[str]:
+        """Return the lines of a task's log: what it and its trigger logged, and what it raised."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+        content = self._call("GET", path, params={"map_index": map_index, "full_content": True})["content"]
+        lines: list[str] = []
+        for entry in content:
+            if isinstance(entry, str):
+                lines.append(entry)
+                continue
+            lines.append(entry["event"])
+            lines.extend(f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or [])
+        return lines
+
+    def last_error(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+        """Return the error with which a task ended, as its log tells it, or say that there is none."""
+        lines = self.task_log(dag_id, run_id, task_id, try_number)
+        errors = [line for line in lines if _ERROR_LINE.match(line)]
+        return errors[-1] if errors else "(the log names no error)"
+
+    def clear(self, dag_id: str, run_id: str, *task_ids: str) -> None:
+        """Clear tasks of a DAG run, so that they run again."""
+        body = {"dry_run": False, "dag_run_id": run_id, "task_ids": list(task_ids), "only_failed": False}
+        self._call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
+
+    def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=30, **arguments)
+        if not answer.ok:
+            problem = f"{method} {path}: {answer.status_code} {answer.text[:2000]}"
+            raise requests.HTTPError(problem, response=answer)
+        return answer.json()

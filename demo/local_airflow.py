@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A real Airflow in a temporary home, on the loopback interface only.
+
+It consists of the same processes as ``airflow standalone``. Each component is a process of its own that can
+be stopped, killed and started again while the others go on. Nothing is written outside the temporary home,
+and nothing is left of it or of the processes afterwards, whatever happens to the process that started it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Literal
+
+from demo.airflow_api import AirflowApi
+from demo.guard import Guard, end_sessions, kill_sessions
+
+Component = Literal["api-server", "scheduler", "triggerer", "dag-processor"]
+
+# The API server first: it is the slowest to start, and the others do little before it answers.
+COMPONENTS: tuple[Component, ...] = ("api-server", "scheduler", "dag-processor", "triggerer")
+
+_START_TIMEOUT = 180
+_LOG_TAIL_LINES = 40
+
+# Components write their host name beside each task; resolving the real one would ask a name server.
+_HOSTNAME_MODULE = '''
+"""Tell Airflow that it runs on the loopback interface."""
+
+
+def loopback() -> str:
+    return "127.0.0.1"
+'''
+
+
+class AirflowStartError(Exception):
+    """A component of the local Airflow died or did not get healthy; the message has the end of its log."""
+
+
+class LocalAirflow:
+    """
+    Airflow's API server, scheduler, triggerer and DAG processor, running as long as the ``with`` block.
+
+    :param dags_folder: where the DAG files are.
+    :param connections: Airflow connections as JSON-able dicts, by connection id; given to all components as
+        ``AIRFLOW_CONN_*`` variables.
+    :param database_url: an SQLAlchemy URL; by default an SQLite file in the temporary home.
+    :param settings: further Airflow settings as environment variables, for example
+        ``{"AIRFLOW__CORE__PARALLELISM": "4"}``.
+    :param tell: is called with a line on each step of the start.
+    """
+
+    def __init__(
+        self,
+        dags_folder: Path,
+        *,
+        connections: Mapping[str, Mapping[str, object]] | None = None,
+        database_url: str | None = None,
+        settings: Mapping[str, str] | None = None,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._dags_folder = dags_folder
+        self._connections = connections or {}
+        self._database_url = database_url
+        self._settings = settings or {}
+        self._tell = tell
+        self._processes: dict[Component, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> LocalAirflow:
+        # resolve(): macOS has its temporary folder behind a symbolic link, which Airflow would take for
+        # another file.
+        self.home = Path(tempfile.mkdtemp(prefix="airflow-")).resolve()
+        self.logs = self.home / "component-logs"
+        self._guard = Guard(self.home)
+        try:
+            self.logs.mkdir()
+            (self.home / "tmp").mkdir()
+            (self.home / "config").mkdir()
+            (self.home / "config" / "loopback_hostname.py").write_text(_HOSTNAME_MODULE)
+            self.api = AirflowApi(f"http://127.0.0.1:{_free_port()}")
+            self._environment = self._make_environment()
+            self._tell("Creating Airflow's database")
+            self._migrate_database()
+            self._tell("Starting Airflow's API server, scheduler, DAG processor and triggerer")
+            started_at = datetime.now(UTC)
+            for component in COMPONENTS:
+                self._launch(component)
+            self._wait_healthy(COMPONENTS, started_at)
+            self.api.log_in()
+        except BaseException:
+            self._shut_down()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._shut_down()
+
+    @property
+    def url(self) -> str:
+        """Return the address of the UI and of the API."""
+        return self.api.url
+
+    def start(self, component: Component) -> None:
+        """Start a component that was stopped or killed, and wait until it is healthy again."""
+        started_at = datetime.now(UTC)
+        self._launch(component)
+        self._wait_healthy([component], started_at)
+
+    def stop(self, component: Component) -> None:
+        """End a component as an operator would, with SIGTERM, and wait until it is gone."""
+        process = self._processes.pop(component)
+        end_sessions({process.pid}, grace=30)
+        process.wait()
+        self._guard.forget(process.pid)
+
+    def kill(self, component: Component) -> None:
+        """End a component as a crash would, with all its children and without a chance to say goodbye."""
+        process = self._processes.pop(component)
+        kill_sessions({process.pid})
+        process.wait()
+        self._guard.forget(process.pid)
+
+    def component_log(self, component: Component) -> str:
+        """Return all that a component has written to its standard output and error so far."""
+        return self._log_file(component).read_text(errors="replace")
+
+    def check_running(self) -> None:
+        """Raise when a component that was started and not stopped is no longer there."""
+        for component, process in self._processes.items():
+            if process.poll() is not None:
+                raise AirflowStartError(self._obituary(component, f"ended with status {process.returncode}"))
+
+    def _make_environment(self) -> dict[str, str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+        database_url = self._database_url or f"sqlite:///{self.home}/airflow.db"
+        environment |= {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self._dags_folder.resolve()),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            # Tasks that import Airflow side by side on two cores hold each other up, and the scheduler with them.
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "loopback_hostname.loopback",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url,
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": self.url.rpartition(":")[2],
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            # A person or a test waits for the next step: look for work often.
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+            "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
+            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+            # Switched off as well where this is already the default: nothing leaves the machine.
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "AIRFLOW__METRICS__STATSD_ON": "False",
+            "AIRFLOW__METRICS__OTEL_ON": "False",
+            "AIRFLOW__TRACES__OTEL_ON": "False",
+            "SCARF_ANALYTICS": "false",
+            "NO_PROXY": "*",
+            "no_proxy": "*",
+            # Nothing is written outside the temporary home, byte code beside the DAG files neither.
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": str(self.home / "tmp"),
+            "PYTHONUNBUFFERED": "1",
+            # LocalExecutor forks, which macOS otherwise forbids to a process that has used its frameworks.
+            "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",
+        }
+        for conn_id, connection in self._connections.items():
+            environment[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(connection)
+        return environment | dict(self._settings)
+
+    def _migrate_database(self) -> None:
+        with self._log_file("db-migrate").open("ab") as log:
+            process = self._spawn(["db", "migrate"], log)
+            try:
+                status = process.wait(timeout=_START_TIMEOUT)
+            finally:
+                kill_sessions({process.pid})
+                process.wait()
+                self._guard.forget(process.pid)
+        if status != 0:
+            raise AirflowStartError(self._obituary("db-migrate", f"ended with status {status}"))
+
+    def _launch(self, component: Component) -> None:
+        if component in self._processes:
+            raise ValueError(f"{component} is already running")
+        arguments: list[str] = [component]
+        if component in ("scheduler", "triggerer"):
+            # Their log servers listen on every interface, and here the API server reads the same files
+            # anyway.
+            arguments.append("--skip-serve-logs")
+        with self._log_file(component).open("ab") as log:
+            self._processes[component] = self._spawn(arguments, log)
+
+    def _spawn(self, arguments: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", *arguments],
+            cwd=self.home,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._guard.watch(process.pid)
+        return process
+
+    def _wait_healthy(self, components: Sequence[Component], started_at: datetime) -> None:
+        waiting = list(components)
+        deadline = time.monotonic() + _START_TIMEOUT
+        while waiting:
+            self.check_running()
+            health = self.api.health()
+            waiting = [component for component in waiting if not _is_healthy(health, component, started_at)]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                problem = f"was not healthy after {_START_TIMEOUT} seconds"
+                raise AirflowStartError(self._obituary(waiting[0], problem))
+            time.sleep(0.25)
+
+    def _shut_down(self) -> None:
+        try:
+            if hasattr(self, "api"):
+                self.api.close()  # first, because the API server waits for its clients to leave
+            end_sessions({process.pid for process in self._processes.values()}, grace=2)
+            for process in self._processes.values():
+                process.wait()
+            shutil.rmtree(self.home, ignore_errors=True)
+        finally:
+            # The guard ends and removes whatever is still there, for example after a second Ctrl-C.
+            self._guard.close()
+            self._processes.clear()
+
+    def _log_file(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def _obituary(self, name: str, what: str) -> str:
+        tail = self._log_file(name).read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        return "\n".join([f"airflow {name} {what}. The end of its log:", *(f"    {line}" for line in tail)])
+
+
+def _is_healthy(health: dict[str, dict[str, str | None]], component: Component, started_at: datetime) -> bool:
+    if not health:
+        return False
+    if component == "api-server":
+        return health["metadatabase"]["status"] == "healthy"
+    name = component.replace("-", "_")
+    report = health.get(name) or {}
+    heartbeat = report.get(f"latest_{name}_heartbeat")
+    # A heartbeat from before the start is the previous process's, which the health report does not know to be
+    # gone.
+    return (
+        report.get("status") == "healthy" and heartbeat is not None and datetime.fromisoformat(heartbeat) >= started_at
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Leave a real Airflow up, with the example DAGs, a connection and a vendor's sandbox, until Ctrl-C.
+
+``make ui`` runs this. It starts the processes that ``airflow standalone`` starts, but on a free port of the
+loopback interface and in a temporary home, and removes everything at the end.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+
+from rich.console import Console
+from rich.text import Text
+
+from airflow_import_progress.sandbox import Sandbox
+from demo.airflow_api import WaitedTooLongError
+from demo.cases import CASES, EXAMPLE_DAGS
+from demo.local_airflow import AirflowStartError, LocalAirflow
+
+_IMPORT_SECONDS = 90
+
+
+def main() -> int:
+    """Run until Ctrl-C and return the exit status."""
+    console = Console(highlight=False)
+    # SIGTERM ends the program the way that Ctrl-C does, so that the "with" blocks are left.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        with (
+            Sandbox(import_duration=_IMPORT_SECONDS) as sandbox,
+            LocalAirflow(
+                EXAMPLE_DAGS, settings={"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}, tell=console.print
+            ) as airflow,
+        ):
+            # In the database rather than in the environment, so that the UI lists it and its form can be
+            # looked at.
+            airflow.api.add_connection("lucca_default", sandbox.airflow_connection("lucca"))
+            airflow.api.wait_for_dags(*{case.dag_id for case in CASES})
+            for case in CASES:
+                airflow.api.trigger(case.dag_id, case.conf)
+            console.print(
+                f"\nAirflow:          [bold]{airflow.url}[/]  (no login: whoever opens it is an admin)\n"
+                f"Vendor's sandbox: {sandbox.url}  (behind the connection lucca_default)\n"
+                f"Logs:             {airflow.logs}\n\n"
+                f"Two good imports and two bad ones are under way and take {_IMPORT_SECONDS} seconds.\n"
+                f"Ctrl-C stops everything and removes it.",
+                soft_wrap=True,
+            )
+            while True:
+                airflow.check_running()
+                time.sleep(1)
+    except KeyboardInterrupt:
+        console.print("\nStopped: nothing is left running or written.")
+        return 0
+    except (AirflowStartError, WaitedTooLongError) as error:
+        console.print(Text(f"\n{error}", style="red"))
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One Airflow and one sandbox for all end-to-end tests.
+
+A test says with ``@pytest.mark.scenario`` which DAG waits for which import. All of these DAG runs are started
+together at the beginning, so that they wait at the same time rather than one after the other.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scenarios import API_KEY, WRONG_API_KEY, Run, start
+
+from airflow_import_progress.sandbox import Sandbox
+from demo.cases import EXAMPLE_DAGS
+from demo.local_airflow import COMPONENTS, LocalAirflow
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "scenario(dag_id, *scripts, faults=()): run this DAG against imports with these scripts in the sandbox, "
+        "with these faults in the answers about them",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Add the end of each component's log to the report of a failed test."""
+    report = yield
+    airflow = getattr(item, "funcargs", {}).get("airflow")
+    if report.failed and airflow is not None:
+        for component in COMPONENTS:
+            tail = "\n".join(airflow.component_log(component).splitlines()[-25:])
+            report.sections.append((f"the end of the log of {component}", tail))
+    return report
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """The vendor's sandbox."""
+    with Sandbox(lucca_api_key=API_KEY) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+    """A real Airflow with the DAGs of these tests and with the example DAGs."""
+    dags = tmp_path_factory.mktemp("dags")
+    for folder in (EXAMPLE_DAGS, Path(__file__).parent / "dags"):
+        shutil.copytree(folder, dags, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    connection = sandbox.airflow_connection("lucca")
+    connections = {"lucca_default": connection, "lucca_wrong_key": {**connection, "password": WRONG_API_KEY}}
+    with LocalAirflow(dags, connections=connections) as running:
+        running.api.wait_for_dags("deferred", "mapped", "lucca_leaves", "lucca_user_locations")
+        yield running
+
+
+@pytest.fixture(scope="session")
+def runs(request: pytest.FixtureRequest, airflow: LocalAirflow, sandbox: Sandbox) -> dict[int, Run]:
+    """The run of each scenario, by the identity of its marker: tests of one class share its scenario."""
+    markers = [marker for item in request.session.items if (marker := item.get_closest_marker("scenario"))]
+    scenarios = {id(marker): marker for marker in markers}
+    return {key: start(airflow, sandbox, *marker.args, **marker.kwargs) for key, marker in scenarios.items()}
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, runs: dict[int, Run]) -> Run:
+    """The run of the test's scenario."""
+    return runs[id(request.node.get_closest_marker("scenario"))]

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end-to-end tests look at: a DAG run in the real Airflow, and the imports that it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_import_progress.sandbox import Sandbox
+from demo.airflow_api import AirflowApi
+from demo.local_airflow import LocalAirflow
+
+API_KEY = "e2e-right-4f1c9d77"
+WRONG_API_KEY = "e2e-wrong-8b02ae31"
+
+
+@dataclass
+class Run:
+    """A DAG run, and the imports that it waits for."""
+
+    airflow: LocalAirflow
+    sandbox: Sandbox
+    dag_id: str
+    run_id: str
+    import_ids: list[str]
+
+    @property
+    def import_id(self) -> str:
+        """Return the id of the only import."""
+        (import_id,) = self.import_ids
+        return import_id
+
+    @property
+    def api(self) -> AirflowApi:
+        """Return the client of Airflow's API."""
+        return self.airflow.api
+
+    def ended(self) -> dict[str, str]:
+        """Wait for the end of the run, and return the states of its tasks; those of mapped ones by index."""
+        self.api.wait_for_run(self.dag_id, self.run_id)
+        return {
+            task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]": task["state"]
+            for task in self.api.task_instances(self.dag_id, self.run_id)
+        }
+
+    def tries(self) -> int:
+        """Return how often the sensor was tried."""
+        tries: int = self.api.task(self.dag_id, self.run_id, "wait")["try_number"]
+        return tries
+
+    def xcom(self, task_id: str = "wait", map_index: int = -1) -> Any:
+        """Return what a task has handed on."""
+        return self.api.xcom(self.dag_id, self.run_id, task_id, map_index=map_index)
+
+    def log(self, map_index: int = -1) -> str:
+        """Return the sensor's log, as the UI shows it."""
+        return "\n".join(self.api.task_log(self.dag_id, self.run_id, "wait", map_index=map_index))
+
+    def was_deferred(self) -> bool:
+        """Tell whether the sensor has ever been in the triggerer."""
+        return "trigger starting" in self.log() or "DEFERRED" in self.log()
+
+
+def start(
+    airflow: LocalAirflow,
+    sandbox: Sandbox,
+    dag_id: str,
+    *scripts: Mapping[str, object],
+    faults: tuple[tuple[Mapping[str, object], int | None], ...] = (),
+) -> Run:
+    """
+    Start a DAG that waits for new imports with these scripts.
+
+    The faults hit the requests about the first import, one fault after the other, each so many times or for ever.
+    """
+    ids = [sandbox.create_import("lucca", "leave", script) for script in scripts]
+    for fault, times in faults:
+        sandbox.add_fault(fault, import_id=ids[0], times=times)
+    conf: dict[str, object] = {"import_ids": ids} if dag_id == "mapped" else {"import_id": ids[0]}
+    return Run(airflow, sandbox, dag_id, airflow.api.trigger(dag_id, conf), ids)

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a user may rely on, seen from outside: states, XComs and logs through Airflow's own REST API.
+
+A script such as ``answers(10, 100)`` is what the vendor says at the first, second, ... poll; the last answer
+stays. Lucca says a percentage, and -1 for a failed import.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from scenarios import API_KEY, WRONG_API_KEY, Run
+
+from airflow_import_progress.sandbox import Sandbox
+from demo.local_airflow import LocalAirflow
+
+PASSED = {"wait": "success", "next_step": "success"}
+STOPPED = {"wait": "failed", "next_step": "upstream_failed"}
+SKIPPED = {"wait": "skipped", "next_step": "skipped"}
+
+OUTAGE = {"status": 503, "body": "Service Unavailable"}
+NO_FAULT = {"delay": 0}
+
+
+def answers(*progress: int) -> dict[str, object]:
+    """Return the script of an import of which the vendor says this, poll by poll."""
+    return {"answers": list(progress)}
+
+
+scenario = pytest.mark.scenario
+
+
+@scenario("deferred", answers(0, 40, 100))
+class TestGoodImport:
+    """An import that succeeds."""
+
+    def test_the_next_task_runs(self, run: Run) -> None:
+        assert run.ended() == PASSED
+
+    def test_the_wait_was_deferred(self, run: Run) -> None:
+        run.ended()
+        assert run.was_deferred()
+
+    def test_the_next_task_gets_the_progress(self, run: Run) -> None:
+        run.ended()
+        progress = run.xcom("next_step")
+        assert progress == run.xcom("wait")
+        assert {key: progress[key] for key in ("import_id", "state", "percent", "vendor_status")} == {
+            "import_id": run.import_id,
+            "state": "succeeded",
+            "percent": 100.0,
+            "vendor_status": 100,
+        }
+        assert set(progress) == {
+            *("import_id", "state", "percent", "total", "processed", "failed"),
+            *("vendor_status", "message", "started_at", "finished_at", "details"),
+        }
+
+    def test_the_log_shows_progress_bars(self, run: Run) -> None:
+        run.ended()
+        assert re.search(r"^\[########------------\] 40 % · running", run.log(), re.MULTILINE)
+        assert re.search(r"^\[####################\] 100 % · succeeded", run.log(), re.MULTILINE)
+
+
+@scenario("deferred", answers(10, -1))
+class TestFailedImport:
+    """An import that fails while it is waited for."""
+
+    def test_the_next_task_does_not_run(self, run: Run) -> None:
+        assert run.ended() == STOPPED
+
+    def test_no_retry_is_spent(self, run: Run) -> None:
+        run.ended()
+        assert run.tries() == 1
+
+    def test_the_log_says_what_failed_and_where(self, run: Run) -> None:
+        run.ended()
+        (error,) = re.findall(r"^ImportFailedError: .*", run.log(), re.MULTILINE)
+        assert run.import_id in error
+        assert "'lucca_default'" in error
+        assert "failed at the vendor (status -1)" in error
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param("poking", marks=scenario("poking", answers(10, 50, 100))),
+        pytest.param("rescheduled", marks=scenario("rescheduled", answers(10, 100))),
+    ],
+)
+def test_a_good_import_passes_without_a_triggerer_too(run: Run, mode: str) -> None:
+    assert run.ended() == PASSED
+    assert run.xcom("next_step")["state"] == "succeeded"
+    assert not run.was_deferred()
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param("poking", marks=scenario("poking", answers(10, -1))),
+        pytest.param("rescheduled", marks=scenario("rescheduled", answers(10, -1))),
+    ],
+)
+def test_a_failed_import_is_stopped_without_a_triggerer_too(run: Run, mode: str) -> None:
+    assert run.ended() == STOPPED
+    assert run.tries() == 1
+    assert not run.was_deferred()
+
+
+@scenario("deferred", answers(100))
+def test_an_import_already_done_is_asked_for_once_and_not_deferred(run: Run) -> None:
+    assert run.ended() == PASSED
+    assert run.sandbox.request_count(run.import_id) == 1
+    assert not run.was_deferred()
+
+
+@scenario("deferred", answers(10, 20, 100), faults=((NO_FAULT, 2), (OUTAGE, 2)))
+def test_an_outage_of_the_vendor_is_waited_out(run: Run) -> None:
+    assert run.ended() == PASSED
+    assert run.tries() == 1
+    statuses = [request["status"] for request in run.sandbox.requests(run.import_id)]
+    assert statuses == [200, 200, 503, 503, 200]
+    assert "HTTP 503" in run.log()
+
+
+@scenario("with_a_wrong_key", answers(10))
+def test_a_wrong_api_key_is_named_as_the_reason(run: Run) -> None:
+    assert run.ended() == STOPPED
+    (error,) = re.findall(r"^ImportRequestError: .*", run.log(), re.MULTILINE)
+    assert "'lucca_wrong_key'" in error
+    assert "HTTP 401" in error
+    assert "API key" in error
+
+
+@scenario("impatient", answers(10))
+def test_an_import_that_takes_too_long_ends_in_a_timeout(run: Run) -> None:
+    assert run.ended() == STOPPED
+    assert run.tries() == 1
+    assert re.search(r"^AirflowSensorTimeout: .*not done within the timeout of 8 s", run.log(), re.MULTILINE)
+
+
+@scenario("soft", answers(10, -1))
+def test_soft_fail_makes_a_failed_import_a_skip(run: Run) -> None:
+    assert run.ended() == SKIPPED
+
+
+@scenario("mapped", answers(10, 100), answers(10, -1), answers(10, 50, 100))
+def test_mapped_sensors_are_gated_one_by_one(run: Run) -> None:
+    states = run.ended()
+    assert [states[f"wait[{index}]"] for index in range(3)] == ["success", "failed", "success"]
+    assert states["next_step"] == "upstream_failed"
+    assert run.xcom(map_index=0)["import_id"] == run.import_ids[0]
+    assert run.xcom(map_index=2)["import_id"] == run.import_ids[2]
+    assert run.import_ids[1] in run.log(map_index=1)
+
+
+def test_the_dags_have_no_import_errors(airflow: LocalAirflow) -> None:
+    assert airflow.api.import_errors() == {}
+    assert {"lucca_leaves", "lucca_user_locations"} <= airflow.api.dag_ids()
+
+
+# The tests below disturb others' waits or look at all of them, so they come last.
+
+
+# The vendor says 10 until the fault is cleared, and 100 from then on.
+@scenario("deferred", answers(100), faults=(({"body": "10", "content_type": "application/json"}, None),))
+def test_a_wait_survives_a_restart_of_the_triggerer(run: Run, runs: dict[int, Run]) -> None:
+    for other in runs.values():
+        if other is not run:
+            other.ended()
+    run.api.wait_for_task_state(run.dag_id, run.run_id, "wait", "deferred")
+
+    run.airflow.stop("triggerer")
+    polls_before_the_restart = run.sandbox.request_count(run.import_id)
+    run.airflow.start("triggerer")
+    run.sandbox.clear_faults()
+
+    assert run.ended() == PASSED
+    assert run.tries() == 1
+    assert run.sandbox.request_count(run.import_id) > polls_before_the_restart
+    assert run.log().count("Trigger fired event") == 1
+
+
+def test_the_api_keys_are_written_nowhere(airflow: LocalAirflow, sandbox: Sandbox, runs: dict[int, Run]) -> None:
+    for run in runs.values():
+        run.ended()
+    written = [
+        str(file.relative_to(airflow.home))
+        for file in airflow.home.rglob("*")
+        if file.is_file() and any(key.encode() in file.read_bytes() for key in (API_KEY, WRONG_API_KEY))
+    ]
+    assert written == []
