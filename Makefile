@@ -7,16 +7,18 @@ AIRFLOW_VERSION = 3.3.2
 VENV = .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
+LOWEST_VENV = $(VENV)-lowest
+LOWEST_INSTALLED = $(LOWEST_VENV)/installed
 
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
 
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test e2e dist constraints clean
+.PHONY: help venv demo ui check test test-lowest e2e dist constraints clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 demo: $(INSTALLED) ## watch good and bad imports in a real Airflow; says whether all went as it should
 	@$(BIN)/python -m demo.run
@@ -33,12 +35,15 @@ check: $(INSTALLED) ## lint, formatting, types and the floors of the package
 test: $(INSTALLED) ## unit and integration tests
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/unit tests/integration tests/sandbox
 
+test-lowest: $(LOWEST_INSTALLED) ## the same tests with the oldest Airflow and the lowest versions that are supported
+	$(IN_TEMPORARY_HOME) $(LOWEST_VENV)/bin/python -m pytest tests/unit tests/integration tests/sandbox
+
 e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e
 
 dist: $(INSTALLED) ## build the wheel and the source distribution into dist/
 	@rm -rf dist
-	$(BIN)/python -m build
+	$(BIN)/python -m hatchling build
 
 venv: $(INSTALLED) ## install everything into .venv; the other targets do it when needed
 
@@ -47,6 +52,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing Airflow $(AIRFLOW_VERSION) and the tools into $(VENV): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(LOWEST_INSTALLED): pyproject.toml constraints-lowest.txt
+	@echo "Installing the lowest versions into $(LOWEST_VENV): takes about a minute, once"
+	@$(PYTHON) -m venv --clear $(LOWEST_VENV)
+	@$(LOWEST_VENV)/bin/python $(PIP_INSTALL) --constraint constraints-lowest.txt --editable . pytest pytest-asyncio jsonschema
 	@touch $@
 
 constraints: ## pin anew, in constraints.txt, all that the targets above install
@@ -58,5 +69,5 @@ constraints: ## pin anew, in constraints.txt, all that the targets above install
 	cp "$$env/constraints.txt" constraints.txt
 
 clean: ## remove .venv, caches and what was built
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(LOWEST_VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find airflow_import_progress demo example_dags tests -name __pycache__ -type d -prune -exec rm -rf {} +

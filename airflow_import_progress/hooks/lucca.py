@@ -184,14 +184,17 @@ class LuccaHook(ImportProgressHook):
             else:
                 response.json()
                 known = True
-            (accepted if known else refused).append(f"{name} (HTTP {response.status})")
+            if known:
+                accepted.append(name)
+            else:
+                refused.append(f"{name} (HTTP {response.status})")
         if not accepted:
             raise ImportRequestError(
                 f"{connection.base_url} accepted the API key for nothing that imports need: it refused "
                 f"{' and '.join(refused)}. Check that the connection's host is your Lucca account's, and the rights "
                 f"of the API key in Lucca."
             )
-        words = f"{connection.base_url} answered and accepted the API key for {' and '.join(accepted)}"
+        words = f"{connection.base_url} accepted the API key for {' and '.join(accepted)}"
         return f"{words}, but not for {' and '.join(refused)}." if refused else f"{words}."
 
 

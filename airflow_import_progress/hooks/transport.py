@@ -103,10 +103,10 @@ def _read(answer: requests.Response, size: int) -> bytes:
 
 async def new_async_session(connection: VendorConnection) -> aiohttp.ClientSession:
     """Return a session of aiohttp with the connection's TLS and time limit, and without credentials."""
+    # Loading the library and reading certificates take time that the event loop cannot spare.
+    tls = await asyncio.to_thread(_tls, connection)
     import aiohttp
 
-    # Reading certificates takes milliseconds that the event loop cannot spare.
-    tls = await asyncio.to_thread(_tls, connection)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=tls),
         timeout=aiohttp.ClientTimeout(total=connection.timeout),
@@ -118,6 +118,7 @@ async def new_async_session(connection: VendorConnection) -> aiohttp.ClientSessi
 
 
 def _tls(connection: VendorConnection) -> ssl.SSLContext | bool:
+    import aiohttp  # noqa: F401
     from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
     if connection.verify is False or connection.base_url.startswith("http://"):

@@ -45,9 +45,9 @@ from airflow_import_progress.triggers.wait import Wait, failure
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-#: How long a deferred wait lasts at the least, in seconds, unless the deadline is nearer. Airflow takes a task that is
-#: resumed before the scheduler has heard of the end of its first part for a dead one, which costs a retry.
-SHORTEST_DEFERRAL = 5.0
+#: How long a wait stays off the worker at the least, in seconds. Airflow takes a task that comes back before the
+#: scheduler has heard of the end of its last part for a dead one, which costs a retry.
+SHORTEST_ABSENCE = 5.0
 
 #: A timeout beyond this, in seconds, cannot be told as a date.
 LONGEST_TIMEOUT = 10 * 366 * 86400
@@ -210,7 +210,6 @@ class BaseImportSensor(BaseSensorOperator):
                 f"{self._subject}: the event of the triggerer cannot be taken for success "
                 f"({type(error).__name__}: {error}). Clear this task to wait again."
             ) from None
-        self.log.info("%s", progress)
         return progress.to_dict()
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -286,7 +285,7 @@ class BaseImportSensor(BaseSensorOperator):
                 # Airflow keeps nothing between two pokes in reschedule mode, so failures in a row can be counted
                 # only by a worker that stays. Under silent_fail nobody counts them.
                 if reschedules and (self.silent_fail or not wait.failures):
-                    raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=gap))
+                    raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=max(gap, SHORTEST_ABSENCE)))
                 time.sleep(gap)
 
     def _defer(self, wait: Wait, gap: float, max_wait: float | None) -> NoReturn:
@@ -306,7 +305,7 @@ class BaseImportSensor(BaseSensorOperator):
                 conn_id=self._conn_id,
                 started_at=wait.started_at,
                 deadline=wait.deadline,
-                first_poll_at=now + max(gap, SHORTEST_DEFERRAL),
+                first_poll_at=now + max(gap, SHORTEST_ABSENCE),
                 poke_interval=self.poke_interval,
                 exponential_backoff=self.exponential_backoff,
                 max_wait=max_wait,

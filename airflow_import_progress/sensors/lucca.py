@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
 from airflow_import_progress.sensors.base import BaseImportSensor
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
 
 
 class LuccaLeaveImportSensor(BaseImportSensor):
@@ -31,7 +34,9 @@ class LuccaLeaveImportSensor(BaseImportSensor):
     import_class = LuccaLeaveImport
     hook_class = LuccaHook
 
-    def __init__(self, *, summary_id: str, lucca_conn_id: str = LuccaHook.default_conn_name, **kwargs: Any) -> None:
+    def __init__(
+        self, *, summary_id: str | XComArg, lucca_conn_id: str = LuccaHook.default_conn_name, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.summary_id = summary_id
         self.lucca_conn_id = lucca_conn_id
@@ -66,7 +71,7 @@ class LuccaUserLocationImportSensor(BaseImportSensor):
     def __init__(
         self,
         *,
-        summary_id: str,
+        summary_id: str | XComArg,
         lucca_conn_id: str = LuccaHook.default_conn_name,
         check_results: bool = False,
         max_failed_records: int | None = None,

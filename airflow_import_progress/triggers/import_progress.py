@@ -138,7 +138,7 @@ class ImportProgressTrigger(BaseTrigger):
             silent_fail=self.silent_fail,
             log=self.log,
         )
-        await asyncio.sleep(max(0.0, min(self.first_poll_at, self.deadline) - time.time()))
+        await asyncio.sleep(max(0.0, self.first_poll_at - time.time()))
         async with hook_class(**{hook_class.conn_name_attr: self.conn_id}) as hook:
             # The worker has used it before it deferred.
             hook.connection_is_known = True

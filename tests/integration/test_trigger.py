@@ -96,7 +96,7 @@ def test_the_sensors_arguments_reach_the_trigger(sandbox, clock):
     }
 
 
-def test_a_deferral_is_never_so_short_that_airflow_takes_the_task_for_dead(leave_import, clock):
+def test_a_wait_never_comes_back_so_soon_that_airflow_takes_it_for_dead(leave_import, clock):
     deferred = deferred_by(LuccaLeaveImportSensor(task_id="wait", summary_id=leave_import(57), poke_interval=1))
     _, kwargs = deferred.trigger.serialize()
     assert kwargs["first_poll_at"] == clock.now + 5
