@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -288,7 +288,7 @@ class BaseImportSensor(BaseSensorOperator):
                     raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=max(gap, SHORTEST_ABSENCE)))
                 time.sleep(gap)
 
-    def _defer(self, wait: Wait, gap: float, max_wait: float | None) -> NoReturn:
+    def _defer(self, wait: Wait, gap: float, max_wait: float | None) -> None:
         from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
 
         now = time.time()
@@ -318,7 +318,6 @@ class BaseImportSensor(BaseSensorOperator):
             # The trigger keeps the deadline. Airflow's own is the back-stop for a wait that no triggerer runs.
             timeout=timedelta(seconds=wait.deadline - now + 2 * LAST_POLL_GRACE),
         )
-        raise AssertionError("defer() returned")
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:
