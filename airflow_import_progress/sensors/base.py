@@ -280,15 +280,18 @@ class BaseImportSensor(BaseSensorOperator):
                     if next_gap is None:
                         return progress.to_dict()
                     gap = next_gap
-                if self.deferrable:
-                    self._defer(wait, gap, max_wait)
-                # Airflow keeps nothing between two pokes in reschedule mode, so failures in a row can be counted
-                # only by a worker that stays. Under silent_fail nobody counts them.
-                if reschedules and (self.silent_fail or not wait.failures):
-                    raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=max(gap, SHORTEST_ABSENCE)))
+                absence = max(gap, SHORTEST_ABSENCE)
+                # Too near the deadline to leave and come back, the wait ends on this worker.
+                if time.time() + SHORTEST_ABSENCE <= wait.deadline:
+                    if self.deferrable:
+                        self._defer(wait, absence, max_wait)
+                    # Airflow keeps nothing between two pokes in reschedule mode, so failures in a row can be
+                    # counted only by a worker that stays. Under silent_fail nobody counts them.
+                    if reschedules and (self.silent_fail or not wait.failures):
+                        raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=absence))
                 time.sleep(gap)
 
-    def _defer(self, wait: Wait, gap: float, max_wait: float | None) -> None:
+    def _defer(self, wait: Wait, absence: float, max_wait: float | None) -> None:
         from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
 
         now = time.time()
@@ -305,7 +308,7 @@ class BaseImportSensor(BaseSensorOperator):
                 conn_id=self._conn_id,
                 started_at=wait.started_at,
                 deadline=wait.deadline,
-                first_poll_at=now + max(gap, SHORTEST_ABSENCE),
+                first_poll_at=now + absence,
                 poke_interval=self.poke_interval,
                 exponential_backoff=self.exponential_backoff,
                 max_wait=max_wait,

@@ -161,6 +161,14 @@ def test_an_import_that_never_ends_times_out(run, leave_import, clock):
     assert clock.now - started == pytest.approx(600)
 
 
+@pytest.mark.parametrize("timeout", [0, 1, 4, 5, 6, 9])
+def test_a_short_timeout_is_kept_too(run, leave_import, clock, timeout):
+    started = clock.now
+    with pytest.raises(AirflowSensorTimeout):
+        run(summary_id=leave_import(57), timeout=timeout, poke_interval=3)
+    assert clock.now - started == pytest.approx(timeout)
+
+
 @pytest.mark.parametrize("argument", ["soft_fail", "never_fail"])
 def test_a_timeout_is_a_skip_if_asked_for(run, leave_import, argument):
     with pytest.raises(AirflowSkipException, match="not done within the timeout"):
