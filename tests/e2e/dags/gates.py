@@ -37,7 +37,7 @@ def gate(dag_id: str, **arguments: Any) -> None:
 gate("deferred")
 gate("poking", deferrable=False, poke_interval=1)
 gate("rescheduled", deferrable=False, mode="reschedule")
-gate("impatient", timeout=8)
+gate("impatient", timeout=15)
 gate("soft", soft_fail=True)
 gate("with_a_wrong_key", lucca_conn_id="lucca_wrong_key", retries=0)
 
