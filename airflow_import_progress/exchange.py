@@ -61,9 +61,9 @@ class Request:
     max_answer_bytes: int = MAX_ANSWER_BYTES
 
     def __post_init__(self) -> None:
-        # An address in place of a path would carry the credentials to another host.
-        if not self.path.startswith("/"):
-            raise ValueError(f"path must begin with '/', not {self.path!r}")
+        # An address in place of a path would carry the credentials to another host, a line break another header.
+        if not (self.path.startswith("/") and self.path.isascii() and self.path.isprintable() and " " not in self.path):
+            raise ValueError(f"path must begin with '/' and be quoted, not {self.path!r}")
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:
         """

@@ -158,9 +158,10 @@ def test_what_cannot_be_an_identifier_is_refused_by_the_arguments_name(value):
         checked_id("summary_id", value)
 
 
-def test_a_request_takes_a_path_not_an_address():
-    with pytest.raises(ValueError, match="path must begin with '/'"):
-        Request(method="GET", path="https://evil.example/")
+@pytest.mark.parametrize("path", ["https://evil.example/", "imports", "", "/a\r\nX-Injected: 1", "/a b", "/é"])
+def test_a_request_takes_a_quoted_path_and_nothing_else(path):
+    with pytest.raises(ValueError, match="path must begin with '/' and be quoted"):
+        Request(method="GET", path=path)
 
 
 def test_an_excerpt_is_one_short_printable_line():
