@@ -58,6 +58,13 @@ def kill_sessions(sessions: Collection[int]) -> None:
         time.sleep(0.05)
 
 
+def leave_blocks_on_signals() -> None:
+    """Have Ctrl-C and SIGTERM end this program by an exception, so that its ``with`` blocks are left."""
+    # Set anew, because a shell starts what it puts into the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
 def _send(pid: int, what: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, what)

@@ -8,7 +8,6 @@ Show good and bad imports in a real Airflow, and check that each was waited for 
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from rich.text import Text
 from airflow_import_progress.sandbox import Sandbox
 from demo.airflow_api import FINAL_RUN_STATES, AirflowApi, WaitedTooLongError
 from demo.cases import CASES, EXAMPLE_DAGS, SENSOR, Case
+from demo.guard import leave_blocks_on_signals
 from demo.local_airflow import AirflowStartError, LocalAirflow
 
 _IMPORT_SECONDS = 30
@@ -51,8 +51,7 @@ def main() -> int:
     """Run the demo and return its exit status."""
     # A narrow default where there is no terminal would cut the table's words.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
-    # SIGTERM ends the program the way that Ctrl-C does, so that the "with" blocks are left.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    leave_blocks_on_signals()
     started = time.monotonic()
     try:
         with Sandbox(import_duration=_IMPORT_SECONDS) as sandbox:

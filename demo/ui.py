@@ -8,7 +8,6 @@ loopback interface and in a temporary home, and removes everything at the end.
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 
@@ -18,6 +17,7 @@ from rich.text import Text
 from airflow_import_progress.sandbox import Sandbox
 from demo.airflow_api import WaitedTooLongError
 from demo.cases import CASES, EXAMPLE_DAGS
+from demo.guard import leave_blocks_on_signals
 from demo.local_airflow import AirflowStartError, LocalAirflow
 
 _IMPORT_SECONDS = 90
@@ -26,8 +26,7 @@ _IMPORT_SECONDS = 90
 def main() -> int:
     """Run until Ctrl-C and return the exit status."""
     console = Console(highlight=False)
-    # SIGTERM ends the program the way that Ctrl-C does, so that the "with" blocks are left.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    leave_blocks_on_signals()
     try:
         with (
             Sandbox(import_duration=_IMPORT_SECONDS) as sandbox,
