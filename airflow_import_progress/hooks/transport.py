@@ -233,7 +233,7 @@ def _not_through(
             f"'proxy': http://user:password@host:port."
         )
     if caused_by(socket.gaierror):
-        why = "the host name could not be resolved; if this lasts, check the connection's host"
+        why = "the host name could not be resolved"
     elif caused_by(ConnectionRefusedError):
         why = "the connection was refused"
     elif caused_by(TimeoutError, urllib3.exceptions.TimeoutError):
@@ -242,7 +242,8 @@ def _not_through(
         why = "the connection broke before the answer was complete"
     if connection.proxy:
         why = f"{why} (by way of the connection's proxy)"
-    return ImportPollError(f"{asked} got no answer: {why}.", transient=True)
+    advice = "If this lasts, check the connection's host, port and schema."
+    return ImportPollError(f"{asked} got no answer: {why}. {advice}", transient=True)
 
 
 def _causes(error: BaseException | None, handled_before: BaseException | None) -> Iterator[BaseException]:

@@ -92,7 +92,7 @@ class BaseImportSensor(BaseSensorOperator):
     :param max_consecutive_failures: How many polls in a row may not get through (connection trouble, HTTP 408,
         425, 429 and 5xx, answers that are not JSON) before the wait gives up, from 1. The gap between them
         doubles from 5 s up to 5 minutes, or is what the vendor asks for with ``Retry-After``; so the default of
-        10 outlives an outage of about a quarter of an hour.
+        10 outlives an outage of 16 minutes.
     :param gate: What decides whether the import passes. Default: it must have succeeded.
     :param kwargs: The arguments of every Airflow sensor: ``poke_interval`` (seconds, default 60, at least 1),
         ``timeout`` (seconds, default 7 days), ``mode``, ``soft_fail``, ``never_fail``, ``silent_fail``,
