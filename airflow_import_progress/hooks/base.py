@@ -240,15 +240,6 @@ class ImportProgressHook(BaseHook, ABC):
         except ImportProgressError as error:
             return False, str(error)
 
-    def get_conn(self) -> requests.Session:
-        """
-        Return a session with the connection's TLS and proxy settings, to be closed by the caller.
-
-        It carries no credentials: those are added to each request by :meth:`request`.
-        """
-        with self._explaining(self._subject):
-            return new_session(self._resolve())
-
     def __enter__(self) -> Self:
         self._keeps_sessions = True
         return self
