@@ -114,6 +114,9 @@ def serving(answer, tls=None):
             self.end_headers()
             self.wfile.write(body)
 
+        def do_CONNECT(self):
+            self.send_error(407)
+
         def log_message(self, *_):
             pass
 

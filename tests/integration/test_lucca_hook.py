@@ -18,7 +18,7 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
 from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sandbox import Sandbox
-from tests.integration.conftest import API_KEY
+from tests.integration.conftest import API_KEY, serving
 
 LEAVES_PATH = "/timmi-absences/api/imports/v1.0/leavePeriods"
 LEAVES_CSV = (
@@ -337,6 +337,16 @@ def test_the_connections_proxy_is_used(connect, sandbox, leave_import, get_progr
     with pytest.raises(ImportPollError):
         get_progress(LuccaLeaveImport(import_id))
     assert sandbox.requests(import_id) == []
+
+
+def test_a_proxy_that_demands_other_credentials_says_so(connect, get_progress):
+    with serving(({}, b"")) as port:
+        connect(
+            host="acme.ilucca.net", port=None, schema="https", extra={"proxy": f"http://u:hunter2@127.0.0.1:{port}"}
+        )
+        with pytest.raises(ImportRequestError, match="the proxy demands other credentials") as caught:
+            get_progress(LuccaLeaveImport("3c90"))
+    assert "hunter2" not in str(caught.value)
 
 
 def test_starts_a_leave_import_by_multipart_upload(sandbox):
