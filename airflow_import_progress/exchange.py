@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
@@ -175,11 +175,8 @@ class Response:
         """
         if text is None:
             text = self.body[: EXCERPT_SOURCE * 4].decode("utf-8", "replace")
-        text = text[:EXCERPT_SOURCE]
         # Before anything is cut: half a secret would not be recognised any more.
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return excerpt(text, length)
+        return excerpt(redacted(text[:EXCERPT_SOURCE], self.secrets), length)
 
 
 #: A conversation with a vendor that ends in a T.
@@ -255,6 +252,18 @@ def excerpt(text: str, length: int = 300) -> str:
     """
     line = " ".join("".join(c if c.isprintable() else " " for c in text[:EXCERPT_SOURCE]).split())
     return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """
+    Return a text without secrets.
+
+    :param text: Any text.
+    :param secrets: What must not appear in it.
+    """
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def _phrase(status: int) -> str:

@@ -21,7 +21,7 @@ from airflow_import_progress.exceptions import (
     ImportProgressError,
     ImportRequestError,
 )
-from airflow_import_progress.exchange import Conversation, Request, Response
+from airflow_import_progress.exchange import Conversation, Request, Response, redacted
 from airflow_import_progress.hooks.connection import (
     VendorConnection,
     is_empty_object,
@@ -421,9 +421,7 @@ class ImportProgressHook(BaseHook, ABC):
 
     def _redacted(self, value: Any) -> Any:
         if isinstance(value, str):
-            for secret in self._connection.secrets() if self._connection else ():
-                value = value.replace(secret, "***")
-            return value
+            return redacted(value, self._connection.secrets if self._connection else ())
         if isinstance(value, Mapping):
             return {key: self._redacted(item) for key, item in value.items()}
         if isinstance(value, list | tuple):

@@ -9,6 +9,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -45,15 +46,16 @@ class VendorConnection:
     proxy: str | None = field(default=None, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def secrets(self) -> list[str]:
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
         """Return what must not appear in any text."""
         proxy_password = urlsplit(self.proxy).password if self.proxy else None
-        return [
+        return tuple(
             form
             for secret in (self.password, proxy_password, unquote(proxy_password or ""))
             if secret
             for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
-        ]
+        )
 
 
 # The fields of a connection. Forms of different Airflow versions store an empty field as null or as "".

@@ -82,9 +82,9 @@ def send(session: requests.Session, connection: VendorConnection, request: Reque
         ) as answer:
             # The timeout of requests counts from byte to byte. No read asks for more than has come so far, so
             # none lasts longer than all before it, and an answer that drips for ever is noticed.
-            while len(body) <= request.max_answer_bytes:
-                if not (chunk := _read(answer, min(len(body) or 1, READ_CHUNK_BYTES))):
-                    break
+            while len(body) <= request.max_answer_bytes and (
+                chunk := _read(answer, min(len(body) or 1, READ_CHUNK_BYTES))
+            ):
                 body += chunk
                 if time.monotonic() > give_up_at:
                     raise TimeoutError
@@ -181,7 +181,7 @@ def _response(
         if 200 <= status < 300:
             raise
         body = body[:limit]
-    return Response(status=status, headers=lower_headers, body=body, asked=asked, secrets=tuple(connection.secrets()))
+    return Response(status=status, headers=lower_headers, body=body, asked=asked, secrets=connection.secrets)
 
 
 def _decoded(asked: str, body: bytes, encoding: str, limit: int) -> bytes:

@@ -171,5 +171,5 @@ def test_a_connection_that_was_there_before_is_waited_for(monkeypatch):
 
 
 def test_secrets_are_known_in_every_form_in_which_they_travel(read):
-    secrets = read(password='k"ey /1', extra={"proxy": "http://u:p%40ss@proxy.example"}).secrets()
+    secrets = read(password='k"ey /1', extra={"proxy": "http://u:p%40ss@proxy.example"}).secrets
     assert {'k"ey /1', "k%22ey%20%2F1", 'k\\"ey /1', "p%40ss", "p@ss"} <= set(secrets)
