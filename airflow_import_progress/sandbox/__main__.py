@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             port=options.port,
             import_duration=options.import_duration,
             access_log=sys.stderr if options.verbose else None,
+            rate_limits=options.rate_limits,
             **{name: getattr(options, name) for name in credential_options()},
         )
     except InvalidInputError as error:
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(
             f"--{name.replace('_', '-')}", default=vendor.credentials[credential], help="credential to accept"
         )
+    parser.add_argument("--rate-limits", action="store_true", help="enforce the limits that the vendors publish")
     parser.add_argument("--verbose", action="store_true", help="write a line for each request to stderr")
     return parser
 

@@ -26,6 +26,8 @@ def routes() -> Iterable[web.RouteDef]:
         web.delete(f"{PREFIX}/faults", _clear_faults),
         web.get(f"{PREFIX}/requests", _list_requests, allow_head=False),
         web.put(f"{PREFIX}/credentials", _clear_about_input(_set_credentials)),
+        web.put(f"{PREFIX}/rate_limits", _clear_about_input(_set_rate_limits)),
+        web.post(f"{PREFIX}/{{vendor}}", _clear_about_input(_change_vendor)),
     )
 
 
@@ -72,11 +74,19 @@ async def _list_requests(request: web.Request) -> web.Response:
 
 
 async def _set_credentials(request: web.Request) -> web.Response:
-    body = await _json_body(request)
-    if not isinstance(body, Mapping):
-        raise InvalidInputError("body", "must be a JSON object")
+    body = await _json_object(request)
     credentials = {name: value for name, value in body.items() if name != "vendor"}
     request.app[WORLD].set_credentials(_required(body, "vendor"), credentials)
+    return web.Response(status=204)
+
+
+async def _set_rate_limits(request: web.Request) -> web.Response:
+    request.app[WORLD].set_rate_limits(await _json_body(request))
+    return web.Response(status=204)
+
+
+async def _change_vendor(request: web.Request) -> web.Response:
+    request.app[WORLD].change(request.match_info["vendor"], await _json_object(request))
     return web.Response(status=204)
 
 
@@ -95,6 +105,13 @@ async def _json_body(request: web.Request) -> Json:
         return json.loads(await request.read())
     except (ValueError, RecursionError) as error:
         raise InvalidInputError("body", f"must be JSON ({error})") from error
+
+
+async def _json_object(request: web.Request) -> Mapping[str, Json]:
+    body = await _json_body(request)
+    if not isinstance(body, Mapping):
+        raise InvalidInputError("body", "must be a JSON object")
+    return body
 
 
 def _required(body: Mapping[str, Json], name: str) -> Json:

@@ -5,13 +5,25 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 
-from airflow_import_progress.sandbox.checks import InvalidInputError, Json, as_fields, as_json, as_number, path_of
+from airflow_import_progress.sandbox.checks import (
+    InvalidInputError,
+    Json,
+    as_count,
+    as_fields,
+    as_json,
+    as_number,
+    as_text,
+    path_of,
+)
 
 FAILED = -1.0
 DONE = 100.0
+
+_DEFAULT_RECORDS = 1000
+_FIELDS = ("duration", "fail_at", "points", "answers", "results", "records", "failed_records", "reason")
 
 
 @dataclass(frozen=True)
@@ -24,11 +36,17 @@ class Script:
     :param answers: literal bodies to answer to the progress requests in turn, the last one for ever;
         empty: answer the progress that ``points`` give
     :param results: literal body that says what the import did; None: the vendor's answer for nothing done
+    :param records: how many records there are to import, 0 or more
+    :param failed_records: how many of them cannot be imported
+    :param reason: the vendor's words for a failure; None: those that it has for any
     """
 
     points: tuple[tuple[float, float], ...]
     answers: tuple[Json, ...] = ()
     results: Json | None = None
+    records: int = _DEFAULT_RECORDS
+    failed_records: int = 0
+    reason: str | None = None
 
     @classmethod
     def steady(cls, duration: float, fail_at: float | None = None, results: Json | None = None) -> Script:
@@ -49,23 +67,34 @@ class Script:
         """
         Make the script that a user describes.
 
-        :param value: an object with any of ``duration``, ``fail_at``, ``points``, ``answers``, ``results``
+        :param value: an object with any of ``duration``, ``fail_at``, ``points``, ``answers``, ``results``,
+            ``records``, ``failed_records``, ``reason``
         :param default_duration: seconds to the end when the user says nothing about it
         :param where: path of the object in what the user sent, for error messages
         """
-        fields = as_fields(value, where, ("duration", "fail_at", "points", "answers", "results"))
+        fields = as_fields(value, where, _FIELDS)
         _refuse_two_courses(fields.keys(), where)
-        results = as_json(fields.get("results"), path_of(where, "results"))
+        records, failed_records = _records(fields, where)
+        return replace(
+            cls._course(fields, default_duration, where),
+            results=as_json(fields.get("results"), path_of(where, "results")),
+            records=records,
+            failed_records=failed_records,
+            reason=None if fields.get("reason") is None else as_text(fields["reason"], path_of(where, "reason")),
+        )
+
+    @classmethod
+    def _course(cls, fields: Mapping[str, Json], default_duration: float, where: str) -> Script:
         if "points" in fields:
-            return cls(_points(fields["points"], path_of(where, "points")), results=results)
+            return cls(_points(fields["points"], path_of(where, "points")))
         duration, fail_at = default_duration, None
         if "duration" in fields:
             duration = as_number(fields["duration"], path_of(where, "duration"), minimum=0)
         if fields.get("fail_at") is not None:
             fail_at = as_number(fields["fail_at"], path_of(where, "fail_at"), minimum=0, maximum=DONE)
-        script = cls.steady(duration, fail_at, results)
+        script = cls.steady(duration, fail_at)
         if "answers" in fields:
-            return cls(script.points, _answers(fields["answers"], path_of(where, "answers")), results)
+            return replace(script, answers=_answers(fields["answers"], path_of(where, "answers")))
         return script
 
     def progress_at(self, elapsed: float) -> float:
@@ -85,6 +114,18 @@ class Script:
         # Rounding must not make the import finish before its time.
         return math.nextafter(end, start) if progress == end else progress
 
+    def reached_at(self, elapsed: float) -> float:
+        """
+        Return how far the import has come at a time, which a failure does not take back.
+
+        :param elapsed: seconds since the creation of the import
+        """
+        progress = self.progress_at(elapsed)
+        if progress >= 0:
+            return progress
+        before = [point for seconds, point in self.points if seconds <= elapsed and point >= 0]
+        return before[-1] if before else 0.0
+
     def answer_at(self, requests_before: int) -> Json:
         """
         Return the literal body for a progress request; only for a script with ``answers``.
@@ -99,6 +140,15 @@ def _refuse_two_courses(given: Set[str], where: str) -> None:
         others = sorted(given & ({"duration", "fail_at", "points", "answers"} - {course}))
         if course in given and others:
             raise InvalidInputError(path_of(where, course), f"cannot be combined with {', '.join(others)}")
+
+
+def _records(fields: Mapping[str, Json], where: str) -> tuple[int, int]:
+    records = as_count(fields.get("records", _DEFAULT_RECORDS), path_of(where, "records"), minimum=0)
+    field = path_of(where, "failed_records")
+    failed_records = as_count(fields.get("failed_records", 0), field, minimum=0)
+    if failed_records > records:
+        raise InvalidInputError(field, f"must not be more than records, which is {records}")
+    return records, failed_records
 
 
 def _points(value: Json, field: str) -> tuple[tuple[float, float], ...]:

@@ -19,13 +19,13 @@ from airflow_import_progress.sandbox import control
 from airflow_import_progress.sandbox.checks import InvalidInputError, Json, as_number
 from airflow_import_progress.sandbox.registry import VENDORS, credential_options
 from airflow_import_progress.sandbox.vendor import WORLD, Vendor
-from airflow_import_progress.sandbox.world import ImportSummary, RecordedRequest, World
+from airflow_import_progress.sandbox.world import ImportSummary, RateLimits, RecordedRequest, World
 
 DEFAULT_IMPORT_DURATION = 20.0
 
 _DROP_INTERVAL = 0.01
 _LARGEST_UPLOAD = 100 * 1024 * 1024
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-auth-token"})
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-2fa-code", "x-auth-token"})
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -42,6 +42,8 @@ class Sandbox:
     :param import_duration: seconds that an import takes unless its script says otherwise, 0 or more;
         default: 20
     :param access_log: where to write a line for each request; None, the default: nowhere
+    :param rate_limits: True: refuse requests above the rates that the vendors publish; or how many requests
+        in 60 seconds are answered, by vendor; False, the default: as many as there are
     :param credentials: credentials that differ from the vendors' defaults, named after the vendor, such as
         ``lucca_api_key="..."``
     """
@@ -53,12 +55,13 @@ class Sandbox:
         port: int = 0,
         import_duration: float = DEFAULT_IMPORT_DURATION,
         access_log: TextIO | None = None,
+        rate_limits: RateLimits = False,
         **credentials: str,
     ) -> None:
         self._wanted_address = (_loopback_address(host), port)
         self._access_log = access_log
         duration = as_number(import_duration, "import_duration", minimum=0)
-        self._world = World(VENDORS, duration, _by_vendor(credentials))
+        self._world = World(VENDORS, duration, _by_vendor(credentials), rate_limits)
         self._serving: _Serving | None = None
 
     def __enter__(self) -> Self:
@@ -124,7 +127,7 @@ class Sandbox:
         :param kind: what is imported; for Lucca ``leave`` or ``user_location``
         :param script: its course, with the fields of the control API; None: it succeeds after
             ``import_duration``
-        :param import_id: its id; None: a new UUID
+        :param import_id: its id; None: a new one
         :raises InvalidInputError: if something of that cannot be used
         """
         return self._world.create_import(vendor, kind, script, import_id)
@@ -186,8 +189,27 @@ class Sandbox:
         """
         self._world.set_credentials(vendor, credentials)
 
+    def set_rate_limits(self, rate_limits: RateLimits) -> None:
+        """
+        Let the vendors refuse requests above a rate from now on.
+
+        :param rate_limits: as the sandbox was made with
+        :raises InvalidInputError: if that cannot be used
+        """
+        self._world.set_rate_limits(rate_limits)
+
+    def change(self, vendor: str, **changes: Json) -> None:
+        """
+        Change how a vendor behaves, or what happens at it, with the fields of the control API.
+
+        :param vendor: name of the vendor, such as ``rocketchat``
+        :param changes: what changes; for Rocket.Chat for instance ``restart=True``
+        :raises InvalidInputError: if something of that cannot be used
+        """
+        self._world.change(vendor, changes)
+
     def reset(self) -> None:
-        """Forget imports, faults and requests, and go back to the credentials of the start."""
+        """Forget everything that happened, and go back to the credentials and rate limits of the start."""
         self._world.reset()
 
     def _running(self) -> _Serving:
@@ -295,15 +317,27 @@ async def _vendor_answer(
         faulty = await fault.answer(request)
         if faulty is not None:
             return faulty
-    if vendor is not None and not authorized:
-        response: web.StreamResponse = vendor.unauthorized()
-    else:
-        try:
-            response = await handler(request)
-        except web.HTTPException as error:
-            record["status"] = error.status
-            raise
+    try:
+        response = await _faultless_answer(world, vendor, request, authorized, handler)
+    except web.HTTPException as error:
+        record["status"] = error.status
+        raise
     record["status"] = response.status
+    return response
+
+
+async def _faultless_answer(
+    world: World, vendor: Vendor | None, request: web.Request, authorized: bool, handler: _Handler
+) -> web.StreamResponse:
+    if vendor is None:
+        return await handler(request)
+    if not authorized:
+        return vendor.unauthorized()
+    allowance = world.take_request(vendor.name, vendor.rate_limit_group(request))
+    if allowance is None:
+        return await handler(request)
+    response = vendor.too_many_requests(allowance) if allowance.exceeded else await handler(request)
+    response.headers.update(vendor.rate_limit_headers(allowance))
     return response
 
 

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import math
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from aiohttp import web
 
-from airflow_import_progress.sandbox.checks import Json
+from airflow_import_progress.sandbox.checks import InvalidInputError, Json
+from airflow_import_progress.sandbox.rates import Allowance
 from airflow_import_progress.sandbox.world import World
 
 WORLD: web.AppKey[World] = web.AppKey("world", World)
@@ -30,6 +33,12 @@ class Vendor(ABC):
     kinds_with_results: ClassVar[tuple[str, ...]] = ()
     #: The credentials accepted at first, by name.
     credentials: ClassVar[Mapping[str, str]]
+    #: Those of them that are no secret.
+    public_credentials: ClassVar[frozenset[str]] = frozenset()
+    #: How many requests the vendor answers in 60 seconds, as it says itself; None: it says nothing about that.
+    rate_limit: ClassVar[int | None] = None
+    #: Whether a new import puts an end to those before it.
+    one_at_a_time: ClassVar[bool] = False
 
     @abstractmethod
     def routes(self) -> Iterable[web.RouteDef]:
@@ -79,3 +88,44 @@ class Vendor(ABC):
         :param value: what the client sent, right or wrong
         """
         return "***"
+
+    def new_import_id(self, kind: str) -> str:
+        """
+        Make an id for a new import.
+
+        :param kind: what is imported
+        """
+        return str(uuid.uuid4())
+
+    def rate_limit_group(self, request: web.Request) -> str:
+        """
+        Return which requests the rate limit counts together with this one; default: all.
+
+        :param request: a request to one of the vendor's endpoints
+        """
+        return ""
+
+    def rate_limit_headers(self, allowance: Allowance) -> Mapping[str, str]:
+        """
+        Return the headers in which every answer tells the rate limit; default: none.
+
+        :param allowance: what the client may still ask
+        """
+        return {}
+
+    def too_many_requests(self, allowance: Allowance) -> web.Response:
+        """
+        Return the vendor's answer to a request above the rate limit.
+
+        :param allowance: what the client may still ask
+        """
+        return web.Response(status=429, headers={"Retry-After": str(math.ceil(allowance.seconds_left))})
+
+    def change(self, world: World, changes: Mapping[str, Json]) -> None:
+        """
+        Change how the vendor behaves, as a user describes it; default: nothing can be changed.
+
+        :param world: where it keeps what changes
+        :param changes: what changes, by name
+        """
+        raise InvalidInputError("vendor", f"{self.name} has nothing to change")

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from airflow_import_progress.sandbox.checks import InvalidInputError, Json, as_count, as_text
 from airflow_import_progress.sandbox.faults import Fault, fault_from_json
+from airflow_import_progress.sandbox.rates import Allowance, RateLimiter
 from airflow_import_progress.sandbox.script import DONE, Script
 
 if TYPE_CHECKING:
     from airflow_import_progress.sandbox.vendor import Vendor
 
 REQUESTS_KEPT = 10_000
+
+RateLimits = bool | Mapping[str, int]
+
+_Kept = TypeVar("_Kept")
 
 
 class UnknownImportError(Exception):
@@ -66,6 +70,8 @@ class Import:
     :param file_name: name of the uploaded file; None: nothing was uploaded
     :param simulated: whether the client asked for an analysis only
     :param answers_given: how many progress requests were answered
+    :param started: when it began to run; None: it waits to be started
+    :param stopped: when it was stopped before its end; None: never
     """
 
     vendor: str
@@ -76,11 +82,27 @@ class Import:
     simulated: bool = False
     answers_given: int = 0
     created_at: float = field(default_factory=time.time)
-    created_monotonic: float = field(default_factory=time.monotonic)
+    started: float | None = field(default_factory=time.monotonic)
+    stopped: float | None = None
 
     def elapsed(self) -> float:
-        """Return the seconds since the import was created."""
-        return time.monotonic() - self.created_monotonic
+        """Return the seconds that the import has been running."""
+        if self.started is None:
+            return 0.0
+        return (time.monotonic() if self.stopped is None else self.stopped) - self.started
+
+    def wait(self) -> None:
+        """Stand still at the beginning until it is started."""
+        self.started = None
+
+    def start(self) -> None:
+        """Begin to run."""
+        self.started = time.monotonic()
+
+    def stop(self) -> None:
+        """Stand still for ever where it is."""
+        if self.stopped is None:
+            self.stopped = time.monotonic()
 
 
 @dataclass
@@ -107,6 +129,8 @@ class World:
     :param vendors: the vendors that are imitated
     :param import_duration: seconds that an import takes unless its script says otherwise, 0 or more
     :param credentials: by vendor, credentials other than the vendor's defaults
+    :param rate_limits: True: those that the vendors publish; or requests in 60 seconds, by vendor;
+        False: none
     """
 
     def __init__(
@@ -114,6 +138,7 @@ class World:
         vendors: Iterable[Vendor],
         import_duration: float,
         credentials: Mapping[str, Mapping[str, str]],
+        rate_limits: RateLimits,
     ) -> None:
         self.import_duration = import_duration
         self._vendors = {vendor.name: vendor for vendor in vendors}
@@ -121,16 +146,33 @@ class World:
             name: {**vendor.credentials, **credentials.get(name, {})} for name, vendor in self._vendors.items()
         }
         self._lock = threading.RLock()
+        self._start_rate_limits = self._numbers(rate_limits)
         self.reset()
 
     def reset(self) -> None:
-        """Forget imports, faults and requests, and go back to the credentials of the start."""
+        """Forget everything that happened, and go back to the credentials and rate limits of the start."""
         with self._lock:
             self._imports: dict[tuple[str, str], Import] = {}
             self._faults: list[_FaultRule] = []
             self._requests: deque[RecordedRequest] = deque(maxlen=REQUESTS_KEPT)
             self._request_counts: Counter[tuple[str | None, str | None]] = Counter()
             self._credentials = {name: dict(values) for name, values in self._start_credentials.items()}
+            self._secrets: set[str] = set()
+            self._kept: dict[type[Any], Any] = {}
+            self._rate_limits = self._start_rate_limits
+            self._rate_limiter = RateLimiter()
+
+    def kept(self, kind: type[_Kept]) -> _Kept:
+        """
+        Return the only object of a class, by which a vendor keeps what it needs beside imports until the reset.
+
+        :param kind: the class, which can be called without arguments
+        """
+        with self._lock:
+            if kind not in self._kept:
+                self._kept[kind] = kind()
+            found: _Kept = self._kept[kind]
+            return found
 
     def create_import(self, vendor: str, kind: str, script: Json | None = None, import_id: str | None = None) -> str:
         """
@@ -171,10 +213,14 @@ class World:
         :param file_name: name of the uploaded file
         :param simulated: whether the client asked for an analysis only
         """
-        import_id = str(uuid.uuid4()) if import_id is None else import_id
+        known = self._vendor(vendor)
+        import_id = known.new_import_id(kind) if import_id is None else import_id
         with self._lock:
             if (vendor, import_id) in self._imports:
                 raise InvalidInputError("import_id", "exists already")
+            if known.one_at_a_time:
+                for before in self.imports_of(vendor):
+                    before.stop()
             self._imports[vendor, import_id] = Import(vendor, kind, import_id, script, file_name, simulated)
         return import_id
 
@@ -233,6 +279,15 @@ class World:
         """
         progress = self.progress_of(subject)
         return progress is not None and (progress >= DONE or progress < 0)
+
+    def imports_of(self, vendor: str) -> list[Import]:
+        """
+        Return the imports of a vendor, oldest first.
+
+        :param vendor: name of the vendor
+        """
+        with self._lock:
+            return [one for one in self._imports.values() if one.vendor == vendor]
 
     def imports(self) -> list[ImportSummary]:
         """Return the imports, oldest first."""
@@ -326,6 +381,38 @@ class World:
         with self._lock:
             self._credentials[vendor].update(credentials)
 
+    def change(self, vendor: str, changes: Mapping[str, Json]) -> None:
+        """
+        Change how a vendor behaves.
+
+        :param vendor: name of the vendor
+        :param changes: what changes, by name; see :meth:`Vendor.change`
+        """
+        self._vendor(vendor).change(self, changes)
+
+    def set_rate_limits(self, rate_limits: Json) -> None:
+        """
+        Let the vendors refuse requests above a rate from now on, with counts that start anew.
+
+        :param rate_limits: True: the rates that the vendors publish; or requests in 60 seconds, by vendor;
+            False: none
+        """
+        numbers = self._numbers(rate_limits)
+        with self._lock:
+            self._rate_limits = numbers
+            self._rate_limiter = RateLimiter()
+
+    def take_request(self, vendor: str, group: str) -> Allowance | None:
+        """
+        Count a request for the rate limit and return what may be asked after it; None: there is no limit.
+
+        :param vendor: name of the vendor
+        :param group: which requests to the vendor are counted together
+        """
+        with self._lock:
+            limit = self._rate_limits.get(vendor)
+            return None if limit is None else self._rate_limiter.take(vendor, group, limit, time.monotonic())
+
     def record(self, request: RecordedRequest) -> None:
         """
         Keep a request that arrived; whoever answers it sets its status.
@@ -366,15 +453,43 @@ class World:
 
     def redacted(self, text: str) -> str:
         """
-        Return a text with every credential of the sandbox taken out.
+        Return a text with every secret of the sandbox taken out.
 
         :param text: what a client sent
         """
         with self._lock:
-            secrets = [secret for values in self._credentials.values() for secret in values.values()]
-        for secret in secrets:
+            secrets = self._secrets.union(
+                value
+                for name, vendor in self._vendors.items()
+                for credential, value in self._credentials[name].items()
+                if credential not in vendor.public_credentials
+            )
+        # A secret may be the beginning of another one.
+        for secret in sorted(secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
+
+    def add_secret(self, secret: str) -> None:
+        """
+        Keep a text out of what is recorded.
+
+        :param secret: what a vendor gave a client to identify itself with
+        """
+        with self._lock:
+            self._secrets.add(secret)
+
+    def _numbers(self, rate_limits: Json) -> Mapping[str, int]:
+        if isinstance(rate_limits, bool):
+            published = {name: vendor.rate_limit for name, vendor in self._vendors.items() if rate_limits}
+            return {name: limit for name, limit in published.items() if limit is not None}
+        if not isinstance(rate_limits, Mapping):
+            raise InvalidInputError("rate_limits", "must be true, false or an object of numbers by vendor")
+        for name, limit in rate_limits.items():
+            field = f"rate_limits.{name}"
+            if name not in self._vendors:
+                raise InvalidInputError(field, f"unknown; known are {', '.join(self._vendors)}")
+            as_count(limit, field, minimum=1)
+        return dict(rate_limits)
 
     def _vendor(self, name: Json) -> Vendor:
         if not isinstance(name, str) or name not in self._vendors:
