@@ -21,7 +21,7 @@ TaskDeferralError: type[Exception] = exceptions.TaskDeferralError
 TaskDeferralTimeout: type[Exception] = getattr(exceptions, "TaskDeferralTimeout", TaskDeferralError)
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseSensorOperator, Context
+    from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator, Context
 
 
 def first_poke_at(sensor: BaseSensorOperator, context: Context) -> datetime | None:
@@ -61,3 +61,13 @@ def is_deferral_timeout(error: Exception) -> bool:
     if TaskDeferralTimeout is TaskDeferralError:
         return "timeout" in str(error).lower()
     return isinstance(error, TaskDeferralTimeout)
+
+
+def was_mapped(operator: BaseOperator) -> bool:
+    """
+    Tell whether an operator is one of many that a mapped task expanded to.
+
+    :param operator: The operator, as it is executed.
+    """
+    # Airflow has no other word for it that all versions share.
+    return bool(getattr(operator, "_BaseOperator__from_mapped", False))

@@ -157,6 +157,14 @@ class Response:
         """Return the seconds that the vendor asks to wait (``Retry-After``, seconds or date), or None."""
         return parse_retry_after(self.headers.get("retry-after"), now=time.time())
 
+    def with_retry_after(self, seconds: float) -> Response:
+        """
+        Return the same answer as one that asks to wait, for vendors that say so in their own way.
+
+        :param seconds: How long to wait, in seconds.
+        """
+        return replace(self, headers={**self.headers, "retry-after": f"{seconds:.3f}"})
+
     def error_text(self) -> str:
         """Return the vendor's words for an error, or the beginning of the body if there are none."""
         parsed = self.parsed_or_none()

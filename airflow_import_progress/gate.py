@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from enum import Enum, auto
 from typing import Any, Literal, assert_never, get_args
@@ -45,8 +46,8 @@ class Gate:
 
     :param max_failed_records: How many records may have failed in an import that succeeded, from 0; None does
         not look at them.
-    :param min_success_rate: Which share of the records, in percent from 0 to 100, must have been imported;
-        None does not look at it.
+    :param min_success_rate: Which share of the records that were processed must not have failed, in percent from
+        0 to 100; None does not look at it.
     :param on_action_required: ``"wait"`` keeps waiting while the vendor waits for somebody, ``"fail"`` does
         not.
     :raises ValueError: if a value is outside its range; the message names the argument.
@@ -97,7 +98,7 @@ class Gate:
         assert_never(progress.state)
 
     def _judge_records(self, progress: ImportProgress) -> Verdict:
-        failed, total = progress.failed, progress.total
+        failed, processed = progress.failed, progress.processed
         if self.max_failed_records is not None:
             if failed is None:
                 return Verdict(
@@ -111,21 +112,29 @@ class Gate:
                     f"{self.max_failed_records:,} ({_told(progress)})",
                 )
         if self.min_success_rate is not None:
-            if failed is None or total is None:
+            if failed is None or processed is None:
                 return Verdict(
                     Decision.FAIL,
-                    "ended without the vendor telling how many records failed (min_success_rate)",
+                    "ended without the vendor telling how many records were processed and failed (min_success_rate)",
                 )
-            rate = 100.0 * max(total - failed, 0) / total if total else 100.0 if not failed else 0.0
+            rate = 100.0 * max(processed - failed, 0) / processed if processed else 100.0 if not failed else 0.0
             if rate < self.min_success_rate:
                 return Verdict(
                     Decision.FAIL,
-                    f"imported {rate:.4g} % of its {total:,} records where min_success_rate demands "
-                    f"{self.min_success_rate:g} % ({_told(progress)})",
+                    f"imported {_rounded_down(rate)} % of {processed:,} processed records, {failed:,} of which failed, "
+                    f"where min_success_rate demands {self.min_success_rate:g} % ({_told(progress)})",
                 )
         return Verdict(Decision.PASS)
 
 
+def _rounded_down(rate: float) -> str:
+    # 99.99 % printed as 100 % would make the refusal look absurd.
+    return f"{math.floor(rate * 100) / 100:g}"
+
+
 def _told(progress: ImportProgress) -> str:
     words = f"status {progress.vendor_status!r}"
-    return f"{words}: {progress.message}" if progress.message else words
+    if progress.message:
+        words = f"{words}: {progress.message}"
+    error_file = progress.details.get("error_file")
+    return f"{words}; error file: {error_file}" if error_file else words

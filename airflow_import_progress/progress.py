@@ -44,7 +44,8 @@ class ImportProgress:
     :param message: The vendor's own error text, or None.
     :param started_at: When the vendor says that the import began, with a time zone.
     :param finished_at: When the vendor says that the import ended, with a time zone.
-    :param details: Small JSON-safe extras of one vendor, such as the address of an error file.
+    :param warning: What whoever waits should know about this answer, such as a status that nobody knows, or None.
+    :param details: Small JSON-safe extras of one vendor, such as ``error_file``, the address of an error file.
     :raises ValueError: if a value is outside its range or of the wrong type.
     """
 
@@ -58,6 +59,7 @@ class ImportProgress:
     message: str | None = None
     started_at: pendulum.DateTime | None = None
     finished_at: pendulum.DateTime | None = None
+    warning: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

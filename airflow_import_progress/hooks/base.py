@@ -63,11 +63,18 @@ class Import(ABC):
     noun: ClassVar[str]
     #: Where to look when it failed, for the error message.
     failure_advice: ClassVar[str] = ""
+    #: What to do when the vendor waits for somebody to act, as a sentence.
+    action_advice: ClassVar[str] = ""
 
     @property
     @abstractmethod
     def import_id(self) -> str:
         """Return the identifier by which people know this import."""
+
+    @property
+    def caveat(self) -> str | None:
+        """Return what cannot be known of such an import and its owner should know, or None; a wait logs it once."""
+        return None
 
     @abstractmethod
     def poll(self, connection: VendorConnection) -> Conversation[ImportProgress]:
@@ -156,6 +163,16 @@ class ImportProgressHook(BaseHook, ABC):
         :param connection: The connection, already read.
         :raises ImportRequestError: if something is missing.
         """
+
+    def base_url(self, connection: Connection, extra: Mapping[str, Any]) -> str:
+        """
+        Return the address that requests go to: scheme, host and port.
+
+        :param connection: The connection as Airflow has it.
+        :param extra: Its extras.
+        :raises ImportRequestError: if the connection does not name a usable one.
+        """
+        return read_base_url(connection.host, connection.schema, connection.port)
 
     # What people call ---------------------------------------------------------------------------------------
 
@@ -323,7 +340,7 @@ class ImportProgressHook(BaseHook, ABC):
             raise ImportRequestError("The connection's extra is not a JSON object. Correct it in Airflow.")
         result = VendorConnection(
             conn_id=self.conn_id,
-            base_url=read_base_url(connection.host, connection.schema, connection.port),
+            base_url=self.base_url(connection, extra),
             login=(connection.login or "").strip(),
             password=(connection.password or "").strip(),
             timeout=read_timeout(extra.get("timeout")),

@@ -103,6 +103,8 @@ class BaseImportSensor(BaseSensorOperator):
     import_class: ClassVar[type[Import]]
     hook_class: ClassVar[type[ImportProgressHook]]
     template_fields: Sequence[str] = ()
+    #: The fields of the import that are known only when the task runs.
+    _rendered_later: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -135,7 +137,10 @@ class BaseImportSensor(BaseSensorOperator):
 
         :raises ValueError: if an argument is no identifier; the message names it.
         """
-        if not any(_is_rendered_later(getattr(self, field.name)) for field in fields(self.import_class)):
+        self._rendered_later = frozenset(
+            field.name for field in fields(self.import_class) if _is_rendered_later(getattr(self, field.name))
+        )
+        if not self._rendered_later:
             self.get_import()
 
     def get_import(self) -> Import:
@@ -144,7 +149,15 @@ class BaseImportSensor(BaseSensorOperator):
 
         :raises ValueError: if an argument is no identifier; the message names it.
         """
-        return self.import_class(**{field.name: getattr(self, field.name) for field in fields(self.import_class)})
+        arguments = {field.name: getattr(self, field.name) for field in fields(self.import_class)}
+        for name in self._rendered_later:
+            # Left out, an argument may mean another import; what became None must not be taken for left out.
+            if arguments[name] is None:
+                raise ValueError(
+                    f"{name} was resolved to None, so it is unknown which import to wait for. If it comes from an "
+                    f"XCom, check that the upstream task returned it."
+                )
+        return self.import_class(**arguments)
 
     def get_hook(self) -> ImportProgressHook:
         """Return the vendor's hook with the sensor's connection."""
@@ -268,6 +281,8 @@ class BaseImportSensor(BaseSensorOperator):
             silent_fail=self.silent_fail,
             log=self.log,
         )
+        if first is None and import_.caveat:
+            self.log.warning("%s: %s", wait.subject, import_.caveat)
         with self.get_hook() as hook:
             hook.connection_is_known = first is not None
             while True:
@@ -316,6 +331,7 @@ class BaseImportSensor(BaseSensorOperator):
                 failures=wait.failures,
                 silent_fail=self.silent_fail,
                 gate=self.gate.to_dict(),
+                last_warning=wait.last_warning,
             ),
             method_name="execute_complete",
             # The trigger keeps the deadline. Airflow's own is the back-stop for a wait that no triggerer runs.
@@ -346,7 +362,7 @@ def _is_rendered_later(value: Any) -> bool:
     if isinstance(value, str):
         return "{{" in value or "{%" in value
     # Airflow has many kinds of values that are resolved later, and may get more.
-    return not isinstance(value, NoneType | bool | int | float | dict | list | tuple | set)
+    return not isinstance(value, NoneType | bool | int | float | dict | list | tuple | set | datetime)
 
 
 def _path(cls: type) -> str:

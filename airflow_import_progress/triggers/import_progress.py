@@ -46,6 +46,7 @@ class ImportProgressTrigger(BaseTrigger):
     :param max_consecutive_failures: How many polls in a row may not get through before the wait gives up.
     :param failures: How many did not before the trigger began.
     :param silent_fail: Whether to go on after errors that would end the wait.
+    :param last_warning: The warning of the progress that was logged before the trigger began, if any.
     :param gate: The arguments of :class:`~airflow_import_progress.gate.Gate`.
     """
 
@@ -66,6 +67,7 @@ class ImportProgressTrigger(BaseTrigger):
         failures: int = 0,
         silent_fail: bool = False,
         gate: dict[str, Any] | None = None,
+        last_warning: str | None = None,
     ) -> None:
         # Nothing is checked here: a trigger that cannot be made from its arguments is lost, while one that
         # fails when it runs is heard.
@@ -84,6 +86,7 @@ class ImportProgressTrigger(BaseTrigger):
         self.failures = failures
         self.silent_fail = silent_fail
         self.gate = gate
+        self.last_warning = last_warning
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments from which the trigger can be made again."""
@@ -104,6 +107,7 @@ class ImportProgressTrigger(BaseTrigger):
                 "failures": self.failures,
                 "silent_fail": self.silent_fail,
                 "gate": self.gate,
+                "last_warning": self.last_warning,
             },
         )
 
@@ -137,6 +141,7 @@ class ImportProgressTrigger(BaseTrigger):
             failures=self.failures,
             silent_fail=self.silent_fail,
             log=self.log,
+            last_warning=self.last_warning,
         )
         await asyncio.sleep(max(0.0, self.first_poll_at - time.time()))
         async with hook_class(**{hook_class.conn_name_attr: self.conn_id}) as hook:

@@ -47,6 +47,7 @@ class Wait:
         that failed ends the wait all the same.
     :param log: Where to log.
     :param failures: How many polls in a row did not get through before this wait took over.
+    :param last_warning: The warning of the progress that was logged before this wait took over, if any.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Wait:
         silent_fail: bool,
         log: Any,
         failures: int = 0,
+        last_warning: str | None = None,
     ) -> None:
         self.import_ = import_
         self.subject = import_.subject(conn_id)
@@ -73,6 +75,7 @@ class Wait:
         self.silent_fail = silent_fail
         self.log = log
         self.failures = failures
+        self.last_warning = last_warning
         self._last_failure: str | None = None
         self._last_progress: ImportProgress | None = None
         self._pace = Pace()
@@ -91,6 +94,9 @@ class Wait:
             self.log.info("%s: polls get through again.", self.subject)
         self.failures, self._last_failure, self._last_progress = 0, None, progress
         self._log_progress(progress)
+        if progress.warning and progress.warning != self.last_warning:
+            self.last_warning = progress.warning
+            self.log.warning("%s: %s", self.subject, progress.warning)
         verdict = self.gate.judge(progress)
         if verdict.decision is Decision.PASS:
             return None
@@ -150,10 +156,11 @@ class Wait:
         self.log.info("%s", progress.describe(seconds_left if progress.state is ImportState.RUNNING else None))
         if progress.state is ImportState.ACTION_REQUIRED:
             self.log.warning(
-                "%s waits for somebody to act at the vendor (status %r). This wait lasts until that is done, "
+                "%s waits for somebody to act at the vendor (status %r). %sThis wait lasts until that is done, "
                 "or until %s.",
                 self.subject,
                 progress.vendor_status,
+                f"{self.import_.action_advice} " if self.import_.action_advice else "",
                 pendulum.from_timestamp(self.deadline).to_datetime_string() + " UTC",
             )
 
@@ -167,5 +174,6 @@ def failure(import_: Import, subject: str, verdict: Verdict) -> ImportFailedErro
     :param verdict: Why it does not pass.
     """
     if verdict.decision is Decision.FAIL_FOR_ACTION:
-        return ImportActionRequiredError(f"{subject} {verdict.reason}. Act there, then clear this task.")
+        advice = import_.action_advice or "Act there."
+        return ImportActionRequiredError(f"{subject} {verdict.reason}. {advice} Then clear this task.")
     return ImportFailedError(" ".join(filter(None, [f"{subject} {verdict.reason}.", import_.failure_advice])))
