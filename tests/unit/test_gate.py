@@ -46,7 +46,7 @@ def test_max_failed_records_must_be_known_and_kept(failed, decision):
 
 
 @pytest.mark.parametrize(
-    ("failed", "total", "decision"),
+    ("failed", "processed", "decision"),
     [
         (0, 100, Decision.PASS),
         (5, 100, Decision.PASS),
@@ -58,9 +58,28 @@ def test_max_failed_records_must_be_known_and_kept(failed, decision):
         (0, None, Decision.FAIL),
     ],
 )
-def test_min_success_rate_must_be_known_and_reached(failed, total, decision):
-    verdict = judge(Gate(min_success_rate=95), ImportState.SUCCEEDED, failed=failed, total=total)
+def test_min_success_rate_must_be_known_and_reached(failed, processed, decision):
+    verdict = judge(Gate(min_success_rate=95), ImportState.SUCCEEDED, failed=failed, processed=processed)
     assert verdict.decision is decision
+
+
+def test_min_success_rate_looks_at_the_processed_records_alone():
+    verdict = judge(Gate(min_success_rate=95), ImportState.SUCCEEDED, failed=6, processed=100, total=1000)
+    assert verdict.decision is Decision.FAIL
+
+
+def test_a_rate_that_is_just_too_low_is_not_shown_as_the_one_demanded():
+    verdict = judge(Gate(min_success_rate=100), ImportState.SUCCEEDED, failed=1, processed=10**6)
+    assert verdict.reason.startswith("imported 99.99 % of 1,000,000 processed records, 1 of which failed")
+
+
+def test_too_many_failed_records_name_the_error_file():
+    details = {"error_file": "https://files.example/errors.csv"}
+    verdict = judge(Gate(max_failed_records=0), ImportState.SUCCEEDED, failed=2, vendor_status="done", details=details)
+    assert verdict.reason == (
+        "ended with 2 failed records where max_failed_records allows 0 "
+        "(status 'done'; error file: https://files.example/errors.csv)"
+    )
 
 
 def test_record_counts_are_judged_only_at_the_end():
