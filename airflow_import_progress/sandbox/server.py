@@ -100,7 +100,7 @@ class Sandbox:
         """Return the URL of the sandbox, without a slash at its end."""
         return f"http://{self.host}:{self.port}"
 
-    def airflow_connection(self, vendor: str) -> dict[str, str | int]:
+    def airflow_connection(self, vendor: str) -> dict[str, Json]:
         """
         Return the Airflow connection to an imitated vendor, as the JSON form has it.
 

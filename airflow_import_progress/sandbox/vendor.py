@@ -74,7 +74,7 @@ class Vendor(ABC):
         """
 
     @abstractmethod
-    def airflow_connection(self, credentials: Mapping[str, str]) -> Mapping[str, str]:
+    def airflow_connection(self, credentials: Mapping[str, str]) -> Mapping[str, Json]:
         """
         Return the fields of an Airflow connection other than host, port and schema.
 
