@@ -12,6 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from airflow_import_progress.sandbox.checks import InvalidInputError, Json, as_count, as_text
@@ -90,6 +91,14 @@ class Import:
         if self.started is None:
             return 0.0
         return (time.monotonic() if self.stopped is None else self.stopped) - self.started
+
+    def moment(self, seconds: float) -> str:
+        """
+        Return the date and time, in UTC, of a time after the creation of the import.
+
+        :param seconds: seconds since the creation
+        """
+        return datetime.fromtimestamp(self.created_at + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def wait(self) -> None:
         """Stand still at the beginning until it is started."""

@@ -1,0 +1,536 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Zilliz Cloud, its APIs v1 and v2, and the open-source Milvus, which answers at the paths of v2."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from aiohttp import web
+
+from airflow_import_progress.sandbox.checks import InvalidInputError, Json, as_fields
+from airflow_import_progress.sandbox.rates import Allowance
+from airflow_import_progress.sandbox.script import DONE, FAILED, Script
+from airflow_import_progress.sandbox.vendor import WORLD, Vendor
+from airflow_import_progress.sandbox.world import Import, UnknownImportError, World
+
+V1 = "/v1/vector/collections/import"
+V2 = "/v2/vectordb/jobs/import"
+
+_NAME = "zilliz"
+_CLOUD = "cloud"
+_MILVUS = "milvus"
+_AUTHORIZATION = "Bearer "
+_V1_SUCCESS = 200
+_STARTS_AT = 10.0
+_AWAITS_COMMIT_AT = 99.0
+_COMMITS_IN = 0.05
+_BYTES_PER_ROW = 196
+_PAGE_SIZE = 10
+_DEFAULT_REASON = "the schema of the file does not match the schema of the collection"
+
+_NOT_JSON = (1801, "can only accept json format request")
+_NOT_AUTHENTICATED = (1800, "user hasn't authenticated")
+_UNKNOWN_KEY = (
+    80002,
+    "Token not found or unauthorized: The provided token does not exist in our records, or you do not have the"
+    " necessary permissions to use this token. Please ensure you have the correct token.",
+)
+_LIMITED = (1807, "request is rejected by limiter")
+_IMPORT_FAILED = 2100
+
+_V1_LIST_STATES = {"Completed": "ImportCompleted", "Failed": "ImportFailed"}
+_CLOUD_LIST_STATES = {"Importing": "InProgress"}
+_FILE_STATES = {"Importing": "InProgress", "Uncommitted": "Completed", "Committing": "Completed"}
+
+_Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class Zilliz(Vendor):
+    """
+    The import jobs of Zilliz Cloud and of Milvus.
+
+    A job of the cloud can be asked for by v1 and v2, a job of Milvus by v2 without a cluster. A job whose course
+    ends at 99 percent waits there to be committed.
+    """
+
+    name = _NAME
+    kinds = (_CLOUD, _MILVUS)
+    credentials: ClassVar[Mapping[str, str]] = {"api_key": "sandbox-zilliz-key", "cluster_id": "in01-sandbox"}
+    public_credentials = frozenset({"cluster_id"})
+    rate_limit = 1200
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """Return the documented endpoints; that of the progress has three names in v2."""
+        return (
+            web.post(V1, _clear_about_refusals(_create_v1)),
+            web.get(f"{V1}/get", _clear_about_refusals(_progress_v1), allow_head=False),
+            web.get(f"{V1}/list", _clear_about_refusals(_list_v1), allow_head=False),
+            web.post(f"{V2}/create", _clear_about_refusals(_create_v2)),
+            web.post(f"{V2}/describe", _clear_about_refusals(_progress_v2)),
+            web.post(f"{V2}/getProgress", _clear_about_refusals(_progress_v2)),
+            web.post(f"{V2}/get_progress", _clear_about_refusals(_progress_v2)),
+            web.post(f"{V2}/list", _clear_about_refusals(_list_v2)),
+            web.post(f"{V2}/commit", _clear_about_refusals(_commit)),
+            web.post(f"{V2}/abort", _clear_about_refusals(_abort)),
+        )
+
+    async def import_id(self, request: web.Request) -> str | None:
+        """Return the ``jobId`` of the query or the body."""
+        try:
+            return _text(await _parameters(request), "jobId")
+        except _RefusedError:
+            return None
+
+    def is_authorized(self, request: web.Request, credentials: Mapping[str, str]) -> bool:
+        """Return whether the key, or Milvus's ``user:password``, is presented as a bearer token."""
+        presented = request.headers.get("Authorization", "")
+        expected = _AUTHORIZATION + credentials["api_key"]
+        return hmac.compare_digest(presented.encode("utf-8", "surrogateescape"), expected.encode())
+
+    def unauthorized(self) -> web.Response:
+        """Return the cloud's refusal of an unknown key, which is not in the HTTP status."""
+        return _refusal(*_UNKNOWN_KEY)
+
+    def progress_in(self, answer: Json) -> float | None:
+        """Return what a body of v1 or of v2 tells."""
+        data = answer.get("data") if isinstance(answer, Mapping) else None
+        if not isinstance(data, Mapping):
+            return None
+        if data.get("errorMessage") or data.get("state") == "Failed":
+            return FAILED
+        for name, whole in (("readyPercentage", 1), ("progress", DONE)):
+            part = data.get(name)
+            if isinstance(part, (int, float)) and not isinstance(part, bool):
+                return part * DONE / whole
+        return None
+
+    def airflow_connection(self, credentials: Mapping[str, str]) -> Mapping[str, Json]:
+        """Return the API key as the password, and the cluster as an extra."""
+        return {
+            "conn_type": _NAME,
+            "password": credentials["api_key"],
+            "extra": {"cluster_id": credentials["cluster_id"]},
+        }
+
+    def shown_authorization(self, value: str) -> str:
+        """Return the documented header with its key taken out."""
+        return f"{_AUTHORIZATION}***" if value.startswith(_AUTHORIZATION) else "***"
+
+    def new_import_id(self, kind: str) -> str:
+        """Return a text for the cloud, and a number for Milvus."""
+        if kind == _CLOUD:
+            return f"job-{uuid.uuid4().hex[:22]}"
+        return str(450_000_000_000_000_000 + secrets.randbits(52))
+
+    def rate_limit_group(self, request: web.Request) -> str:
+        """Count each endpoint for itself."""
+        return request.path
+
+    def too_many_requests(self, allowance: Allowance) -> web.Response:
+        """Return the refusal of the limiter, which is not in the HTTP status."""
+        return _refusal(*_LIMITED)
+
+    def change(self, world: World, changes: Mapping[str, Json]) -> None:
+        """
+        Change the code with which v2 answers a success.
+
+        :param world: where it is kept
+        :param changes: ``success_code``: 0, or 200 as older servers have it
+        """
+        success_code = as_fields(changes, "", ("success_code",)).get("success_code")
+        if success_code not in (0, 200):
+            raise InvalidInputError("success_code", "must be 0 or 200")
+        world.kept(_Kept).success_code = success_code
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What the creation of a job asked for."""
+
+    collection: str = "sandbox"
+    files: tuple[str, ...] = ("sandbox/1.parquet",)
+
+
+@dataclass
+class _Kept:
+    """What is known beside the imports."""
+
+    success_code: int = 0
+    orders: dict[str, _Order] = field(default_factory=dict)
+
+
+class _RefusedError(Exception):
+    """Tell why a request is refused, in the vendor's words."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.answer = _refusal(code, message)
+
+
+def _clear_about_refusals(handler: _Handler) -> _Handler:
+    async def answering_code(request: web.Request) -> web.Response:
+        try:
+            return await handler(request)
+        except _RefusedError as refused:
+            return refused.answer
+
+    return answering_code
+
+
+def _refusal(code: int, message: str) -> web.Response:
+    return web.json_response({"code": code, "message": message})
+
+
+# What clients ask
+
+
+async def _parameters(request: web.Request) -> Mapping[str, Json]:
+    if request.method == "GET":
+        return request.query
+    try:
+        parameters = json.loads(await request.read())
+    except (ValueError, RecursionError) as error:
+        raise _RefusedError(*_NOT_JSON) from error
+    if not isinstance(parameters, Mapping):
+        raise _RefusedError(*_NOT_JSON)
+    return parameters
+
+
+def _text(parameters: Mapping[str, Json], name: str) -> str | None:
+    """Return a parameter; None if it is missing or, as clients send what they do not need, empty."""
+    value = parameters.get(name)
+    # The documents show ids of jobs as numbers, too.
+    return str(value) if isinstance(value, (str, int)) and value != "" else None
+
+
+def _required(parameters: Mapping[str, Json], name: str) -> str:
+    value = _text(parameters, name)
+    if value is None:
+        raise _missing(name)
+    return value
+
+
+def _missing(name: str) -> _RefusedError:
+    return _RefusedError(1802, f"missing required parameters: {name}")
+
+
+def _kind_asked_for(request: web.Request, parameters: Mapping[str, Json]) -> str:
+    """Return whether a request of v2 is one to the cloud: only those name where the data is."""
+    if _text(parameters, "clusterId") is not None:
+        _check_cluster(request, parameters)
+        return _CLOUD
+    if _text(parameters, "projectId") is not None and _text(parameters, "regionId") is not None:
+        return _CLOUD
+    return _MILVUS
+
+
+def _check_cluster(request: web.Request, parameters: Mapping[str, Json]) -> None:
+    if _required(parameters, "clusterId") != request.app[WORLD].credentials_of(_NAME)["cluster_id"]:
+        raise _RefusedError(*_UNKNOWN_KEY)
+
+
+def _job_asked_for(request: web.Request, parameters: Mapping[str, Json], kind: str) -> Import:
+    job_id = _required(parameters, "jobId")
+    if kind == _MILVUS and not job_id.isdecimal():
+        if job_id.startswith("job-"):
+            raise _missing("clusterId")
+        raise _RefusedError(_IMPORT_FAILED, f"parse job id failed, jobID={job_id}: importing data failed")
+    try:
+        return request.app[WORLD].find(_NAME, kind, job_id)
+    except UnknownImportError as error:
+        message = f"import job does not exist, jobID={job_id}: importing data failed"
+        raise _RefusedError(_IMPORT_FAILED, message) from error
+
+
+# v1
+
+
+async def _create_v1(request: web.Request) -> web.Response:
+    parameters = await _parameters(request)
+    _check_cluster(request, parameters)
+    order = _Order(_required(parameters, "collectionName"), (_required(parameters, "objectUrl"),))
+    return _envelope({"jobId": _add_job(request, _CLOUD, order, DONE)}, _V1_SUCCESS)
+
+
+async def _progress_v1(request: web.Request) -> web.Response:
+    parameters = await _parameters(request)
+    _check_cluster(request, parameters)
+    job = _job_asked_for(request, parameters, _CLOUD)
+    world = request.app[WORLD]
+    return web.json_response(world.poll(_NAME, _CLOUD, job.import_id, lambda progress: _body_v1(world, job, progress)))
+
+
+def _body_v1(world: World, job: Import, progress: float) -> Json:
+    order = _order(world, job)
+    standing = {
+        "readyPercentage": 1 if progress >= DONE else int(job.script.reached_at(job.elapsed())) / DONE,
+        "completeTime": _end(job, progress),
+        "errorMessage": _reason(job) if progress < 0 else None,
+    }
+    files = [
+        {"fileName": name, "fileSize": rows * _BYTES_PER_ROW, **standing}
+        for name, rows in zip(order.files, _shares(job.script.records, len(order.files)), strict=True)
+    ]
+    data = {
+        "collectionName": order.collection,
+        "fileName": order.files[0],
+        "fileSize": job.script.records * _BYTES_PER_ROW,
+        **standing,
+        "jobId": job.import_id,
+        "details": files,
+    }
+    return {"code": _V1_SUCCESS, "data": data}
+
+
+async def _list_v1(request: web.Request) -> web.Response:
+    parameters = await _parameters(request)
+    _check_cluster(request, parameters)
+    world = request.app[WORLD]
+    jobs = [job for job in world.imports_of(_NAME) if job.kind == _CLOUD]
+    tasks = [
+        {
+            "collectionName": _order(world, job).collection,
+            "jobId": job.import_id,
+            "state": _V1_LIST_STATES.get(_known_state(world, job)[0], "ImportRunning"),
+        }
+        for job in jobs
+    ]
+    return _envelope(_page("tasks", tasks, parameters), _V1_SUCCESS)
+
+
+# v2 and Milvus
+
+
+async def _create_v2(request: web.Request) -> web.Response:
+    parameters = await _parameters(request)
+    kind = _kind_asked_for(request, parameters)
+    order = _Order(_required(parameters, "collectionName"), _files(parameters, kind))
+    options = parameters.get("options")
+    waits = isinstance(options, Mapping) and str(options.get("auto_commit")).lower() == "false"
+    job_id = _add_job(request, kind, order, _AWAITS_COMMIT_AT if waits else DONE)
+    return _success(request, {"jobId": job_id})
+
+
+async def _progress_v2(request: web.Request) -> web.Response:
+    parameters = await _parameters(request)
+    kind = _kind_asked_for(request, parameters)
+    job = _job_asked_for(request, parameters, kind)
+    world = request.app[WORLD]
+    body = _cloud_data if kind == _CLOUD else _milvus_data
+    code = world.kept(_Kept).success_code
+    return web.json_response(
+        world.poll(_NAME, kind, job.import_id, lambda progress: {"code": code, "data": body(world, job, progress)})
+    )
+
+
+async def _list_v2(request: web.Request) -> web.Response:
+    parameters = await _parameters(request)
+    kind = _kind_asked_for(request, parameters)
+    collection = _text(parameters, "collectionName")
+    world = request.app[WORLD]
+    jobs = [
+        job
+        for job in world.imports_of(_NAME)
+        if job.kind == kind and collection in (None, _order(world, job).collection)
+    ]
+    if kind == _CLOUD:
+        return _success(request, _page("records", [_cloud_record(world, job) for job in jobs], parameters))
+    return _success(request, {"records": [_milvus_record(world, job) for job in jobs]})
+
+
+async def _commit(request: web.Request) -> web.Response:
+    parameters = await _parameters(request)
+    job = _job_asked_for(request, parameters, _kind_asked_for(request, parameters))
+    world = request.app[WORLD]
+    state, _ = _known_state(world, job)
+    if state != "Uncommitted":
+        raise _RefusedError(_IMPORT_FAILED, f"cannot commit a job that is {state}: importing data failed")
+    now = job.elapsed()
+    seconds = world.import_duration * _COMMITS_IN
+    job.script = replace(job.script, answers=(), points=((now, _AWAITS_COMMIT_AT), (now + seconds, DONE)))
+    return _success(request, {})
+
+
+async def _abort(request: web.Request) -> web.Response:
+    parameters = await _parameters(request)
+    job = _job_asked_for(request, parameters, _kind_asked_for(request, parameters))
+    state, _ = _known_state(request.app[WORLD], job)
+    if state in ("Completed", "Failed", "Committing"):
+        raise _RefusedError(_IMPORT_FAILED, f"cannot abort a job that is {state}: importing data failed")
+    now = job.elapsed()
+    points = ((now, job.script.reached_at(now)), (now, FAILED))
+    job.script = replace(job.script, answers=(), points=points, reason="aborted by the user")
+    return _success(request, {})
+
+
+def _files(parameters: Mapping[str, Json], kind: str) -> tuple[str, ...]:
+    name = "files"
+    if kind == _CLOUD:
+        if (one := _text(parameters, "objectUrl")) is not None:
+            return (one,)
+        name = "dataPaths" if _text(parameters, "volumeName") is not None else "objectUrls"
+    groups = parameters.get(name)
+    paths = [path for group in groups if isinstance(group, list) for path in group] if isinstance(groups, list) else []
+    if not paths:
+        raise _missing(name)
+    return tuple(map(str, paths))
+
+
+def _cloud_data(world: World, job: Import, progress: float) -> Json:
+    order = _order(world, job)
+    state, percent = _state(job.script, progress)
+    standing = {"completeTime": _end(job, progress) or "", "reason": _reason(job) if progress < 0 else ""}
+    files = [
+        {
+            "fileName": name,
+            "fileSize": rows * _BYTES_PER_ROW,
+            "state": _FILE_STATES.get(state, state),
+            "progress": percent,
+            **standing,
+        }
+        for name, rows in zip(order.files, _shares(job.script.records, len(order.files)), strict=True)
+    ]
+    return {
+        "jobId": job.import_id,
+        "collectionName": order.collection,
+        "fileName": order.files[0],
+        "fileSize": job.script.records * _BYTES_PER_ROW,
+        "state": state,
+        "progress": percent,
+        **standing,
+        "totalRows": job.script.records,
+        "details": files,
+    }
+
+
+def _milvus_data(world: World, job: Import, progress: float) -> Json:
+    order = _order(world, job)
+    state, percent = _state(job.script, progress)
+    failed = state == "Failed"
+    standing = {
+        "progress": percent,
+        "completeTime": _end(job, progress) or "",
+        **({"reason": _reason(job)} if failed else {}),
+    }
+    files = [
+        {
+            "fileName": f"[{name}]",
+            "fileSize": rows * _BYTES_PER_ROW,
+            "state": _FILE_STATES.get(state, state),
+            "importedRows": _imported(state, percent, rows),
+            "totalRows": rows,
+            **standing,
+        }
+        for name, rows in zip(order.files, _shares(job.script.records, len(order.files)), strict=True)
+    ]
+    return {
+        "jobId": job.import_id,
+        "createTime": job.moment(0),
+        "collectionName": order.collection,
+        "state": state,
+        "importedRows": sum(file["importedRows"] for file in files),
+        "totalRows": 0 if failed else job.script.records,
+        "fileSize": sum(file["fileSize"] for file in files),
+        "details": files,
+        **standing,
+    }
+
+
+def _cloud_record(world: World, job: Import) -> Json:
+    state, _ = _known_state(world, job)
+    return {
+        "collectionName": _order(world, job).collection,
+        "jobId": job.import_id,
+        "state": _CLOUD_LIST_STATES.get(state, state),
+    }
+
+
+def _milvus_record(world: World, job: Import) -> Json:
+    state, percent = _known_state(world, job)
+    return {
+        "jobId": job.import_id,
+        "collectionName": _order(world, job).collection,
+        "state": state,
+        "progress": percent,
+        **({"reason": _reason(job)} if state == "Failed" else {}),
+    }
+
+
+def _success(request: web.Request, data: Json) -> web.Response:
+    return _envelope(data, request.app[WORLD].kept(_Kept).success_code)
+
+
+# Jobs
+
+
+def _add_job(request: web.Request, kind: str, order: _Order, end: float) -> str:
+    world = request.app[WORLD]
+    job_id = world.add_import(_NAME, kind, Script(((0.0, 0.0), (world.import_duration, end))), file_name=order.files[0])
+    world.kept(_Kept).orders[job_id] = order
+    return job_id
+
+
+def _order(world: World, job: Import) -> _Order:
+    return world.kept(_Kept).orders.get(job.import_id, _Order())
+
+
+def _known_state(world: World, job: Import) -> tuple[str, int]:
+    return _state(job.script, world.progress_of(job) or 0.0)
+
+
+def _state(script: Script, progress: float) -> tuple[str, int]:
+    """Return the state of a job, and its percentage as the vendor rounds it."""
+    if progress < 0:
+        return "Failed", 0
+    if progress >= DONE:
+        return "Completed", 100
+    if progress >= _AWAITS_COMMIT_AT == script.points[-1][1]:
+        return "Uncommitted", 99
+    if progress >= _AWAITS_COMMIT_AT == script.points[0][1]:
+        return "Committing", 99
+    return ("Pending" if progress < _STARTS_AT else "Importing"), int(progress)
+
+
+def _end(job: Import, progress: float) -> str | None:
+    """Return when a job succeeded; None if it has not."""
+    if progress < DONE:
+        return None
+    return job.moment(next((seconds for seconds, point in job.script.points if point >= DONE), 0.0))
+
+
+def _reason(job: Import) -> str:
+    return job.script.reason or _DEFAULT_REASON
+
+
+def _shares(rows: int, files: int) -> list[int]:
+    """Divide the rows among the files, the first ones getting what does not come out even."""
+    each, rest = divmod(rows, files)
+    return [each + (index < rest) for index in range(files)]
+
+
+def _imported(state: str, percent: int, rows: int) -> int:
+    if state in ("Uncommitted", "Committing", "Completed"):
+        return rows
+    return rows * percent // 100 if state == "Importing" else 0
+
+
+def _page(name: str, records: list[Json], parameters: Mapping[str, Json]) -> Json:
+    size = _positive(parameters, "pageSize", _PAGE_SIZE)
+    current = _positive(parameters, "currentPage", 1)
+    shown = records[(current - 1) * size : current * size]
+    return {name: shown, "count": len(records), "currentPage": current, "pageSize": size}
+
+
+def _positive(parameters: Mapping[str, Json], name: str, default: int) -> int:
+    text = _text(parameters, name)
+    return int(text) if text is not None and text.isdecimal() and int(text) > 0 else default
+
+
+def _envelope(data: Json, code: int) -> web.Response:
+    return web.json_response({"code": code, "data": data})
