@@ -133,8 +133,7 @@ def _rounded_down(rate: float) -> str:
 
 
 def _told(progress: ImportProgress) -> str:
-    words = f"status {progress.vendor_status!r}"
-    if progress.message:
-        words = f"{words}: {progress.message}"
+    status = None if progress.vendor_status is None else f"status {progress.vendor_status!r}"
+    words = ": ".join(filter(None, [status, progress.message])) or "it gave no reason"
     error_file = progress.details.get("error_file")
     return f"{words}; error file: {error_file}" if error_file else words

@@ -42,16 +42,27 @@ def get_provider_info() -> dict[str, Any]:
                 "external-doc-url": "https://developers.luccasoftware.com/",
                 "tags": ["service"],
             },
+            {
+                "integration-name": "Rocket.Chat",
+                "external-doc-url": "https://developer.rocket.chat/",
+                "tags": ["service"],
+            },
         ],
         "hooks": [
             {"integration-name": "Lucca", "python-modules": ["airflow_import_progress.hooks.lucca"]},
+            {"integration-name": "Rocket.Chat", "python-modules": ["airflow_import_progress.hooks.rocketchat"]},
         ],
         "sensors": [
             {"integration-name": "Lucca", "python-modules": ["airflow_import_progress.sensors.lucca"]},
+            {"integration-name": "Rocket.Chat", "python-modules": ["airflow_import_progress.sensors.rocketchat"]},
         ],
         "triggers": [
             {
                 "integration-name": "Lucca",
+                "python-modules": ["airflow_import_progress.triggers.import_progress"],
+            },
+            {
+                "integration-name": "Rocket.Chat",
                 "python-modules": ["airflow_import_progress.triggers.import_progress"],
             },
         ],
@@ -66,6 +77,34 @@ def get_provider_info() -> dict[str, Any]:
                     "placeholders": {"host": "acme.ilucca.net", "schema": "https"},
                 },
                 "conn-fields": SHARED_CONN_FIELDS,
+            },
+            {
+                "connection-type": "rocketchat",
+                "hook-class-name": "airflow_import_progress.hooks.rocketchat.RocketChatHook",
+                "hook-name": "Rocket.Chat",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["extra"],
+                    "relabeling": {
+                        "host": "Host",
+                        "login": "User id",
+                        "password": "Personal access token",
+                        "schema": "Scheme",
+                    },
+                    "placeholders": {
+                        "host": "chat.example.com",
+                        "login": "aobEdbYhXfu5hkeqG",
+                        "schema": "https",
+                    },
+                },
+                "conn-fields": {
+                    "auth_method": {
+                        "label": "Authentication",
+                        "description": "token (default): user id and personal access token. password: the user name "
+                        "in place of the user id, and the password in place of the token.",
+                        "schema": {"type": ["string", "null"], "default": "token", "enum": ["token", "password"]},
+                    },
+                    **SHARED_CONN_FIELDS,
+                },
             },
         ],
     }

@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Rocket.Chat: imports of users, channels and messages into a workspace.
+
+Sources of what is known about the vendor: the published API reference (https://developer.rocket.chat/, section
+"Import") and the server's source, https://github.com/RocketChat/Rocket.Chat.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar, NamedTuple
+
+from airflow_import_progress.exceptions import ImportProtocolError, ImportRequestError
+from airflow_import_progress.exchange import Conversation, Request, Response, checked_id, excerpt
+from airflow_import_progress.hooks.answers import as_count, as_flag, as_moment, as_number, as_text
+from airflow_import_progress.hooks.base import Import, ImportProgressHook
+from airflow_import_progress.hooks.connection import VendorConnection
+from airflow_import_progress.progress import ImportProgress, ImportState
+
+# getImportFileData is not among them on purpose: it sets a finished import back to the choice of what to import.
+PROGRESS_PATH = "/api/v1/getImportProgress"
+STATUS_PATH = "/api/v1/import.status"
+CURRENT_OPERATION_PATH = "/api/v1/getCurrentImportOperation"
+LOGIN_PATH = "/api/v1/login"
+
+#: Every step of the server's ``ImporterProgressStep``.
+STATES: Mapping[str, ImportState] = {
+    "importer_new": ImportState.PENDING,
+    "importer_uploading": ImportState.RUNNING,
+    "importer_downloading_file": ImportState.RUNNING,
+    "importer_file_loaded": ImportState.ACTION_REQUIRED,
+    "importer_preparing_started": ImportState.RUNNING,
+    "importer_preparing_users": ImportState.RUNNING,
+    "importer_preparing_channels": ImportState.RUNNING,
+    "importer_preparing_messages": ImportState.RUNNING,
+    "importer_preparing_contacts": ImportState.RUNNING,
+    "importer_user_selection": ImportState.ACTION_REQUIRED,
+    "importer_importing_started": ImportState.RUNNING,
+    "importer_importing_users": ImportState.RUNNING,
+    "importer_importing_channels": ImportState.RUNNING,
+    "importer_importing_messages": ImportState.RUNNING,
+    "importer_importing_contacts": ImportState.RUNNING,
+    "importer_importing_files": ImportState.RUNNING,
+    "importer_finishing": ImportState.RUNNING,
+    "importer_done": ImportState.SUCCEEDED,
+    "importer_import_failed": ImportState.FAILED,
+    "importer_import_cancelled": ImportState.CANCELLED,
+}
+#: Steps that newer servers add under these are work in progress.
+RUNNING_PREFIXES = ("importer_preparing_", "importer_importing_")
+#: Where an import of its own accord goes no further.
+FINAL_STATES = frozenset({ImportState.SUCCEEDED, ImportState.FAILED, ImportState.CANCELLED})
+
+TWO_FACTOR_ADVICE = (
+    "Use a personal access token instead: create one in Rocket.Chat under My Account > Personal Access Tokens, with "
+    "two-factor authentication ignored, put the user id into the connection's login and the token into its password, "
+    "and remove the extra 'auth_method'."
+)
+WAIT_WORDS = re.compile(r"wait (\d{1,6}) seconds", re.ASCII)
+
+
+class LogIn(NamedTuple):
+    """What authenticates requests."""
+
+    user_id: str
+    auth_token: str
+
+
+#: The log-ins of this process by address, user name and password, so that all its waits share one.
+_log_ins: dict[tuple[str, str, str], LogIn] = {}
+
+
+@dataclass(frozen=True)
+class RocketChatImport(Import):
+    """
+    Identify an import into a Rocket.Chat workspace.
+
+    A workspace has one import at a time, and tells of the last one for ever. Say as much as is known of the one
+    that is meant; without any argument it is whatever the workspace reports.
+
+    :param operation_id: The ``_id`` of the import operation, as ``import.new`` answers it, or
+        ``getCurrentImportOperation`` right after ``uploadImportFile``.
+    :param importer_key: The importer that it uses, such as ``"csv"`` or ``"slack"``.
+    :param started_after: A time before the import was created and after any earlier one, as ISO 8601 or as a
+        datetime; without a time zone it is UTC. It is compared with the clock of the Rocket.Chat server.
+    :raises ValueError: if one of them cannot be right; the message names it.
+    """
+
+    noun: ClassVar[str] = "Rocket.Chat import"
+    failure_advice: ClassVar[str] = "Look at Administration > Import in Rocket.Chat."
+    action_advice: ClassVar[str] = (
+        "Go on with it under Administration > Import in Rocket.Chat, or with startImport or import.run of its API."
+    )
+
+    operation_id: str | None = None
+    importer_key: str | None = None
+    started_after: str | datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("operation_id", "importer_key"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, checked_id(name, getattr(self, name)))
+        if self.started_after is not None:
+            object.__setattr__(self, "started_after", _checked_moment("started_after", self.started_after))
+
+    @property
+    def import_id(self) -> str:
+        """Return the ``operation_id``, else the ``importer_key``, else ``"last"``."""
+        return self.operation_id or self.importer_key or "last"
+
+    @property
+    def caveat(self) -> str | None:
+        """Return that nothing tells this import from another one, if that is so."""
+        if self.operation_id or self.importer_key or self.started_after:
+            return None
+        return (
+            "nothing says which import is meant, so this wait trusts whatever the workspace reports, and that may be "
+            "an earlier import. Give operation_id, or at least importer_key or started_after."
+        )
+
+    def subject(self, conn_id: str) -> str:
+        """
+        Return the words by which messages name this import.
+
+        :param conn_id: The Airflow connection through which it is asked for.
+        """
+        if self.operation_id:
+            return super().subject(conn_id)
+        key = f" of {self.importer_key!r}" if self.importer_key else ""
+        return f"last {self.noun}{key} (connection {conn_id!r})"
+
+    def poll(self, connection: VendorConnection) -> Conversation[ImportProgress]:
+        """
+        Ask how far the import is.
+
+        Where the operation has to be known, that is one request, or two on servers before 6.3, which have no
+        ``import.status``. Where it has not, it is ``getImportProgress``.
+
+        :param connection: The connection that is used.
+        """
+        if self.operation_id is None and self.started_after is None:
+            response = yield Request(method="GET", path=PROGRESS_PATH)
+            answer = _answer(response)
+            return self._progress(response, step=answer.get("step"), key=answer.get("key"), count=answer.get("count"))
+        response = yield Request(method="GET", path=STATUS_PATH)
+        if response.status == 404:
+            response = yield Request(method="GET", path=CURRENT_OPERATION_PATH)
+        answer = _answer(response)
+        operation = answer.get("operation")
+        if operation is None:
+            raise _no_import_ever(response)
+        if not isinstance(operation, dict):
+            raise _unexpected(response, 'an object under "operation"')
+        return self._operation_progress(response, operation, answer.get("state"))
+
+    def _operation_progress(self, response: Response, operation: dict[str, Any], state: Any) -> ImportProgress:
+        operation_id, created_at = as_text(operation.get("_id")), as_moment(operation.get("ts"))
+        if operation_id is None or (created_at is None and self.started_after is not None):
+            raise _unexpected(response, 'an operation with "_id" and "ts"')
+        progress = replace(
+            self._progress(
+                response,
+                step=operation.get("status"),
+                key=operation.get("importerKey"),
+                count=operation.get("count"),
+            ),
+            started_at=created_at,
+        )
+        progress = replace(progress, details={**progress.details, "operation_id": response.excerpt(operation_id)})
+        if self.operation_id is not None and operation_id != self.operation_id:
+            return self._superseded(progress)
+        if self._is_stale(progress):
+            return self._another(
+                progress,
+                f"the last import of the workspace was created at {progress.started_at}, which is not after "
+                f"started_after ({self.started_after}): the import that is waited for was never started, or the clocks "
+                f"of Airflow and Rocket.Chat differ",
+            )
+        # A restart of the server makes an operation invalid and leaves its status as it was, for ever.
+        has_died = as_flag(operation.get("valid")) is False or state == "error"
+        if has_died and progress.state not in FINAL_STATES:
+            return replace(
+                progress,
+                state=ImportState.FAILED,
+                message="the operation is no longer valid, because the server was restarted or the import was "
+                "cleared while it was under way",
+            )
+        if progress.state is ImportState.SUCCEEDED:
+            if state is not None and state != "done":
+                raise _unexpected(response, f'the state "done" with the status {progress.vendor_status!r}')
+            if has_died:
+                progress = replace(
+                    progress,
+                    warning="the operation is done but no longer valid. That is normal after a restart of the server; "
+                    "an import that was cleared while it ran can look the same.",
+                )
+        return progress
+
+    def _progress(self, response: Response, *, step: Any, key: Any, count: Any) -> ImportProgress:
+        if not isinstance(step, str) or not step:
+            raise _unexpected(response, "the step of the import")
+        if not isinstance(count, dict | None):
+            raise _unexpected(response, 'an object under "count"')
+        state, warning = _state_of(step)
+        count = count or {}
+        completed, failed, total = (as_count(count.get(name)) for name in ("completed", "error", "total"))
+        # Servers before 6.3 tell 0 of 0 while an import runs, and some count users twice.
+        total = total or None
+        processed = None if completed is None else completed + (failed or 0)
+        if processed is not None and total is not None:
+            processed = min(processed, total)
+        percent = 100.0 * processed / total if processed is not None and total is not None else None
+        progress = ImportProgress(
+            import_id=self.import_id,
+            state=state,
+            percent=100.0 if state is ImportState.SUCCEEDED else percent,
+            total=total,
+            processed=processed,
+            failed=failed,
+            vendor_status=response.excerpt(step, 100),
+            warning=warning,
+            details={"importer_key": response.excerpt(key, 100)} if isinstance(key, str) else {},
+        )
+        if self.importer_key is not None and key != self.importer_key:
+            return self._another(
+                progress,
+                f"the last import of the workspace is one of {progress.details.get('importer_key')!r}: it took the "
+                f"place of the one of {self.importer_key!r}, or that was never started",
+            )
+        return progress
+
+    def _is_stale(self, progress: ImportProgress) -> bool:
+        limit = as_moment(self.started_after)
+        return limit is not None and progress.started_at is not None and progress.started_at < limit
+
+    def _superseded(self, progress: ImportProgress) -> ImportProgress:
+        key, operation_id = progress.details.get("importer_key"), progress.details["operation_id"]
+        created = f", created at {progress.started_at}" if progress.started_at else ""
+        return self._another(
+            progress,
+            f"superseded by the import {operation_id!r} ({key}{created}), so how it ended cannot be known: a new "
+            f"import ends the one before it",
+        )
+
+    def _another(self, progress: ImportProgress, message: str) -> ImportProgress:
+        """Return that this import has failed, because the workspace tells of another one."""
+        return ImportProgress(
+            import_id=self.import_id, state=ImportState.FAILED, message=message, details=progress.details
+        )
+
+
+class RocketChatHook(ImportProgressHook):
+    """
+    Talk to one Rocket.Chat workspace.
+
+    The connection: host, login the user id and password a personal access token of that user. Or, with the extra
+    ``auth_method`` set to ``"password"``, login the user name and password its password: then it logs in once in
+    each process, and again once after a 401. Schema ``https`` unless given; extras ``timeout``, ``verify`` and
+    ``proxy``. The user needs the permission ``run-import``.
+
+    :param rocketchat_conn_id: The Airflow connection of type ``rocketchat``.
+    """
+
+    conn_name_attr: ClassVar[str] = "rocketchat_conn_id"
+    default_conn_name: ClassVar[str] = "rocketchat_default"
+    conn_type: ClassVar[str] = "rocketchat"
+    hook_name: ClassVar[str] = "Rocket.Chat"
+    refusal_advice: ClassVar[Mapping[int, str]] = {
+        401: "Rocket.Chat did not accept the credentials: check the connection's login (user id) and password "
+        "(personal access token), or user name and password if its extra 'auth_method' is 'password'.",
+        403: "Give the connection's user the permission 'run-import' in Rocket.Chat.",
+        404: "Check that the connection's host is a Rocket.Chat workspace, and that its server has this endpoint.",
+    }
+
+    def __init__(self, rocketchat_conn_id: str = default_conn_name) -> None:
+        super().__init__(rocketchat_conn_id)
+
+    def check_connection(self, connection: VendorConnection) -> None:
+        """
+        Refuse a connection whose credentials are incomplete or cannot be sent.
+
+        :param connection: The connection, already read.
+        :raises ImportRequestError: if something is missing.
+        """
+        method = connection.extra.get("auth_method") or "token"
+        if method not in ("token", "password"):
+            raise ImportRequestError(
+                f"The connection's extra 'auth_method' must be 'token' (the default) or 'password', not {method!r}."
+            )
+        login, password = ("user id", "personal access token") if method == "token" else ("user name", "password")
+        if not connection.login:
+            raise ImportRequestError(f"The connection has no login. Enter the {login} there.")
+        if not connection.password:
+            raise ImportRequestError(f"The connection has no password. Enter the {password} there.")
+        if method == "token":
+            for name, value in (("login", connection.login), ("password", connection.password)):
+                if not (value.isascii() and value.isprintable()):
+                    raise ImportRequestError(
+                        f"The connection's {name} has characters that no user id or token of Rocket.Chat has."
+                    )
+
+    def authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
+        """
+        Send one request with the user id and token; log in for them first if need be, and again after a 401.
+
+        :param request: What to ask.
+        :param connection: The connection with the credentials.
+        """
+        if connection.extra.get("auth_method") != "password":
+            response = yield _signed(request, LogIn(connection.login, connection.password))
+            return _asking_to_wait(response)
+        key = (connection.base_url, connection.login, connection.password)
+        log_in = _log_ins.get(key) or (yield from _log_in(connection))
+        response = yield _signed(request, log_in)
+        if response.status == 401:
+            # Unless another wait has logged in again meanwhile.
+            if _log_ins.get(key) == log_in:
+                del _log_ins[key]
+            log_in = _log_ins.get(key) or (yield from _log_in(connection))
+            response = yield _signed(request, log_in)
+        _log_ins[key] = log_in
+        return replace(_asking_to_wait(response), secrets=(*response.secrets, log_in.auth_token))
+
+    def verification(self, connection: VendorConnection) -> Conversation[str]:
+        """
+        Ask for the progress of the last import, which needs the credentials and the permission of a wait.
+
+        :param connection: The connection to verify.
+        """
+        response = yield Request(method="GET", path=PROGRESS_PATH)
+        words = f"{connection.base_url} accepted the credentials, and the user may see imports"
+        if _says_no_import_ever(response):
+            return f"{words}. The workspace has not had an import yet."
+        answer = _answer(response)
+        if not isinstance(answer.get("step"), str):
+            raise _unexpected(response, "the step of the import")
+        return f"{words}."
+
+
+def _log_in(connection: VendorConnection) -> Conversation[LogIn]:
+    credentials = {"user": connection.login, "password": connection.password}
+    response = _asking_to_wait((yield Request(method="POST", path=LOGIN_PATH, json=credentials)))
+    answer = response.parsed_or_none()
+    if response.status == 401 and isinstance(answer, dict):
+        if answer.get("error") == "totp-required":
+            raise ImportRequestError(
+                f"{response.asked} demands a two-factor code, which nobody can enter here. {TWO_FACTOR_ADVICE}"
+            )
+        raise ImportRequestError(
+            f"{response.asked} refused the user name or password ({response.error_text()}).", status=401
+        )
+    answer = response.json()
+    data = answer.get("data") if isinstance(answer, dict) else None
+    user_id, token = (as_text(data.get(name)) if isinstance(data, dict) else None for name in ("userId", "authToken"))
+    if not (user_id and token and f"{user_id}{token}".isascii() and f"{user_id}{token}".isprintable()):
+        # Not quoted: what it answered may hold a token.
+        raise ImportProtocolError(f"{response.asked} answered without the user id and token that its API promises.")
+    return LogIn(user_id, token)
+
+
+def _signed(request: Request, log_in: LogIn) -> Request:
+    return request.with_headers({"X-User-Id": log_in.user_id, "X-Auth-Token": log_in.auth_token})
+
+
+def _asking_to_wait(response: Response) -> Response:
+    """Return a 429 with the seconds to wait, which Rocket.Chat tells in its words or in a header of its own."""
+    if response.status != 429 or response.retry_after is not None:
+        return response
+    # The words first: they do not depend on the clocks of two machines.
+    if words := WAIT_WORDS.search(response.error_text()):
+        return response.with_retry_after(float(words[1]))
+    reset_ms = as_number(response.headers.get("x-ratelimit-reset"))
+    return response if reset_ms is None else response.with_retry_after(max(reset_ms / 1000 - time.time(), 0.0))
+
+
+def _answer(response: Response) -> dict[str, Any]:
+    if _says_no_import_ever(response):
+        raise _no_import_ever(response)
+    answer = response.json()
+    if not isinstance(answer, dict) or as_flag(answer.get("success")) is not True:
+        raise _unexpected(response, 'an object with "success": true')
+    return answer
+
+
+def _says_no_import_ever(response: Response) -> bool:
+    answer = response.parsed_or_none()
+    return (
+        response.status == 400
+        and isinstance(answer, dict)
+        and "error-operation-not-found" in (answer.get("errorType"), answer.get("error"))
+    )
+
+
+def _no_import_ever(response: Response) -> ImportRequestError:
+    return ImportRequestError(
+        f"{response.asked} says that this workspace has never had an import. Check that the task which starts the "
+        f"import did so, and that the connection is for the workspace where it was started."
+    )
+
+
+def _state_of(step: str) -> tuple[ImportState, str | None]:
+    """Return the state that a step means, and a warning if nobody knows the step."""
+    if step in STATES:
+        return STATES[step], None
+    if step.startswith(RUNNING_PREFIXES):
+        return ImportState.RUNNING, None
+    return ImportState.RUNNING, (
+        f"Rocket.Chat tells the step {step[:100]!r}, which this version of the provider does not know. The wait goes "
+        f"on, and only the step 'importer_done' ends it well."
+    )
+
+
+def _checked_moment(name: str, value: str | datetime) -> str:
+    if not isinstance(value, datetime):
+        text = checked_id(name, value)
+        try:
+            value = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(
+                f"{name} must be a time as ISO 8601, such as '2026-02-17T21:54:09+00:00', not {excerpt(text)!r}"
+            ) from None
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+
+
+def _unexpected(response: Response, expected: str) -> ImportProtocolError:
+    return ImportProtocolError(
+        f"{response.asked} answered {response.excerpt() or 'an empty body'!r} where Rocket.Chat's API promises "
+        f"{expected}. Whether the import succeeded is unknown: look in Rocket.Chat, and report this if it lasts."
+    )

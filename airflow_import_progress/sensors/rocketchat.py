@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wait for imports into Rocket.Chat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_import_progress.compat import was_mapped
+from airflow_import_progress.gate import Gate, OnActionRequired
+from airflow_import_progress.hooks.base import Import
+from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
+from airflow_import_progress.sensors.base import BaseImportSensor
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
+
+
+class RocketChatImportSensor(BaseImportSensor):
+    """
+    Wait until an import into a Rocket.Chat workspace is done, and fail if it has failed or was cancelled.
+
+    A workspace has one import, and reports the last one for ever: without a word about which one is meant, the
+    result of an import of last week lets this sensor pass. Best give ``operation_id``; then an import that died
+    in a restart of the server, or that another one has superseded, fails this sensor too. An import that is not
+    ``importer_key``'s, or that was created before ``started_after``, fails it as well.
+
+    See :class:`~airflow_import_progress.sensors.base.BaseImportSensor` for the modes, the errors and the
+    arguments that all sensors share. Rocket.Chat allows ten requests a minute for each endpoint and address
+    unless its administrator changed that, so keep ``poke_interval`` well above 6 seconds.
+
+    :param rocketchat_conn_id: The Airflow connection of type ``rocketchat`` (templated).
+    :param operation_id: The ``_id`` of the import operation (templated). Default None: any operation.
+    :param importer_key: The importer that the import uses, such as ``"csv"`` or ``"slack"`` (templated). Default
+        None: any importer.
+    :param started_after: A time before the import was created, such as ``"{{ dag_run.start_date }}"``; ISO 8601
+        or a datetime, UTC unless it says otherwise (templated). Default None: at any time.
+    :param on_action_required: What to do while the file is loaded but not prepared, or prepared but not started:
+        ``"wait"`` (the default) says so in the log and keeps waiting, ``"fail"`` fails.
+    :param max_failed_records: How many records may have failed, from 0. Servers that count no errors fail it.
+        Default None: any number.
+    :param min_success_rate: Which share of the processed records must not have failed, in percent from 0 to 100.
+        Default None: any share.
+    :param kwargs: The arguments that all sensors share.
+    :raises ValueError: if an argument cannot be right; the message names it.
+    """
+
+    template_fields: Sequence[str] = ("operation_id", "importer_key", "started_after", "rocketchat_conn_id")
+    import_class = RocketChatImport
+    hook_class = RocketChatHook
+
+    def __init__(
+        self,
+        *,
+        rocketchat_conn_id: str = RocketChatHook.default_conn_name,
+        operation_id: str | XComArg | None = None,
+        importer_key: str | XComArg | None = None,
+        started_after: str | datetime | XComArg | None = None,
+        on_action_required: OnActionRequired = "wait",
+        max_failed_records: int | None = None,
+        min_success_rate: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        gate = Gate(
+            max_failed_records=max_failed_records,
+            min_success_rate=min_success_rate,
+            on_action_required=on_action_required,
+        )
+        super().__init__(gate=gate, **kwargs)
+        self.rocketchat_conn_id = rocketchat_conn_id
+        self.operation_id = operation_id
+        self.importer_key = importer_key
+        self.started_after = started_after
+        self.check_literal_arguments()
+
+    def get_import(self) -> Import:
+        """
+        Return the import to wait for, made of the sensor's arguments of the same names.
+
+        :raises ValueError: if an argument cannot be right; the message names it.
+        """
+        import_ = super().get_import()
+        # Of what was mapped, an upstream's None cannot be told from an argument that was left out.
+        if was_mapped(self) and import_.caveat:
+            raise ValueError(
+                "operation_id, importer_key and started_after are all None, and a mapped sensor does not trust "
+                "whatever the workspace reports. If one of them comes from an XCom, check that the upstream task "
+                "returned it."
+            )
+        return import_
