@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from airflow_import_progress.sandbox.leadsy import Leadsy
 from airflow_import_progress.sandbox.lucca import Lucca
+from airflow_import_progress.sandbox.rocketchat import RocketChat
 from airflow_import_progress.sandbox.vendor import Vendor
 from airflow_import_progress.sandbox.zilliz import Zilliz
 
-VENDORS: tuple[Vendor, ...] = (Lucca(), Zilliz(), Leadsy())
+VENDORS: tuple[Vendor, ...] = (Lucca(), RocketChat(), Zilliz(), Leadsy())
 
 
 def credential_options() -> dict[str, tuple[Vendor, str]]:

@@ -1,0 +1,666 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rocket.Chat: the import of users, contacts, channels, messages and files into a workspace."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+import math
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from aiohttp import web
+
+from airflow_import_progress.sandbox.checks import InvalidInputError, Json, as_fields, as_text
+from airflow_import_progress.sandbox.rates import Allowance
+from airflow_import_progress.sandbox.rocketchat_files import (
+    channel_entry,
+    contact_entry,
+    contents_of,
+    user_entry,
+)
+from airflow_import_progress.sandbox.rocketchat_operations import (
+    HIDDEN_IMPORTERS,
+    IMPORTERS,
+    PERMISSIONS,
+    PREPARING,
+    ROCKETCHAT,
+    RUN_IMPORT,
+    RUNNING,
+    VIEW_IMPORT_OPERATIONS,
+    Operation,
+    Step,
+    Workspace,
+    staged_by,
+    state_of,
+)
+from airflow_import_progress.sandbox.script import DONE, FAILED, Script
+from airflow_import_progress.sandbox.uploads import UnreadableUploadError
+from airflow_import_progress.sandbox.vendor import WORLD, Vendor
+from airflow_import_progress.sandbox.world import World
+
+API = "/api/v1"
+
+_LOGIN = f"{API}/login"
+_ABOUT_THE_NEWEST = frozenset(
+    f"{API}/{name}" for name in ("getImportProgress", "getCurrentImportOperation", "import.status")
+)
+_LATEST = 20
+_DOWNLOADED_RECORDS = 1000
+_SHARE_OF_A_DOWNLOAD = 0.1
+_CHANGES = ("restart", "cancel", "revoke_tokens", "before_6_3", "totp_code", "permissions")
+_ROLES = frozenset(
+    ("admin", "anonymous", "app", "bot", "guest", "leader", "livechat-agent", "moderator", "owner", "user")
+)
+_JSON_TYPES = {str: "string", list: "array", dict: "object", bool: "boolean"}
+
+
+class RocketChat(Vendor):
+    """The import endpoints of a Rocket.Chat server, and its login."""
+
+    name = ROCKETCHAT
+    kinds = tuple(IMPORTERS)
+    credentials: ClassVar[Mapping[str, str]] = {
+        "user_id": "SandboxImporter01",
+        "auth_token": "sandbox-rocketchat-token",
+        "username": "sandbox-importer",
+        "password": "sandbox-rocketchat-password",
+    }
+    public_credentials = frozenset(("user_id", "username"))
+    rate_limit = 10
+    one_at_a_time = True
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """Return the endpoints of imports, and those to log in and out."""
+        return (
+            web.post(_LOGIN, _log_in),
+            web.post(f"{API}/logout", _log_out),
+            web.get(f"{API}/me", _me, allow_head=False),
+            *(endpoint.route() for endpoint in _ENDPOINTS),
+        )
+
+    async def import_id(self, request: web.Request) -> str | None:
+        """Return the id of the newest operation, about which those ask who name none."""
+        if request.path not in _ABOUT_THE_NEWEST:
+            return None
+        newest = _workspace(request).newest(request.app[WORLD])
+        return newest.subject.import_id if newest else None
+
+    def is_authorized(self, request: web.Request, credentials: Mapping[str, str]) -> bool:
+        """Return whether the two headers name the user and a token of theirs; a login needs none."""
+        if request.path == _LOGIN:
+            return True
+        token = request.headers.get("X-Auth-Token", "")
+        tokens = {credentials["auth_token"], *_workspace(request).tokens}
+        is_user = _same(request.headers.get("X-User-Id", ""), credentials["user_id"])
+        return any(_same(token, known) for known in tokens) and is_user
+
+    def unauthorized(self) -> web.Response:
+        """Return the answer to those who are not logged in."""
+        message = "You must be logged in to do this."
+        body = {"success": False, "error": message, "status": "error", "message": message}
+        return web.json_response(body, status=401)
+
+    def progress_in(self, answer: Json) -> float | None:
+        """Return what ``step`` and ``count`` say."""
+        if not isinstance(answer, Mapping) or answer.get("step") not in tuple(Step):
+            return None
+        if answer["step"] == Step.DONE:
+            return DONE
+        if answer["step"] in (Step.FAILED, Step.CANCELLED):
+            return FAILED
+        count = answer.get("count")
+        completed, total = (_number(count, name) for name in ("completed", "total"))
+        return min(math.nextafter(DONE, 0), DONE * completed / total) if total > 0 else 0.0
+
+    def airflow_connection(self, credentials: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the user's id as the login and the personal access token as the password."""
+        return {"conn_type": ROCKETCHAT, "login": credentials["user_id"], "password": credentials["auth_token"]}
+
+    def new_import_id(self, kind: str) -> str:
+        """Make an id as the database does."""
+        return secrets.token_hex(12)
+
+    def rate_limit_group(self, request: web.Request) -> str:
+        """Return the method and the path, each of which has a limit of its own."""
+        return f"{request.method} {request.path}"
+
+    def rate_limit_headers(self, allowance: Allowance) -> Mapping[str, str]:
+        """Return the three headers, of which the last one is a time in milliseconds."""
+        return {
+            "X-RateLimit-Limit": str(allowance.limit),
+            "X-RateLimit-Remaining": str(allowance.remaining),
+            "X-RateLimit-Reset": str(round((time.time() + allowance.seconds_left) * 1000)),
+        }
+
+    def too_many_requests(self, allowance: Allowance) -> web.Response:
+        """Return the answer that tells only in its text how long to wait."""
+        seconds = math.ceil(allowance.seconds_left)
+        wait = f"You must wait {seconds} seconds before trying this endpoint again."
+        error = f"Error, too many requests. Please slow down. {wait} [error-too-many-requests]"
+        return web.json_response({"success": False, "error": error}, status=429)
+
+    def change(self, world: World, changes: Mapping[str, Json]) -> None:
+        """Let something happen to the workspace or its server; see the documentation of the sandbox."""
+        workspace = world.kept(Workspace)
+        for check in (_check_events, _check_settings):
+            check(as_fields(changes, "", _CHANGES))
+        workspace.before_6_3 = changes.get("before_6_3", workspace.before_6_3)
+        workspace.totp_code = changes.get("totp_code", workspace.totp_code)
+        workspace.permissions = frozenset(changes.get("permissions", workspace.permissions))
+        if "revoke_tokens" in changes:
+            workspace.tokens.clear()
+        if "cancel" in changes:
+            _cancel(workspace, world)
+        if "restart" in changes:
+            workspace.restart(world)
+
+
+class _RefusedError(Exception):
+    """
+    Tell the client that it asked for something wrong.
+
+    :param reason: what is wrong
+    :param code: the vendor's code for it; None: it has none, as errors of its import service
+    :param details: what else the vendor tells
+    """
+
+    def __init__(self, reason: str, code: str | None = None, details: Json | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.code, self.details = reason, code, details
+
+    def response(self, status: int = 400) -> web.Response:
+        body = {"success": False, "error": f"{self.reason} [{self.code}]" if self.code else self.reason}
+        if self.code is not None and status == 400:
+            body["errorType"] = self.code
+        if self.details is not None:
+            body["details"] = self.details
+        return web.json_response(body, status=status)
+
+
+class _LiteralAnswerError(Exception):
+    """Tell that a scripted answer stands for the whole body."""
+
+    def __init__(self, body: Json) -> None:
+        super().__init__()
+        self.body = body
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A request that passed all checks."""
+
+    world: World
+    workspace: Workspace
+    body: Mapping[str, Json]
+
+    def newest(self, method: str) -> Operation:
+        operation = self.workspace.newest(self.world)
+        if operation is None:
+            raise _RefusedError("Import Operation Not Found", "error-operation-not-found", method)
+        return operation
+
+
+@dataclass(frozen=True)
+class _Endpoint:
+    """An endpoint for those who may import."""
+
+    method: str
+    name: str
+    answer: Callable[[_Call], Json]
+    permission: str = RUN_IMPORT
+    problem: Callable[[web.Request, Workspace, Mapping[str, Json]], str | None] = lambda *_: None
+    since_6_3: bool = False
+
+    def route(self) -> web.RouteDef:
+        return web.route(self.method, f"{API}/{self.name}", self._handler())
+
+    def _handler(self) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            workspace = _workspace(request)
+            if self.since_6_3 and workspace.before_6_3:
+                return web.json_response({"status": "error", "message": "API endpoint does not exist"}, status=404)
+            body = await _json_object(request)
+            if problem := self.problem(request, workspace, body):
+                return _RefusedError(problem, "invalid-params").response()
+            if self.permission not in workspace.permissions:
+                reason = "User does not have the permissions required for this action"
+                return _RefusedError(reason, "error-unauthorized").response(status=403)
+            try:
+                return web.json_response(self.answer(_Call(request.app[WORLD], workspace, body)))
+            except _RefusedError as error:
+                return error.response()
+            except _LiteralAnswerError as literal:
+                return web.json_response(literal.body)
+
+        return handle
+
+
+# Login
+
+
+async def _log_in(request: web.Request) -> web.Response:
+    world, workspace = request.app[WORLD], _workspace(request)
+    credentials, body = world.credentials_of(ROCKETCHAT), await _json_object(request)
+    if body.get("resume") in (workspace.tokens | {credentials["auth_token"]}):
+        return _logged_in(credentials, body["resume"])
+    user = body.get("user") or body.get("username") or body.get("email")
+    if not _same(user, credentials["username"]) or not _same(body.get("password"), credentials["password"]):
+        return _not_logged_in("Unauthorized", "Unauthorized")
+    if workspace.totp_code is not None:
+        code = body.get("code") or request.headers.get("x-2fa-code")
+        if not code:
+            details = {"method": "totp", "codeGenerated": False, "availableMethods": ["totp"]}
+            return _not_logged_in("totp-required", "TOTP Required", details)
+        if not _same(code, workspace.totp_code):
+            return _not_logged_in("totp-invalid", "TOTP Invalid", {"method": "totp"})
+    token = secrets.token_urlsafe(32)
+    world.add_secret(token)
+    workspace.tokens.add(token)
+    return _logged_in(credentials, token)
+
+
+async def _log_out(request: web.Request) -> web.Response:
+    _workspace(request).tokens.discard(request.headers["X-Auth-Token"])
+    message = {"message": "You've been logged out!"}
+    return web.json_response({"status": "success", "data": message, "success": True})
+
+
+async def _me(request: web.Request) -> web.Response:
+    return web.json_response({**_user(request.app[WORLD].credentials_of(ROCKETCHAT)), "success": True})
+
+
+def _logged_in(credentials: Mapping[str, str], token: str) -> web.Response:
+    data = {"authToken": token, "userId": credentials["user_id"], "me": _user(credentials)}
+    return web.json_response({"status": "success", "data": data, "success": True})
+
+
+def _not_logged_in(error: str, message: str, details: Json | None = None) -> web.Response:
+    body = {"success": False, "status": "error", "error": error, "message": message}
+    return web.json_response(body if details is None else {**body, "details": details}, status=401)
+
+
+def _user(credentials: Mapping[str, str]) -> Json:
+    return {"_id": credentials["user_id"], "username": credentials["username"], "roles": ["admin"]}
+
+
+# What is asked
+
+
+def _progress(call: _Call) -> Json:
+    operation = call.newest("getImportProgress")
+
+    def body(_progress: float) -> Json:
+        now = operation.now()
+        count = {"completed": now.completed, "total": operation.total, "error": now.error}
+        if call.workspace.before_6_3:
+            # Old servers ask a fresh object that has not read the database.
+            count = {"completed": 0, "total": 0} if now.step in RUNNING else count
+            count.pop("error", None)
+        key = operation.subject.kind
+        return {"key": key, "name": IMPORTERS[key], "step": now.step, "count": count, "success": True}
+
+    subject = operation.subject
+    return call.world.poll(ROCKETCHAT, subject.kind, subject.import_id, body)
+
+
+def _status(call: _Call) -> Json:
+    operation = call.workspace.newest(call.world)
+    if operation is None:
+        return {"state": "none", "success": True}
+    document, success = _told(call, operation)
+    state = state_of(document["status"], operation.valid)
+    return {**({"state": state} if state else {}), "operation": document, "success": success}
+
+
+def _current_operation(call: _Call) -> Json:
+    operation = call.workspace.newest(call.world)
+    if operation is None:
+        return {"success": True}
+    document, success = _told(call, operation)
+    return {"operation": document, "success": success}
+
+
+def _latest_operations(call: _Call) -> Json:
+    newest_first = sorted(call.workspace.all(call.world), key=_last_change, reverse=True)
+    return [_last_told(call.workspace, operation) for operation in newest_first[:_LATEST]]
+
+
+def _last_change(operation: Operation) -> tuple[float, float]:
+    return operation.updated_at(), operation.subject.created_at
+
+
+def _importers(call: _Call) -> Json:
+    return [{"key": key, "name": name} for key, name in IMPORTERS.items() if key not in HIDDEN_IMPORTERS]
+
+
+def _told(call: _Call, operation: Operation) -> tuple[dict[str, Json], Json]:
+    """Return an operation and ``success``, of a scripted answer if there is one, which is used up by that."""
+    subject = operation.subject
+    if not subject.script.answers:
+        return call.workspace.document(operation, operation.now().step, operation.count()), True
+    answer = call.world.poll(ROCKETCHAT, subject.kind, subject.import_id, lambda progress: progress)
+    if not isinstance(answer, Mapping) or "step" not in answer:
+        raise _LiteralAnswerError(answer)
+    return call.workspace.document(operation, answer["step"], answer.get("count")), answer.get("success", True)
+
+
+def _last_told(workspace: Workspace, operation: Operation) -> Json:
+    subject = operation.subject
+    if subject.script.answers:
+        last = subject.script.answer_at(max(0, subject.answers_given - 1))
+        if isinstance(last, Mapping) and "step" in last:
+            return workspace.document(operation, last["step"], last.get("count"))
+    return workspace.document(operation, operation.now().step, operation.count())
+
+
+# What is done
+
+
+def _new(call: _Call) -> Json:
+    operation = call.workspace.open(call.world, "api", Step.NEW)
+    document = call.workspace.document(operation, operation.now().step, operation.count())
+    return {"operation": document, "success": True}
+
+
+def _add_users(call: _Call) -> Json:
+    users = call.body["users"]
+    if not users:
+        return {"success": True}
+    operation = _accepting_data(call)
+    if not all(any(user["emails"]) and any(user["importIds"]) for user in users):
+        raise _RefusedError("Users are missing required data.")
+    if any(set(user.get("roles") or ()) - _ROLES for user in users):
+        raise _RefusedError("One or more of the users have been assigned invalid roles.")
+    entries = [user_entry(user["importIds"][0], user.get("username") or "", user["emails"][0]) for user in users]
+    operation.entries = {**operation.entries, "users": [*operation.entries.get("users", []), *entries]}
+    operation.staged = {**operation.staged, "users": operation.staged.get("users", 0) + len(users)}
+    operation.stand(Step.USER_SELECTION)
+    return {"success": True}
+
+
+def _accepting_data(call: _Call) -> Operation:
+    operation = call.workspace.newest(call.world)
+    if operation is None or not operation.valid:
+        raise _RefusedError("Import operation not initialized.")
+    match state_of(operation.now().step, operation.valid):
+        case "loading" | "importing":
+            raise _RefusedError("The current import operation can not receive new data.")
+        case "done" | "error" | "canceled":
+            raise _RefusedError("The current import operation is already finished.")
+    return operation
+
+
+def _run(call: _Call) -> Json:
+    operation = call.workspace.newest(call.world)
+    if operation is None or not operation.valid:
+        raise _RefusedError("error-operation-not-found")
+    if operation.now().step is not Step.USER_SELECTION:
+        raise _RefusedError("error-invalid-operation-status")
+    # Messages are never selected, and always imported.
+    _begin(operation, {name: operation.staged.get(name, 0) for name in ("users", "messages")})
+    return {"success": True}
+
+
+def _clear(call: _Call) -> Json:
+    for operation in call.workspace.all(call.world):
+        operation.subject.stop()
+    return {"success": True}
+
+
+def _upload(call: _Call) -> Json:
+    operation = _open_for_a_file(call, "uploadImportFile", Step.FILE_LOADED, call.body["fileName"])
+    operation.content = _decoded(call.body["binaryContent"])
+    operation.content_type = call.body["contentType"]
+    return {"success": True}
+
+
+def _download(call: _Call) -> Json:
+    url = call.body["fileUrl"]
+    if not url.startswith("http"):
+        raise _RefusedError(url, "error-import-file-missing", "downloadPublicImportFile")
+    file_name = url.rpartition("/")[2].partition("?")[0]
+    operation = _open_for_a_file(call, "downloadImportFile", Step.DOWNLOADING_FILE, file_name)
+    operation.download_ends = time.monotonic() + call.world.import_duration * _SHARE_OF_A_DOWNLOAD
+    return {"success": True}
+
+
+def _open_for_a_file(call: _Call, method: str, step: Step, file_name: str) -> Operation:
+    key = call.body["importerKey"]
+    if key not in IMPORTERS or key in HIDDEN_IMPORTERS:
+        reason = f"The importer ({key}) has no import class defined."
+        raise _RefusedError(reason, "error-importer-not-defined", method)
+    return call.workspace.open(call.world, key, step, file_name=file_name)
+
+
+def _file_data(call: _Call) -> Json:
+    operation = call.newest("getImportFileData")
+    step = operation.now().step
+    if step in PREPARING | {Step.DOWNLOADING_FILE}:
+        if operation.valid:
+            return {"waiting": True, "success": True}
+        raise _RefusedError("Invalid Import Operation", "error-import-operation-invalid", "getImportFileData")
+    if step is Step.FILE_LOADED:
+        _prepare(operation)
+    # Whatever it was doing before: asking is enough to take an operation back to this.
+    operation.stand(Step.USER_SELECTION)
+    return {**_selection(operation), "success": True}
+
+
+def _prepare(operation: Operation) -> None:
+    key = operation.subject.kind
+    if operation.content is None:
+        operation.staged = staged_by(key, _DOWNLOADED_RECORDS)
+        return
+    try:
+        contents = contents_of(operation.content, key)
+    except UnreadableUploadError as error:
+        operation.stand(Step.FAILED)
+        reason = "Failed to process import file. Please check the file format and try again."
+        raise _RefusedError(reason, "error-import-file-format-invalid", "getImportFileData") from error
+    operation.staged = contents.counts()
+    operation.entries = {"users": contents.users, "contacts": contents.contacts, "channels": contents.channels}
+
+
+def _selection(operation: Operation) -> Mapping[str, Json]:
+    entries = _entries(operation)
+    return {
+        "name": IMPORTERS[operation.subject.kind],
+        "users": entries["users"],
+        "channels": entries["channels"],
+        "contacts": entries["contacts"],
+        "message_count": operation.staged.get("messages", 0),
+    }
+
+
+def _entries(operation: Operation) -> Mapping[str, list[Json]]:
+    """Return what a client can select, made up for an operation without a file that can be read."""
+    if operation.entries:
+        return {name: operation.entries.get(name, []) for name in ("users", "contacts", "channels")}
+    return {
+        "users": [user_entry(name, name, f"{name}@rocketchat.example") for name in _made_up(operation, "users")],
+        "contacts": [contact_entry(name, name) for name in _made_up(operation, "contacts")],
+        "channels": [channel_entry(name, name) for name in _made_up(operation, "channels")],
+    }
+
+
+def _made_up(operation: Operation, records: str) -> Iterable[str]:
+    return (f"{records}-{number}" for number in range(1, operation.staged.get(records, 0) + 1))
+
+
+def _start(call: _Call) -> Json:
+    operation = call.newest("startImport")
+    entries = _entries(operation)
+    selected = dict(operation.staged)
+    for name, id_name in (("users", "user_id"), ("contacts", "id"), ("channels", "channel_id")):
+        known = [entry[id_name] for entry in entries[name]]
+        selected[name] = _how_many(known, call.body["input"].get(name), id_name)
+    _begin(operation, selected)
+    return {"success": True}
+
+
+def _how_many(known: list[str], wanted: Json, id_name: str) -> int:
+    if isinstance(wanted, list):
+        chosen = {one.get(id_name) for one in wanted if one.get("do_import")}
+    elif wanted and wanted.get("all"):
+        return len(known)
+    else:
+        chosen = set((wanted or {}).get("list") or ())
+    return sum(one in chosen for one in known)
+
+
+def _begin(operation: Operation, selected: Mapping[str, int]) -> None:
+    if operation.valid:
+        operation.run(selected)
+    else:
+        operation.stand(Step.DONE)
+
+
+def _download_pending_files(call: _Call) -> Json:
+    return _download_pending(call, "pending-files")
+
+
+def _download_pending_avatars(call: _Call) -> Json:
+    return _download_pending(call, "pending-avatars")
+
+
+def _download_pending(call: _Call, key: str) -> Json:
+    count = call.workspace.pending[key]
+    call.workspace.pending[key] = 0
+    operation = call.workspace.open(call.world, key, Step.DONE)
+    if count:
+        operation.staged = {"files": count}
+        _begin(operation, operation.staged)
+    return {"count": count, "success": True}
+
+
+# Checks
+
+
+def _no_query(request: web.Request, workspace: Workspace, body: Mapping[str, Json]) -> str | None:
+    return "must NOT have additional properties" if request.query else None
+
+
+def _no_fields(request: web.Request, workspace: Workspace, body: Mapping[str, Json]) -> str | None:
+    return _problem_with(body, {})
+
+
+def _upload_fields(request: web.Request, workspace: Workspace, body: Mapping[str, Json]) -> str | None:
+    return _problem_with(body, dict.fromkeys(("binaryContent", "contentType", "fileName", "importerKey"), str))
+
+
+def _download_fields(request: web.Request, workspace: Workspace, body: Mapping[str, Json]) -> str | None:
+    return _problem_with(body, dict.fromkeys(("fileUrl", "importerKey"), str))
+
+
+def _users_field(request: web.Request, workspace: Workspace, body: Mapping[str, Json]) -> str | None:
+    if problem := _problem_with(body, {"users": list}):
+        return problem
+    for user in body["users"]:
+        if not isinstance(user, dict):
+            return "must be object"
+        known = {name: user[name] for name in ("emails", "importIds") if name in user}
+        if problem := _problem_with(known, {"emails": list, "importIds": list}):
+            return problem
+    return None
+
+
+def _input_field(request: web.Request, workspace: Workspace, body: Mapping[str, Json]) -> str | None:
+    if problem := _problem_with(body, {"input": dict}):
+        return problem
+    kind = list if workspace.before_6_3 else dict
+    selections = {name: body["input"][name] for name in ("users", "contacts", "channels") if name in body["input"]}
+    return _problem_with(selections, dict.fromkeys(selections, kind))
+
+
+def _problem_with(body: Mapping[str, Json], fields: Mapping[str, type]) -> str | None:
+    """Return what is wrong with a body, in the words of the validator that the vendor uses."""
+    for name, kind in fields.items():
+        if name not in body:
+            return f"must have required property '{name}'"
+        if not isinstance(body[name], kind):
+            return f"must be {_JSON_TYPES[kind]}"
+    return None if body.keys() <= fields.keys() else "must NOT have additional properties"
+
+
+def _check_events(changes: Mapping[str, Json]) -> None:
+    for name in ("restart", "cancel", "revoke_tokens"):
+        if changes.get(name, True) is not True:
+            raise InvalidInputError(name, "must be true")
+
+
+def _check_settings(changes: Mapping[str, Json]) -> None:
+    if not isinstance(changes.get("before_6_3", True), bool):
+        raise InvalidInputError("before_6_3", "must be true or false")
+    if changes.get("totp_code") is not None:
+        as_text(changes["totp_code"], "totp_code")
+    permissions = changes.get("permissions", [])
+    if not isinstance(permissions, (list, tuple)) or not all(one in PERMISSIONS for one in permissions):
+        raise InvalidInputError("permissions", f"must be a list of {', '.join(PERMISSIONS)}")
+
+
+def _cancel(workspace: Workspace, world: World) -> None:
+    newest = workspace.newest(world)
+    if newest is None:
+        raise InvalidInputError("cancel", "there is no import")
+    newest.stand(Step.CANCELLED)
+    newest.subject.script = replace(newest.subject.script, points=Script.steady(0, fail_at=0).points, answers=())
+
+
+# Small helpers
+
+
+def _workspace(request: web.Request) -> Workspace:
+    return request.app[WORLD].kept(Workspace)
+
+
+async def _json_object(request: web.Request) -> Mapping[str, Json]:
+    try:
+        body = json.loads(await request.read() or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except (ValueError, binascii.Error):
+        return b""
+
+
+def _number(count: Json, name: str) -> float:
+    try:
+        return float(count[name])
+    except (KeyError, TypeError, ValueError):
+        return 0.0
+
+
+def _same(presented: Json, expected: str) -> bool:
+    return isinstance(presented, str) and hmac.compare_digest(
+        presented.encode("utf-8", "surrogateescape"), expected.encode()
+    )
+
+
+_ENDPOINTS = (
+    _Endpoint("GET", "getImportProgress", _progress, problem=_no_query),
+    _Endpoint("GET", "getCurrentImportOperation", _current_operation, problem=_no_query),
+    _Endpoint("GET", "getLatestImportOperations", _latest_operations, VIEW_IMPORT_OPERATIONS, _no_query),
+    _Endpoint("GET", "getImportFileData", _file_data, problem=_no_query),
+    _Endpoint("GET", "importers.list", _importers, problem=_no_query),
+    _Endpoint("GET", "import.status", _status, since_6_3=True),
+    _Endpoint("POST", "import.new", _new, since_6_3=True),
+    _Endpoint("POST", "import.addUsers", _add_users, problem=_users_field, since_6_3=True),
+    _Endpoint("POST", "import.run", _run, since_6_3=True),
+    _Endpoint("POST", "import.clear", _clear, since_6_3=True),
+    _Endpoint("POST", "uploadImportFile", _upload, problem=_upload_fields),
+    _Endpoint("POST", "downloadPublicImportFile", _download, problem=_download_fields),
+    _Endpoint("POST", "startImport", _start, problem=_input_field),
+    _Endpoint("POST", "downloadPendingFiles", _download_pending_files, problem=_no_fields),
+    _Endpoint("POST", "downloadPendingAvatars", _download_pending_avatars, problem=_no_fields),
+)
