@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Import users into Rocket.Chat and go on when they are really there.
+
+Rocket.Chat accepts the users at once and imports them in the background. **start_import** creates an import
+operation, hands it the users, starts it and returns its `_id`, **wait_for_import** waits, deferred, until
+Rocket.Chat says that this operation is done, and only then does **greet_users** start.
+
+* The import fails or is cancelled, the server is restarted under it, or another import takes its place:
+  `wait_for_import` fails at once, without retries, and `greet_users` does not run.
+* Rocket.Chat is down for a while, or asks to slow down: `wait_for_import` waits it out.
+
+Needs Rocket.Chat 6.3 or later and a connection `rocketchat_default` of the type *Rocket.Chat*: the host, a user
+id as login and a personal access token of that user as password; the user needs the permission `run-import`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pendulum
+from airflow.providers.common.compat.sdk import Param, dag, task
+
+from airflow_import_progress.hooks.rocketchat import RocketChatHook
+from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
+
+USERS = [
+    {"importIds": ["hr-42"], "username": "jeanne.dupont", "name": "Jeanne Dupont", "emails": ["jeanne@example.com"]},
+    {"importIds": ["hr-43"], "username": "paul.martin", "name": "Paul Martin", "emails": ["paul@example.com"]},
+    {"importIds": ["hr-44"], "username": "linh.nguyen", "name": "Linh Nguyen", "emails": ["linh@example.com"]},
+]
+
+
+# One run at a time: a workspace has one import, and a new one ends the one before it.
+@dag(
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    doc_md=__doc__,
+    tags=["rocketchat", "import"],
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    params={
+        "users": Param(
+            USERS,
+            type="array",
+            title="Users",
+            description="Each with importIds and emails, and what else import.addUsers of Rocket.Chat's API takes.",
+        )
+    },
+)
+def rocketchat_users() -> None:
+    """Start an import of users, wait for its end, then greet them."""
+
+    # No retries: a retry would end an import that had been started after all.
+    @task(retries=0)
+    def start_import(params: dict[str, Any]) -> str:
+        with RocketChatHook(rocketchat_conn_id="rocketchat_default") as hook:
+            operation = hook.request("POST", "/api/v1/import.new").json()["operation"]
+            hook.request("POST", "/api/v1/import.addUsers", json={"users": params["users"]})
+            hook.request("POST", "/api/v1/import.run")
+        operation_id: str = operation["_id"]
+        return operation_id
+
+    operation_id = start_import()
+
+    # Retries are for the wait alone, when Rocket.Chat could not be asked for long; a failed import is never
+    # retried. Rocket.Chat allows ten requests a minute for each endpoint: four of them go to this wait.
+    wait_for_import = RocketChatImportSensor(
+        task_id="wait_for_import",
+        rocketchat_conn_id="rocketchat_default",
+        operation_id=operation_id,
+        on_action_required="fail",
+        poke_interval=15,
+        timeout=timedelta(hours=1).total_seconds(),
+    )
+
+    @task
+    def greet_users(progress: dict[str, Any]) -> None:
+        print(f"Import {progress['import_id']} is done: {progress['processed']} users are in Rocket.Chat.")
+
+    greet_users(wait_for_import.output)
+
+
+rocketchat_users()
