@@ -47,14 +47,28 @@ def get_provider_info() -> dict[str, Any]:
                 "external-doc-url": "https://developer.rocket.chat/",
                 "tags": ["service"],
             },
+            {
+                "integration-name": "Zilliz",
+                "external-doc-url": "https://docs.zilliz.com/",
+                "tags": ["service"],
+            },
+            {
+                "integration-name": "Leadsy",
+                "external-doc-url": "https://docs.staging.leadsygroup.com/",
+                "tags": ["service"],
+            },
         ],
         "hooks": [
             {"integration-name": "Lucca", "python-modules": ["airflow_import_progress.hooks.lucca"]},
             {"integration-name": "Rocket.Chat", "python-modules": ["airflow_import_progress.hooks.rocketchat"]},
+            {"integration-name": "Zilliz", "python-modules": ["airflow_import_progress.hooks.zilliz"]},
+            {"integration-name": "Leadsy", "python-modules": ["airflow_import_progress.hooks.leadsy"]},
         ],
         "sensors": [
             {"integration-name": "Lucca", "python-modules": ["airflow_import_progress.sensors.lucca"]},
             {"integration-name": "Rocket.Chat", "python-modules": ["airflow_import_progress.sensors.rocketchat"]},
+            {"integration-name": "Zilliz", "python-modules": ["airflow_import_progress.sensors.zilliz"]},
+            {"integration-name": "Leadsy", "python-modules": ["airflow_import_progress.sensors.leadsy"]},
         ],
         "triggers": [
             {
@@ -63,6 +77,14 @@ def get_provider_info() -> dict[str, Any]:
             },
             {
                 "integration-name": "Rocket.Chat",
+                "python-modules": ["airflow_import_progress.triggers.import_progress"],
+            },
+            {
+                "integration-name": "Zilliz",
+                "python-modules": ["airflow_import_progress.triggers.import_progress"],
+            },
+            {
+                "integration-name": "Leadsy",
                 "python-modules": ["airflow_import_progress.triggers.import_progress"],
             },
         ],
@@ -102,6 +124,67 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "token (default): user id and personal access token. password: the user name "
                         "in place of the user id, and the password in place of the token.",
                         "schema": {"type": ["string", "null"], "default": "token", "enum": ["token", "password"]},
+                    },
+                    **SHARED_CONN_FIELDS,
+                },
+            },
+            {
+                "connection-type": "zilliz",
+                "hook-class-name": "airflow_import_progress.hooks.zilliz.ZillizHook",
+                "hook-name": "Zilliz",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["extra"],
+                    "relabeling": {
+                        "host": "Host",
+                        "login": "Milvus user",
+                        "password": "API key or password",
+                        "schema": "Scheme",
+                    },
+                    "placeholders": {
+                        "host": "controller.api.gcp-us-west1.zillizcloud.com",
+                        "login": "empty for an API key",
+                        "schema": "https",
+                    },
+                },
+                "conn-fields": {
+                    "api_version": {
+                        "label": "API version",
+                        "description": "v1 (default) or v2 (a Milvus, and the default at api.cloud.zilliz.com).",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "cloud_region": {
+                        "label": "Cloud region",
+                        "description": "In place of the host of v1, such as gcp-us-west1.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "cluster_id": {
+                        "label": "Cluster ID",
+                        "description": "The cluster of imports that name none, such as in01-1234567890abcde.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    **SHARED_CONN_FIELDS,
+                },
+            },
+            {
+                "connection-type": "leadsy",
+                "hook-class-name": "airflow_import_progress.hooks.leadsy.LeadsyHook",
+                "hook-name": "Leadsy",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login", "extra"],
+                    "relabeling": {"host": "Host", "password": "Token", "schema": "Scheme"},
+                    "placeholders": {"host": "leadsy.example.com", "schema": "https"},
+                },
+                "conn-fields": {
+                    "auth_scheme": {
+                        "label": "Authentication scheme",
+                        "description": "What stands in front of the token. Default Bearer; none sends the token alone.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "status_map": {
+                        "label": "Status map",
+                        "description": "What Leadsy's statuses mean, as a JSON object of names or integers to states, "
+                        'such as {"partially_completed": "succeeded"}. Default: none.',
+                        "schema": {"type": ["string", "object", "null"]},
                     },
                     **SHARED_CONN_FIELDS,
                 },

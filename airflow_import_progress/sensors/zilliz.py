@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wait for imports into Zilliz Cloud and Milvus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_import_progress.gate import Gate, OnActionRequired
+from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
+from airflow_import_progress.sensors.base import BaseImportSensor
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
+
+
+class ZillizImportSensor(BaseImportSensor):
+    """
+    Wait until an import job in Zilliz Cloud or in Milvus has succeeded, and fail if it has not.
+
+    Use it behind a task that started the import and before whatever searches the collection. Whether it asks by
+    Zilliz's API v1 or v2 is a matter of the connection.
+
+    See :class:`~airflow_import_progress.sensors.base.BaseImportSensor` for the modes, the errors and the
+    arguments that all sensors share.
+
+    :param job_id: The ``jobId`` that was answered when the import was started (templated).
+    :param cluster_id: The cluster that it imports into (templated). Default None: the connection's extra
+        ``cluster_id``; a Milvus needs none.
+    :param project_id: The project of an on-demand database, together with ``region_id`` in place of a cluster
+        (templated). Default None.
+    :param region_id: The region of an on-demand database (templated). Default None.
+    :param db_name: The database of the collection, where the rights of the key are by database (templated).
+        Default None: the vendor's own default.
+    :param zilliz_conn_id: The Airflow connection of type ``zilliz`` (templated).
+    :param on_action_required: ``"wait"`` keeps waiting while a loaded job waits to be committed, ``"fail"`` does
+        not. Default ``"wait"``.
+    :param kwargs: The arguments that all sensors share.
+    :raises ValueError: if an argument cannot be right; the message names it.
+    """
+
+    template_fields: Sequence[str] = ("job_id", "cluster_id", "project_id", "region_id", "db_name", "zilliz_conn_id")
+    import_class = ZillizImportJob
+    hook_class = ZillizHook
+
+    def __init__(
+        self,
+        *,
+        job_id: str | XComArg,
+        cluster_id: str | XComArg | None = None,
+        project_id: str | XComArg | None = None,
+        region_id: str | XComArg | None = None,
+        db_name: str | XComArg | None = None,
+        zilliz_conn_id: str = ZillizHook.default_conn_name,
+        on_action_required: OnActionRequired = "wait",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(gate=Gate(on_action_required=on_action_required), **kwargs)
+        self.job_id = job_id
+        self.cluster_id = cluster_id
+        self.project_id = project_id
+        self.region_id = region_id
+        self.db_name = db_name
+        self.zilliz_conn_id = zilliz_conn_id
+        self.check_literal_arguments()
