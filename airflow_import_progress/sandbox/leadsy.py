@@ -54,7 +54,7 @@ class Leadsy(Vendor):
         expected = f"{scheme} {credentials['token']}".lstrip()
         return hmac.compare_digest(presented.encode("utf-8", "surrogateescape"), expected.encode())
 
-    def unauthorized(self) -> web.Response:
+    async def unauthorized(self, request: web.Request) -> web.Response:
         """Return a JSON body with 401."""
         return _error(401, "Unauthorized")
 

@@ -75,7 +75,7 @@ class Lucca(Vendor):
         expected = _AUTHORIZATION + credentials["api_key"]
         return hmac.compare_digest(presented.encode("utf-8", "surrogateescape"), expected.encode())
 
-    def unauthorized(self) -> web.Response:
+    async def unauthorized(self, request: web.Request) -> web.Response:
         """Return Lucca's problem body with 401."""
         return _problem(401, "Unauthorized")
 

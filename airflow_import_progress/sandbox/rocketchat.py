@@ -100,7 +100,7 @@ class RocketChat(Vendor):
         is_user = _same(request.headers.get("X-User-Id", ""), credentials["user_id"])
         return any(_same(token, known) for known in tokens) and is_user
 
-    def unauthorized(self) -> web.Response:
+    async def unauthorized(self, request: web.Request) -> web.Response:
         """Return the answer to those who are not logged in."""
         message = "You must be logged in to do this."
         body = {"success": False, "error": message, "status": "error", "message": message}

@@ -332,7 +332,7 @@ async def _faultless_answer(
     if vendor is None:
         return await handler(request)
     if not authorized:
-        return vendor.unauthorized()
+        return await vendor.unauthorized(request)
     allowance = world.take_request(vendor.name, vendor.rate_limit_group(request))
     if allowance is None:
         return await handler(request)

@@ -62,8 +62,12 @@ class Vendor(ABC):
         """
 
     @abstractmethod
-    def unauthorized(self) -> web.Response:
-        """Return the vendor's answer to wrong credentials."""
+    async def unauthorized(self, request: web.Request) -> web.Response:
+        """
+        Return the vendor's answer to wrong credentials.
+
+        :param request: the request that carries them
+        """
 
     @abstractmethod
     def progress_in(self, answer: Json) -> float | None:

@@ -41,6 +41,7 @@ _UNKNOWN_KEY = (
     "Token not found or unauthorized: The provided token does not exist in our records, or you do not have the"
     " necessary permissions to use this token. Please ensure you have the correct token.",
 )
+_ILLEGAL_KEY = (21119, "The apikey is illegal.")
 _LIMITED = (1807, "request is rejected by limiter")
 _IMPORT_FAILED = 2100
 
@@ -93,9 +94,17 @@ class Zilliz(Vendor):
         expected = _AUTHORIZATION + credentials["api_key"]
         return hmac.compare_digest(presented.encode("utf-8", "surrogateescape"), expected.encode())
 
-    def unauthorized(self) -> web.Response:
-        """Return the cloud's refusal of an unknown key, which is not in the HTTP status."""
-        return _refusal(*_UNKNOWN_KEY)
+    async def unauthorized(self, request: web.Request) -> web.Response:
+        """Return the refusal, which with the cloud is not in the HTTP status but with Milvus is in both."""
+        if request.path.startswith(V1):
+            return _refusal(*_UNKNOWN_KEY)
+        try:
+            parameters = await _parameters(request)
+        except _RefusedError:
+            parameters = {}
+        if _is_to_cloud(parameters):
+            return _refusal(*_ILLEGAL_KEY)
+        return _refusal(*_NOT_AUTHENTICATED, status=401)
 
     def progress_in(self, answer: Json) -> float | None:
         """Return what a body of v1 or of v2 tells."""
@@ -183,8 +192,8 @@ def _clear_about_refusals(handler: _Handler) -> _Handler:
     return answering_code
 
 
-def _refusal(code: int, message: str) -> web.Response:
-    return web.json_response({"code": code, "message": message})
+def _refusal(code: int, message: str, status: int = 200) -> web.Response:
+    return web.json_response({"code": code, "message": message}, status=status)
 
 
 # What clients ask
@@ -221,13 +230,18 @@ def _missing(name: str) -> _RefusedError:
 
 
 def _kind_asked_for(request: web.Request, parameters: Mapping[str, Json]) -> str:
-    """Return whether a request of v2 is one to the cloud: only those name where the data is."""
+    if not _is_to_cloud(parameters):
+        return _MILVUS
     if _text(parameters, "clusterId") is not None:
         _check_cluster(request, parameters)
-        return _CLOUD
-    if _text(parameters, "projectId") is not None and _text(parameters, "regionId") is not None:
-        return _CLOUD
-    return _MILVUS
+    return _CLOUD
+
+
+def _is_to_cloud(parameters: Mapping[str, Json]) -> bool:
+    """Return whether a request of v2 is one to the cloud: only those name where the data is."""
+    if _text(parameters, "clusterId") is not None:
+        return True
+    return _text(parameters, "projectId") is not None and _text(parameters, "regionId") is not None
 
 
 def _check_cluster(request: web.Request, parameters: Mapping[str, Json]) -> None:

@@ -82,11 +82,19 @@ def limited_sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.mark.parametrize("token", ["wrong", "", "root:Milvus"])
-def test_a_wrong_key_is_refused_under_http_200(sandbox: Sandbox, token: str) -> None:
+def test_the_cloud_refuses_a_wrong_key_under_http_200(sandbox: Sandbox, token: str) -> None:
     client = ZillizClient(sandbox, token)
-    for refusal in (client.get("list", clusterId=CLUSTER), client.v2("list", clusterId=CLUSTER)):
-        assert refusal["code"] == UNKNOWN_KEY_CODE
-        assert refusal["message"].startswith("Token not found or unauthorized")
+    refusal = client.get("list", clusterId=CLUSTER)
+    assert refusal["code"] == UNKNOWN_KEY_CODE
+    assert refusal["message"].startswith("Token not found or unauthorized")
+    assert client.v2("list", clusterId=CLUSTER) == {"code": 21119, "message": "The apikey is illegal."}
+
+
+@pytest.mark.parametrize("body", ["{}", "{"])
+def test_milvus_refuses_a_wrong_key_under_http_401(sandbox: Sandbox, body: str) -> None:
+    headers = {"Authorization": "Bearer wrong"}
+    answer = requests.post(f"{sandbox.url}{V2}/list", data=body, headers=headers, timeout=5)
+    assert (answer.status_code, answer.json()) == (401, {"code": 1800, "message": "user hasn't authenticated"})
 
 
 def test_the_key_must_be_a_bearer_token(sandbox: Sandbox) -> None:
