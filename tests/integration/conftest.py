@@ -9,6 +9,7 @@ import gzip
 import http.server
 import ipaddress
 import json
+import logging
 import ssl
 import threading
 import zlib
@@ -16,16 +17,25 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from airflow.providers.common.compat.module_loading import import_string
+from airflow.providers.common.compat.sdk import TaskDeferred
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from airflow_import_progress.compat import AirflowRescheduleException
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.triggers import wait as wait_module
 
 API_KEY = "sandbox-key-never-to-be-seen"
+
+MODES = {
+    "poke": {"deferrable": False, "mode": "poke"},
+    "reschedule": {"deferrable": False, "mode": "reschedule"},
+    "deferred": {"deferrable": True},
+}
 
 
 class Clock:
@@ -55,7 +65,81 @@ def clock(monkeypatch):
     monkeypatch.setattr(wait_module, "time", faked)
     monkeypatch.setattr(trigger_module, "time", faked)
     monkeypatch.setattr(trigger_module, "asyncio", SimpleNamespace(sleep=clock.asleep, timeout=asyncio.timeout))
+
+    class Datetime(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.fromtimestamp(clock.now, tz)
+
+    monkeypatch.setattr(sensors_base, "datetime", Datetime)
     return clock
+
+
+class TaskInstance:
+    """As much of a task instance as a rescheduled sensor asks for."""
+
+    def __init__(self, clock):
+        self.first = datetime.fromtimestamp(clock.now, UTC)
+        self.rescheduled = False
+
+    def get_first_reschedule_date(self, context):
+        return self.first if self.rescheduled else None
+
+
+def fired(trigger):
+    """Return the one event of a trigger that went through Airflow's database."""
+    path, kwargs = trigger.serialize()
+    inflated = import_string(path)(**json.loads(json.dumps(kwargs)))
+
+    async def events():
+        return [event.payload async for event in inflated.run()]
+
+    (event,) = asyncio.run(events())
+    return json.loads(json.dumps(event))
+
+
+@pytest.fixture(params=MODES)
+def run_sensor(request, clock):
+    """Return a function that runs a sensor to its end as Airflow would, in one of the modes."""
+
+    def run_sensor(sensor_class, **arguments):
+        sensor = sensor_class(
+            task_id="wait", **{"poke_interval": 30, "timeout": 3600, **MODES[request.param], **arguments}
+        )
+        ti = TaskInstance(clock)
+        while True:
+            try:
+                return sensor.execute({"ti": ti})
+            except AirflowRescheduleException as rescheduled:
+                clock.now = max(clock.now, rescheduled.reschedule_date.timestamp())
+                ti.rescheduled = True
+            except TaskDeferred as deferred:
+                kwargs = {**(deferred.kwargs or {}), "event": fired(deferred.trigger)}
+                return sensor.resume_execution(deferred.method_name, kwargs, {"ti": ti})
+
+    run_sensor.mode = request.param
+    return run_sensor
+
+
+@pytest.fixture
+def logged(caplog, capsys):
+    """Return a function that returns all that was logged: Airflow 2 logs to logging, Airflow 3 to the output."""
+    caplog.set_level(logging.DEBUG)
+    return lambda: caplog.text + capsys.readouterr().out
+
+
+def get_by_requests(hook, import_):
+    return hook.get_progress(import_)
+
+
+def get_by_aiohttp(hook, import_):
+    return asyncio.run(hook.aget_progress(import_))
+
+
+@pytest.fixture(params=[get_by_requests, get_by_aiohttp])
+def get_by(request):
+    """Return a function that asks a hook for the progress of an import, by each of the transports."""
+    return request.param
 
 
 @pytest.fixture(scope="session")
@@ -65,19 +149,22 @@ def running_sandbox():
 
 
 @pytest.fixture
-def connect(monkeypatch, running_sandbox):
+def connect_to(monkeypatch, running_sandbox):
+    """Return a function that points a vendor's default connection at the sandbox, with these fields changed."""
+
+    def connect_to(vendor, **fields):
+        values = {**running_sandbox.airflow_connection(vendor), **fields}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{vendor.upper()}_DEFAULT", json.dumps(values))
+
+    return connect_to
+
+
+@pytest.fixture
+def connect(connect_to):
     """Return a function that points the default Lucca connection at the sandbox, with these fields changed."""
 
     def connect(**fields):
-        values = {
-            "conn_type": "lucca",
-            "host": running_sandbox.host,
-            "port": running_sandbox.port,
-            "schema": "http",
-            "password": API_KEY,
-            **fields,
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_LUCCA_DEFAULT", json.dumps(values))
+        connect_to("lucca", **fields)
 
     return connect
 

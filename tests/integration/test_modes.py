@@ -3,22 +3,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 import re
-from datetime import UTC, datetime
 
 import pytest
-from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import (
     AirflowNotFoundException,
     AirflowSensorTimeout,
     AirflowSkipException,
-    TaskDeferred,
 )
 
-from airflow_import_progress.compat import AirflowRescheduleException
 from airflow_import_progress.exceptions import (
     ImportFailedError,
     ImportPollError,
@@ -30,69 +24,16 @@ from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from tests.integration.conftest import API_KEY
 
-MODES = {
-    "poke": {"deferrable": False, "mode": "poke"},
-    "reschedule": {"deferrable": False, "mode": "reschedule"},
-    "deferred": {"deferrable": True},
-}
 
-
-class TaskInstance:
-    """As much of a task instance as a rescheduled sensor asks for."""
-
-    def __init__(self, clock):
-        self.first = datetime.fromtimestamp(clock.now, UTC)
-        self.rescheduled = False
-
-    def get_first_reschedule_date(self, context):
-        return self.first if self.rescheduled else None
-
-
-def fired(trigger):
-    """Return the one event of a trigger that went through Airflow's database."""
-    path, kwargs = trigger.serialize()
-    inflated = import_string(path)(**json.loads(json.dumps(kwargs)))
-
-    async def events():
-        return [event.payload async for event in inflated.run()]
-
-    (event,) = asyncio.run(events())
-    return json.loads(json.dumps(event))
-
-
-@pytest.fixture(params=MODES)
-def run(request, clock):
-    """Return a function that runs a sensor to its end as Airflow would, in one of the modes."""
+@pytest.fixture
+def run(run_sensor):
+    """Return a function that runs a sensor to its end, by default one of leaves."""
 
     def run(sensor_class=LuccaLeaveImportSensor, **arguments):
-        sensor = sensor_class(
-            task_id="wait", **{"poke_interval": 30, "timeout": 3600, **MODES[request.param], **arguments}
-        )
-        ti = TaskInstance(clock)
-        while True:
-            try:
-                return sensor.execute({"ti": ti})
-            except AirflowRescheduleException as rescheduled:
-                clock.now = max(clock.now, rescheduled.reschedule_date.timestamp())
-                ti.rescheduled = True
-            except TaskDeferred as deferred:
-                kwargs = {**(deferred.kwargs or {}), "event": fired(deferred.trigger)}
-                return sensor.resume_execution(deferred.method_name, kwargs, {"ti": ti})
+        return run_sensor(sensor_class, **arguments)
 
-    run.mode = request.param
+    run.mode = run_sensor.mode
     return run
-
-
-@pytest.fixture(autouse=True)
-def reschedule_on_the_same_clock(clock, monkeypatch):
-    from airflow_import_progress.sensors import base
-
-    class Now(datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return datetime.fromtimestamp(clock.now, tz)
-
-    monkeypatch.setattr(base, "datetime", Now)
 
 
 def test_an_import_that_is_done_gives_its_progress(run, leave_import):
@@ -341,13 +282,6 @@ def test_a_long_retry_after_does_not_hide_the_end_of_the_import(run, sandbox, le
 def test_silent_fail_ends_at_the_timeout(run, leave_import):
     with pytest.raises(AirflowSensorTimeout, match="The last poll failed"):
         run(summary_id=leave_import("garbage"), silent_fail=True, timeout=600)
-
-
-@pytest.fixture
-def logged(caplog, capsys):
-    """Return a function that returns all that was logged: Airflow 2 logs to logging, Airflow 3 to the output."""
-    caplog.set_level(logging.DEBUG)
-    return lambda: caplog.text + capsys.readouterr().out
 
 
 def test_the_log_tells_each_step_with_a_bar_and_not_each_poll(run, leave_import, logged):
