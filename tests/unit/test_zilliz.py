@@ -1,0 +1,618 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Zilliz's and Milvus's answers mean, and what is asked, told without sending anything."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_import_progress.exceptions import (
+    ImportActionRequiredError,
+    ImportPollError,
+    ImportProtocolError,
+    ImportRequestError,
+)
+from airflow_import_progress.exchange import Response
+from airflow_import_progress.gate import Decision, Gate
+from airflow_import_progress.hooks.connection import VendorConnection
+from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
+from airflow_import_progress.progress import ImportState
+from airflow_import_progress.sensors.zilliz import ZillizImportSensor
+from airflow_import_progress.triggers.wait import failure
+
+JOB_ID = "job-01fa0e5d42cjxudhpuehyp"
+CLUSTER_ID = "in01-1234567890abcde"
+CLOUD_V1 = VendorConnection(
+    conn_id="zilliz_default", base_url="https://controller.api.gcp-us-west1.zillizcloud.com", password="key"
+)
+CLOUD_V2 = VendorConnection(conn_id="zilliz_default", base_url="https://api.cloud.zilliz.com", password="key")
+MILVUS = VendorConnection(
+    conn_id="zilliz_default",
+    base_url="http://milvus.example:19530",
+    login="root",
+    password="Milvus",
+    extra={"api_version": "v2"},
+)
+
+
+def ask(connection, **arguments):
+    """Return the one request of a poll."""
+    return next(ZillizImportJob(**{"job_id": JOB_ID, **arguments}).poll(connection))
+
+
+def poll(connection, answer, job_id=JOB_ID, **response):
+    """Return the progress that a poll makes of this body."""
+    cluster_id = CLUSTER_ID if connection is not MILVUS else None
+    conversation = ZillizImportJob(job_id, cluster_id=cluster_id).poll(connection)
+    next(conversation)
+    body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    with pytest.raises(StopIteration) as end:
+        conversation.send(Response(**{"status": 200, "headers": {}, "body": body, "asked": "GET it", **response}))
+    return end.value.value
+
+
+def v1(**data):
+    """Return an answer of v1 about a job that has just started, with these fields changed."""
+    file = {"fileName": "folder/1.parquet", "fileSize": 26571700, "readyPercentage": 0, "completeTime": None}
+    started = {**file, "errorMessage": None, "collectionName": "medium_articles", "jobId": JOB_ID, "details": [file]}
+    return {"code": 200, "data": {**started, **data}}
+
+
+def v2(**data):
+    """Return an answer of v2 about a job that runs, with these fields changed."""
+    running = {
+        "jobId": JOB_ID,
+        "collectionName": "medium_articles",
+        "fileName": "medium_articles_2020_dpr.json",
+        "fileSize": 3279917,
+        "state": "Importing",
+        "progress": 62,
+        "completeTime": "",
+        "reason": "",
+        "totalRows": 100000,
+        "details": [],
+    }
+    return {"code": 0, "data": {**running, **data}}
+
+
+# v1: readyPercentage
+
+
+@pytest.mark.parametrize(
+    ("ready", "state", "percent"),
+    [
+        (0, ImportState.RUNNING, 0.0),
+        (0.01, ImportState.RUNNING, 1.0),
+        (0.5, ImportState.RUNNING, 50.0),
+        (0.999999, ImportState.RUNNING, 99.9999),
+        (1, ImportState.SUCCEEDED, 100.0),
+        (1.0, ImportState.SUCCEEDED, 100.0),
+        ("0.5", ImportState.RUNNING, 50.0),
+    ],
+)
+def test_ready_percentage_is_a_fraction(ready, state, percent):
+    progress = poll(CLOUD_V1, v1(readyPercentage=ready, completeTime="2023-10-28T06:51:49Z" if ready == 1 else None))
+    assert (progress.state, progress.warning) == (state, None)
+    assert progress.percent == pytest.approx(percent, abs=1e-9)
+    assert progress.vendor_status == float(ready)
+
+
+@pytest.mark.parametrize(
+    ("ready", "state"),
+    [(1.01, ImportState.RUNNING), (50, ImportState.RUNNING), (99.9, ImportState.RUNNING), (100, ImportState.SUCCEEDED)],
+)
+def test_ready_percentage_above_1_is_on_the_scale_to_100(ready, state):
+    progress = poll(CLOUD_V1, v1(readyPercentage=ready))
+    assert (progress.state, progress.percent) == (state, ready)
+
+
+def test_done_without_a_time_counts_as_done_and_says_so():
+    progress = poll(CLOUD_V1, v1(readyPercentage=1, completeTime=None))
+    assert progress.state is ImportState.SUCCEEDED
+    assert progress.warning == (
+        "Zilliz says that it is done (readyPercentage 1), but not since when (completeTime). It counts as done."
+    )
+
+
+def test_a_time_of_completion_alone_is_no_success():
+    progress = poll(CLOUD_V1, v1(readyPercentage=0.5, completeTime="2023-10-28T06:51:49Z"))
+    assert progress.state is ImportState.RUNNING
+
+
+@pytest.mark.parametrize("ready", [None, True, "done", "", -0.1, 100.1, [1], {}])
+def test_an_odd_ready_percentage_is_a_protocol_error(ready):
+    with pytest.raises(ImportProtocolError, match='"readyPercentage" from 0 to 1') as caught:
+        poll(CLOUD_V1, v1(readyPercentage=ready))
+    assert not caught.value.transient
+
+
+def test_a_missing_ready_percentage_is_a_protocol_error():
+    with pytest.raises(ImportProtocolError, match="readyPercentage"):
+        poll(CLOUD_V1, {"code": 200, "data": {"jobId": JOB_ID, "completeTime": "2023-10-28T06:51:49Z"}})
+
+
+def test_the_state_of_v2_says_nothing_in_v1():
+    with pytest.raises(ImportProtocolError, match="readyPercentage"):
+        poll(CLOUD_V1, v2(state="Completed", progress=100))
+
+
+# v1: errorMessage
+
+
+@pytest.mark.parametrize("ready", [0, 0.4, 1, None, "odd"])
+def test_an_error_message_beats_ready_percentage(ready):
+    progress = poll(CLOUD_V1, v1(readyPercentage=ready, errorMessage="the schema does not match"))
+    assert (progress.state, progress.message) == (ImportState.FAILED, "the schema does not match")
+
+
+def test_an_error_of_one_file_fails_the_job():
+    files = [{"fileName": "1.parquet", "errorMessage": None}, {"fileName": "2.parquet", "errorMessage": "not found"}]
+    progress = poll(CLOUD_V1, v1(readyPercentage=1, details=files))
+    assert (progress.state, progress.message) == (ImportState.FAILED, "2.parquet: not found")
+    assert progress.details["files"][0] == {"name": "2.parquet", "error": "not found"}
+
+
+@pytest.mark.parametrize("message", [{"code": 5}, ["broken"], 7, True])
+def test_an_error_that_is_no_text_is_an_error(message):
+    progress = poll(CLOUD_V1, v1(readyPercentage=1, errorMessage=message))
+    assert (progress.state, progress.message) == (ImportState.FAILED, str(message))
+
+
+@pytest.mark.parametrize("message", [None, ""])
+def test_an_empty_error_message_is_none(message):
+    answer = v1(readyPercentage=1, errorMessage=message, details=[{"fileName": "1", "errorMessage": message}])
+    assert poll(CLOUD_V1, answer).state is ImportState.SUCCEEDED
+
+
+@pytest.mark.parametrize("details", [{"errorMessage": "broken"}, "broken", ["broken"], 1])
+@pytest.mark.parametrize("answer", [v1(readyPercentage=1), v2(state="Completed")], ids=["v1", "v2"])
+def test_an_error_cannot_hide_in_details_that_are_no_files(answer, details):
+    with pytest.raises(ImportProtocolError, match="a list of files"):
+        poll(CLOUD_V1 if answer["code"] else CLOUD_V2, {**answer, "data": {**answer["data"], "details": details}})
+
+
+@pytest.mark.parametrize("details", [None, []])
+def test_a_job_without_files_tells_its_progress(details):
+    assert poll(CLOUD_V1, v1(readyPercentage=1, details=details)).state is ImportState.SUCCEEDED
+
+
+# v2 and Milvus: the state
+
+
+@pytest.mark.parametrize("connection", [CLOUD_V2, MILVUS], ids=["cloud", "milvus"])
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("Pending", ImportState.PENDING),
+        ("Importing", ImportState.RUNNING),
+        ("InProgress", ImportState.RUNNING),
+        ("Uncommitted", ImportState.ACTION_REQUIRED),
+        ("Committing", ImportState.RUNNING),
+        ("Completed", ImportState.SUCCEEDED),
+        ("Failed", ImportState.FAILED),
+    ],
+)
+def test_the_state_decides(connection, status, state):
+    progress = poll(connection, v2(state=status))
+    assert (progress.state, progress.vendor_status, progress.percent, progress.warning) == (state, status, 62.0, None)
+
+
+@pytest.mark.parametrize("status", ["Pending", "Importing", "Committing"])
+def test_a_progress_of_100_alone_is_no_success(status):
+    assert Gate().judge(poll(CLOUD_V2, v2(state=status, progress=100))).decision is Decision.WAIT
+
+
+@pytest.mark.parametrize(("progress", "percent"), [(None, None), ("62", 62.0), (101, None), (-1, None), ("?", None)])
+def test_an_odd_progress_does_not_hide_the_state(progress, percent):
+    told = poll(CLOUD_V2, v2(progress=progress))
+    assert (told.state, told.percent) == (ImportState.RUNNING, percent)
+
+
+def test_a_failed_job_that_reports_progress_0_has_failed():
+    answer = v2(state="Failed", progress=0, importedRows=0, totalRows=0, reason="file not found")
+    progress = poll(MILVUS, answer)
+    assert (progress.state, progress.percent, progress.message) == (ImportState.FAILED, 0.0, "file not found")
+
+
+@pytest.mark.parametrize("status", ["Paused", "completed", "ImportCompleted", "Done"])
+def test_a_state_that_nobody_knows_keeps_waiting_with_a_warning(status):
+    progress = poll(CLOUD_V2, v2(state=status, progress=100))
+    assert progress.state is ImportState.RUNNING
+    assert f"reports the state '{status}'" in progress.warning
+
+
+def test_a_state_that_nobody_knows_at_the_end_is_a_protocol_error():
+    with pytest.raises(ImportProtocolError, match="a state that is known"):
+        poll(CLOUD_V2, v2(state="Archived", completeTime="2024-04-01T06:17:55Z"))
+
+
+@pytest.mark.parametrize("status", [None, "", 5, True, ["Completed"]])
+def test_an_odd_state_is_a_protocol_error(status):
+    with pytest.raises(ImportProtocolError, match='a "state"'):
+        poll(CLOUD_V2, v2(state=status, progress=100))
+
+
+def test_a_completed_job_with_a_failed_file_is_a_protocol_error():
+    files = [{"fileName": "1.parquet", "state": "Completed"}, {"fileName": "2.parquet", "state": "Failed"}]
+    with pytest.raises(ImportProtocolError, match="without a failed file"):
+        poll(CLOUD_V2, v2(state="Completed", progress=100, details=files))
+
+
+def test_ready_percentage_says_nothing_in_v2():
+    with pytest.raises(ImportProtocolError, match='a "state"'):
+        poll(CLOUD_V2, v1(readyPercentage=1))
+
+
+def test_a_job_that_waits_for_its_commit_fails_if_told_to_and_says_what_to_do():
+    progress = poll(CLOUD_V2, v2(state="Uncommitted", progress=99))
+    assert Gate().judge(progress).decision is Decision.WAIT
+    verdict = Gate(on_action_required="fail").judge(progress)
+    error = failure(ZillizImportJob(JOB_ID), "It", verdict)
+    assert isinstance(error, ImportActionRequiredError)
+    assert "Commit it with POST /v2/vectordb/jobs/import/commit" in str(error)
+
+
+# What a job tells beside its state
+
+
+def test_milvus_tells_rows_times_and_files():
+    file = {
+        "fileName": 'id:1 paths:"/a/1.parquet" ',
+        "fileSize": 31567874,
+        "progress": 62,
+        "completeTime": "",
+        "state": "InProgress",
+        "importedRows": 60000,
+        "totalRows": 100000,
+    }
+    answer = v2(createTime="2024-04-01T06:10:00Z", importedRows=60000, details=[file])
+    progress = poll(MILVUS, answer)
+    assert (progress.total, progress.processed, progress.failed) == (100000, 60000, None)
+    assert progress.started_at.isoformat() == "2024-04-01T06:10:00+00:00"
+    assert progress.finished_at is None
+    assert progress.details == {
+        "collection": "medium_articles",
+        "file_count": 1,
+        "files": [
+            {
+                "name": 'id:1 paths:"/a/1.parquet"',
+                "state": "InProgress",
+                "imported_rows": 60000,
+                "total_rows": 100000,
+            }
+        ],
+    }
+
+
+def test_the_cloud_tells_the_rows_of_a_completed_job_and_its_time():
+    progress = poll(CLOUD_V2, v2(state="Completed", progress=100, completeTime="2024-04-01T06:17:55Z"))
+    assert (progress.total, progress.processed) == (100000, None)
+    assert progress.finished_at.isoformat() == "2024-04-01T06:17:55+00:00"
+
+
+def test_only_some_files_travel_along_those_with_an_error_first():
+    files = [
+        {"fileName": f"{n}.parquet", "state": "Pending", "reason": "x" * 5000 if n > 997 else ""} for n in range(1000)
+    ]
+    progress = poll(CLOUD_V2, v2(details=files))
+    assert progress.details["file_count"] == 1000
+    assert [file["name"] for file in progress.details["files"]] == [
+        "998.parquet",
+        "999.parquet",
+        "0.parquet",
+        "1.parquet",
+        "2.parquet",
+    ]
+    assert len(json.dumps(progress.to_dict())) < 2000
+
+
+def test_the_signature_of_a_files_address_does_not_travel():
+    address = "https://bucket.example/1.parquet?X-Amz-Signature=5ecret"
+    answer = v1(errorMessage=f"cannot read '{address}'", details=[{"fileName": address, "errorMessage": None}])
+    progress = poll(CLOUD_V1, answer)
+    assert progress.message == "cannot read 'https://bucket.example/1.parquet'"
+    assert progress.details["files"] == [{"name": "https://bucket.example/1.parquet"}]
+
+
+@pytest.mark.parametrize("answer", [v1(fileName="https://b.example/1?sig=5ecret", readyPercentage="?"), {"code": 7}])
+def test_the_signature_of_a_files_address_is_in_no_error(answer):
+    answer = {**answer, "message": "cannot read https://b.example/1?sig=5ecret"}
+    with pytest.raises((ImportProtocolError, ImportRequestError)) as caught:
+        poll(CLOUD_V1, answer)
+    assert "5ecret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("connection", [CLOUD_V1, CLOUD_V2], ids=["v1", "v2"])
+def test_an_answer_about_another_job_is_a_protocol_error(connection):
+    answer = v1(readyPercentage=1) if connection is CLOUD_V1 else v2(state="Completed")
+    with pytest.raises(ImportProtocolError, match="the job 'job-02', not another one"):
+        poll(connection, answer, job_id="job-02")
+
+
+def test_a_job_id_may_be_a_number_in_the_answer():
+    answer = v2(state="Completed", jobId=449839014328146739)
+    assert poll(MILVUS, answer, job_id="449839014328146739").state is ImportState.SUCCEEDED
+
+
+# The envelope
+
+
+@pytest.mark.parametrize("code", [0, 200, "0", "200", 200.0])
+def test_both_success_codes_count_in_both_versions(code):
+    assert poll(CLOUD_V1, {**v1(readyPercentage=1), "code": code}).state is ImportState.SUCCEEDED
+    assert poll(CLOUD_V2, {**v2(state="Completed"), "code": code}).state is ImportState.SUCCEEDED
+
+
+@pytest.mark.parametrize("code", [1, 1802, 90011, 201, "500"])
+def test_http_200_is_no_success_under_another_code(code):
+    with pytest.raises((ImportRequestError, ImportPollError)):
+        poll(CLOUD_V1, {**v1(readyPercentage=1), "code": code})
+
+
+@pytest.mark.parametrize("code", [1, 2, 4, 8, 12, 429, 1807, 10001, "1807"])
+@pytest.mark.parametrize("status", [200, 400, 429])
+def test_a_limiter_and_what_milvus_calls_retriable_may_pass(code, status):
+    answer = {"code": code, "message": "request is rejected by limiter"}
+    with pytest.raises(ImportPollError, match="limiter") as caught:
+        poll(CLOUD_V2, answer, status=status, headers={"retry-after": "7"})
+    assert (caught.value.transient, caught.value.retry_after) == (True, 7.0)
+
+
+def test_http_429_may_pass():
+    with pytest.raises(ImportPollError) as caught:
+        poll(CLOUD_V1, b"slow down", status=429)
+    assert caught.value.transient
+
+
+@pytest.mark.parametrize("code", [1800, 80002, 21119, 1400, "21119"])
+@pytest.mark.parametrize("status", [200, 401, 403])
+def test_what_is_not_authorised_counts_as_http_401_whatever_the_status(code, status):
+    with pytest.raises(ImportRequestError, match="The apikey is illegal") as caught:
+        poll(CLOUD_V2, {"code": code, "message": "The apikey is illegal."}, status=status)
+    assert (caught.value.transient, caught.value.status) == (False, 401)
+
+
+@pytest.mark.parametrize("code", [2100, 2101])
+def test_an_unknown_job_is_fatal_and_says_what_to_check(code):
+    answer = {"code": code, "message": "import job does not exist, jobID=42: importing data failed"}
+    with pytest.raises(ImportRequestError, match=r"jobID=42.*no such job: check job_id.*Milvus forgets it") as caught:
+        poll(MILVUS, answer)
+    assert not caught.value.transient
+
+
+def test_a_code_that_nobody_knows_is_fatal_and_told():
+    with pytest.raises(ImportRequestError, match=r"the error 90011: no such thing\. Check job_id") as caught:
+        poll(CLOUD_V1, {"code": 90011, "message": "no such thing."})
+    assert not caught.value.transient
+
+
+@pytest.mark.parametrize("code", [None, True, "ok", -1, [200]])
+def test_an_odd_code_is_a_protocol_error(code):
+    with pytest.raises(ImportProtocolError, match='an object with a "code"'):
+        poll(CLOUD_V1, {**v1(readyPercentage=1), "code": code})
+
+
+@pytest.mark.parametrize("answer", [[], [v1(readyPercentage=1)], 200, "done", None, {}, v1(readyPercentage=1)["data"]])
+def test_an_answer_without_the_envelope_is_a_protocol_error(answer):
+    with pytest.raises(ImportProtocolError, match='an object with a "code"') as caught:
+        poll(CLOUD_V1, answer)
+    assert not caught.value.transient
+
+
+@pytest.mark.parametrize("data", [None, [], [v2()["data"]], "done", 1])
+def test_an_envelope_without_data_is_a_protocol_error(data):
+    with pytest.raises(ImportProtocolError, match='the object "data"'):
+        poll(CLOUD_V2, {"code": 0, "data": data})
+
+
+def test_what_is_not_json_is_a_protocol_error_that_may_pass():
+    with pytest.raises(ImportProtocolError) as caught:
+        poll(CLOUD_V1, b"<html>maintenance</html>")
+    assert caught.value.transient
+
+
+# What is asked
+
+
+def test_v1_is_asked_at_its_documented_address():
+    request = ask(CLOUD_V1, cluster_id=CLUSTER_ID)
+    assert (request.method, request.path) == ("GET", "/v1/vector/collections/import/get")
+    assert request.params == {"jobId": JOB_ID, "clusterId": CLUSTER_ID}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        ({"cluster_id": CLUSTER_ID}, {"clusterId": CLUSTER_ID}),
+        ({"project_id": "proj-1", "region_id": "aws-us-west-2"}, {"projectId": "proj-1", "regionId": "aws-us-west-2"}),
+    ],
+)
+def test_v2_is_asked_with_where_the_job_is(arguments, where):
+    request = ask(CLOUD_V2, **arguments)
+    assert (request.method, request.path) == ("POST", "/v2/vectordb/jobs/import/describe")
+    assert request.json == {"jobId": JOB_ID, **where}
+
+
+def test_milvus_is_asked_with_the_job_alone():
+    request = ask(MILVUS)
+    assert (request.path, request.json) == ("/v2/vectordb/jobs/import/describe", {"jobId": JOB_ID})
+
+
+def test_the_database_is_named_as_milvus_and_as_the_cloud_read_it():
+    request = ask(MILVUS, db_name="books")
+    assert request.json == {"jobId": JOB_ID, "dbName": "books"}
+    assert request.headers == {"DB-Name": "books"}
+
+
+@pytest.mark.parametrize(
+    ("connection", "asked_for"),
+    [(CLOUD_V1, lambda request: request.params), (CLOUD_V2, lambda request: request.json)],
+    ids=["v1", "v2"],
+)
+def test_the_cluster_may_come_from_the_connection(connection, asked_for):
+    configured = VendorConnection(
+        conn_id="zilliz_default", base_url=connection.base_url, extra={"cluster_id": "in01-configured"}
+    )
+    assert asked_for(ask(configured))["clusterId"] == "in01-configured"
+    assert asked_for(ask(configured, cluster_id=CLUSTER_ID))["clusterId"] == CLUSTER_ID
+
+
+def test_a_job_in_a_project_is_not_sought_in_the_connections_cluster():
+    configured = VendorConnection(
+        conn_id="zilliz_default", base_url=CLOUD_V2.base_url, extra={"cluster_id": "in01-configured"}
+    )
+    assert "clusterId" not in ask(configured, project_id="proj-1", region_id="aws-us-west-2").json
+
+
+def test_v1_without_a_cluster_is_refused_before_anything_is_sent():
+    with pytest.raises(ImportRequestError, match="needs the cluster of a job"):
+        ask(CLOUD_V1)
+
+
+def test_the_control_plane_without_a_cluster_or_a_project_is_refused_before_anything_is_sent():
+    with pytest.raises(ImportRequestError, match="needs to know where a job is"):
+        ask(CLOUD_V2)
+
+
+def test_v1_knows_no_projects():
+    with pytest.raises(ImportRequestError, match="does not know project_id"):
+        ask(CLOUD_V1, project_id="proj-1", region_id="aws-us-west-2")
+
+
+# The import
+
+
+@pytest.mark.parametrize("job_id", [None, "", "None"])
+def test_an_import_without_identifier_cannot_be_made(job_id):
+    with pytest.raises(ValueError, match="job_id"):
+        ZillizImportJob(job_id)
+
+
+@pytest.mark.parametrize("name", ["cluster_id", "project_id", "region_id", "db_name"])
+@pytest.mark.parametrize("value", ["", "None", "a\nb", ["x"]])
+def test_what_is_given_must_be_an_identifier(name, value):
+    with pytest.raises(ValueError, match=name):
+        ZillizImportJob(JOB_ID, **{name: value})
+
+
+@pytest.mark.parametrize("arguments", [{"project_id": "proj-1"}, {"region_id": "aws-us-west-2"}])
+def test_a_project_and_its_region_belong_together(arguments):
+    with pytest.raises(ValueError, match="project_id and region_id belong together"):
+        ZillizImportJob(JOB_ID, **arguments)
+
+
+def test_a_job_is_in_a_cluster_or_in_a_project():
+    with pytest.raises(ValueError, match="exclude each other"):
+        ZillizImportJob(JOB_ID, cluster_id=CLUSTER_ID, project_id="proj-1", region_id="aws-us-west-2")
+
+
+def test_a_database_name_must_fit_into_a_header():
+    with pytest.raises(ValueError, match="db_name must be ASCII"):
+        ZillizImportJob(JOB_ID, db_name="bücher")
+
+
+def test_an_import_is_made_again_from_what_a_trigger_stores():
+    import_ = ZillizImportJob(JOB_ID, project_id="proj-1", region_id="aws-us-west-2", db_name="books")
+    assert ZillizImportJob(**json.loads(json.dumps(import_.to_dict()))) == import_
+
+
+# The sensor
+
+
+def test_a_contradiction_is_refused_while_the_dag_is_parsed():
+    with pytest.raises(ValueError, match="belong together"):
+        ZillizImportSensor(task_id="wait", job_id=JOB_ID, project_id="proj-1")
+
+
+def test_a_cluster_that_an_upstream_did_not_return_is_not_taken_for_left_out():
+    sensor = ZillizImportSensor(task_id="wait", job_id=JOB_ID, cluster_id="{{ ti.xcom_pull('start') }}")
+    sensor.cluster_id = None
+    with pytest.raises(ValueError, match="cluster_id was resolved to None"):
+        sensor.get_import()
+
+
+def test_every_argument_of_the_import_and_the_connection_are_templated():
+    names = {"job_id", "cluster_id", "project_id", "region_id", "db_name", "zilliz_conn_id"}
+    assert set(ZillizImportSensor.template_fields) == names
+
+
+# The connection
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Return a function that reads a connection with these fields through the hook."""
+
+    def read(**fields):
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_ZILLIZ_TEST", json.dumps({"conn_type": "zilliz", "password": "s3cret", **fields})
+        )
+        with ZillizHook("zilliz_test")._explaining("Zilliz"):
+            return ZillizHook("zilliz_test")._resolve()
+
+    return read
+
+
+REGION = {"cloud_region": "gcp-us-west1"}
+CONTROLLER = "https://controller.api.gcp-us-west1.zillizcloud.com"
+CONTROL_PLANE = "https://api.cloud.zilliz.com"
+
+
+@pytest.mark.parametrize(
+    ("fields", "base_url"),
+    [
+        ({"extra": REGION}, CONTROLLER),
+        ({"extra": {"cloud_region": " GCP-us-west1 ", "api_version": "v1"}}, CONTROLLER),
+        ({"extra": {"api_version": "v2"}}, CONTROL_PLANE),
+        ({"extra": {**REGION, "api_version": "v2"}}, CONTROL_PLANE),
+        ({"host": "api.cloud.zilliz.com"}, CONTROL_PLANE),
+        (
+            {"host": "10.0.0.7", "port": 19530, "schema": "http", "extra": {"api_version": "v2"}},
+            "http://10.0.0.7:19530",
+        ),
+        ({"host": "zilliz.example", "extra": REGION}, "https://zilliz.example"),
+    ],
+)
+def test_the_address_is_the_host_or_what_the_extras_lead_to(read, fields, base_url):
+    assert read(**fields).base_url == base_url
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"host": "controller.api.gcp-us-west1.zillizcloud.com"}, "/v1/"),
+        ({"host": "api.cloud.zilliz.com"}, "/v2/"),
+        ({"host": "api.cloud.zilliz.com.cn"}, "/v2/"),
+        ({"host": "milvus.example", "extra": {"api_version": "v2"}}, "/v2/"),
+        ({"extra": {"api_version": "v2", "cloud_region": "", "cluster_id": None}}, "/v2/"),
+        ({"extra": {**REGION, "api_version": ""}}, "/v1/"),
+    ],
+)
+def test_the_version_is_the_connections_or_what_its_host_implies(read, fields, path):
+    assert ask(read(**fields), cluster_id=CLUSTER_ID).path.startswith(path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "neither a host nor the extra 'cloud_region'"),
+        ({"extra": {"cloud_region": "gcp-us-west1.evil.example/"}}, "must be a region such as"),
+        ({"extra": {"cloud_region": "evil@example"}}, "must be a region such as"),
+        ({"extra": {"cloud_region": "a-" * 40 + "a"}}, "must be a region such as"),
+        ({"extra": {"cloud_region": "ali-cn-hangzhou"}}, "Chinese region"),
+        ({"extra": {"cloud_region": "ali-cn-hangzhou", "api_version": "v2"}}, "api.cloud.zilliz.com.cn for v2"),
+        ({"extra": {**REGION, "api_version": "v3"}}, "'api_version' must be 'v1' or 'v2', not 'v3'"),
+        ({"extra": {**REGION, "api_version": ["v2"]}}, "'api_version' must be"),
+        ({"host": "api.cloud.zilliz.com", "extra": {"api_version": "v1"}}, "speaks v2 only"),
+        ({"extra": {**REGION, "cluster_id": "a\nb"}}, "'cluster_id' is no cluster's id"),
+        ({"extra": REGION, "password": ""}, "no password"),
+        ({"extra": REGION, "password": "s3crét"}, "characters that cannot be sent"),
+        ({"extra": REGION, "login": "rööt"}, "characters that cannot be sent"),
+    ],
+)
+def test_a_connection_that_cannot_work_is_refused_before_anything_is_sent(read, fields, words):
+    with pytest.raises(ImportRequestError, match=words) as caught:
+        read(**fields)
+    assert not caught.value.transient
+    assert "s3cr" not in str(caught.value)
