@@ -9,7 +9,9 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, task_group
 
+from airflow_import_progress.hooks.rocketchat import RocketChatImport
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
+from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
 
 SENSORS = [LuccaLeaveImportSensor, LuccaUserLocationImportSensor]
 
@@ -141,3 +143,48 @@ def test_values_that_airflow_resolves_later_are_left_for_later():
 def test_a_timeout_that_no_date_can_tell_is_refused():
     with pytest.raises(ValueError, match="timeout must be at most"):
         LuccaLeaveImportSensor(task_id="wait", summary_id="3c90", timeout=10**12)
+
+
+# Rocket.Chat, where an argument that is left out means another import
+
+
+@pytest.mark.parametrize("name", ["operation_id", "importer_key", "started_after"])
+def test_an_argument_that_was_resolved_to_none_is_not_taken_for_left_out(name):
+    sensor = RocketChatImportSensor(task_id="wait", **{name: "{{ ti.xcom_pull('upload') }}"})
+    setattr(sensor, name, None)
+    with pytest.raises(ValueError, match=f"{name} was resolved to None.*upstream task"):
+        sensor.execute({})
+
+
+@pytest.mark.parametrize("name", ["operation_id", "importer_key", "started_after"])
+def test_a_mapped_argument_that_is_none_is_not_taken_for_left_out(name):
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+        mapped = RocketChatImportSensor.partial(task_id="wait").expand(**{name: ["2026-01-01", None]})
+    assert getattr(mapped.unmap({name: "2026-01-01"}), name) == "2026-01-01"
+    with pytest.raises(ValueError, match="a mapped sensor does not trust whatever the workspace reports"):
+        mapped.unmap({name: None}).execute({})
+
+
+def test_a_sensor_may_be_told_nothing_about_the_import():
+    assert RocketChatImportSensor(task_id="wait").get_import() == RocketChatImport()
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("operation_id", ""),
+        ("importer_key", "None"),
+        ("started_after", "yesterday"),
+        ("on_action_required", "ignore"),
+        ("max_failed_records", -1),
+        ("min_success_rate", 101),
+    ],
+)
+def test_a_wrong_argument_for_rocket_chat_is_refused_by_name(argument, value):
+    with pytest.raises(ValueError, match=argument):
+        RocketChatImportSensor(task_id="wait", **{argument: value})
+
+
+def test_a_literal_time_is_checked_while_the_dag_is_parsed():
+    sensor = RocketChatImportSensor(task_id="wait", started_after=pendulum.datetime(2026, 1, 1))
+    assert sensor.get_import().started_after == "2026-01-01T00:00:00+00:00"
