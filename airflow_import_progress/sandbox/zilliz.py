@@ -48,6 +48,7 @@ _IMPORT_FAILED = 2100
 _V1_LIST_STATES = {"Completed": "ImportCompleted", "Failed": "ImportFailed"}
 _CLOUD_LIST_STATES = {"Importing": "InProgress"}
 _FILE_STATES = {"Importing": "InProgress", "Uncommitted": "Completed", "Committing": "Completed"}
+_LOADED_STATES = ("Uncommitted", "Committing", "Completed")
 
 _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -405,7 +406,7 @@ def _cloud_data(world: World, job: Import, progress: float) -> Json:
             "fileName": name,
             "fileSize": rows * _BYTES_PER_ROW,
             "state": _FILE_STATES.get(state, state),
-            "progress": percent,
+            "progress": _loaded(state, percent, 100),
             **standing,
         }
         for name, rows in zip(order.files, _shares(job.script.records, len(order.files)), strict=True)
@@ -427,17 +428,14 @@ def _milvus_data(world: World, job: Import, progress: float) -> Json:
     order = _order(world, job)
     state, percent = _state(job.script, progress)
     failed = state == "Failed"
-    standing = {
-        "progress": percent,
-        "completeTime": _end(job, progress) or "",
-        **({"reason": _reason(job)} if failed else {}),
-    }
+    standing = {"completeTime": _end(job, progress) or "", **({"reason": _reason(job)} if failed else {})}
     files = [
         {
             "fileName": f"[{name}]",
             "fileSize": rows * _BYTES_PER_ROW,
             "state": _FILE_STATES.get(state, state),
-            "importedRows": _imported(state, percent, rows),
+            "progress": _loaded(state, percent, 100),
+            "importedRows": _loaded(state, percent, rows),
             "totalRows": rows,
             **standing,
         }
@@ -448,6 +446,7 @@ def _milvus_data(world: World, job: Import, progress: float) -> Json:
         "createTime": job.moment(0),
         "collectionName": order.collection,
         "state": state,
+        "progress": percent,
         "importedRows": sum(file["importedRows"] for file in files),
         "totalRows": 0 if failed else job.script.records,
         "fileSize": sum(file["fileSize"] for file in files),
@@ -528,10 +527,11 @@ def _shares(rows: int, files: int) -> list[int]:
     return [each + (index < rest) for index in range(files)]
 
 
-def _imported(state: str, percent: int, rows: int) -> int:
-    if state in ("Uncommitted", "Committing", "Completed"):
-        return rows
-    return rows * percent // 100 if state == "Importing" else 0
+def _loaded(state: str, percent: int, whole: int) -> int:
+    """Return how much of a file is loaded, which is all of it before the job is done."""
+    if state in _LOADED_STATES:
+        return whole
+    return whole * percent // 100 if state == "Importing" else 0
 
 
 def _page(name: str, records: list[Json], parameters: Mapping[str, Json]) -> Json:

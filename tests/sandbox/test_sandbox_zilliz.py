@@ -239,23 +239,21 @@ def test_cloud_done(sandbox: Sandbox, zilliz: ZillizClient, operation: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("script", "state", "file_state", "progress"),
+    ("script", "job", "file"),
     [
-        ({"points": [[0, 9.9]]}, "Pending", "Pending", 9),
-        ({"points": [[0, 10]]}, "Importing", "InProgress", 10),
-        ({"points": [[0, 99.9]]}, "Importing", "InProgress", 99),
-        (FAILED, "Failed", "Failed", 0),
-        (LOADED, "Uncommitted", "Completed", 99),
+        ({"points": [[0, 9.9]]}, ("Pending", 9), ("Pending", 0)),
+        ({"points": [[0, 10]]}, ("Importing", 10), ("InProgress", 10)),
+        ({"points": [[0, 99.9]]}, ("Importing", 99), ("InProgress", 99)),
+        (FAILED, ("Failed", 0), ("Failed", 0)),
+        (LOADED, ("Uncommitted", 99), ("Completed", 100)),
     ],
 )
 @pytest.mark.parametrize("kind", ["cloud", "milvus"])
-def test_states(
-    sandbox: Sandbox, zilliz: ZillizClient, kind: str, script: Any, state: str, file_state: str, progress: int
-) -> None:
+def test_states(sandbox: Sandbox, zilliz: ZillizClient, kind: str, script: Any, job: Any, file: Any) -> None:
     job_id = sandbox.create_import("zilliz", kind, script)
     data = (zilliz.on_cloud(job_id) if kind == "cloud" else zilliz.on_milvus(job_id))["data"]
-    assert (data["state"], data["progress"], data["completeTime"]) == (state, progress, "")
-    assert [(file["state"], file["progress"]) for file in data["details"]] == [(file_state, progress)]
+    assert (data["state"], data["progress"], data["completeTime"]) == (*job, "")
+    assert [(detail["state"], detail["progress"]) for detail in data["details"]] == [file]
 
 
 def test_cloud_failed_says_why(sandbox: Sandbox, zilliz: ZillizClient) -> None:
