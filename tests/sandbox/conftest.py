@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_import_progress.sandbox import Sandbox
-from tests.sandbox.sandbox_client import API_KEY, FOR_EVER, LuccaClient
+from tests.sandbox.sandbox_client import API_KEY, FOR_EVER, LuccaClient, RocketChatClient
 
 
 @pytest.fixture
@@ -32,3 +32,13 @@ def instant_sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def instant_lucca(instant_sandbox: Sandbox) -> LuccaClient:
     return LuccaClient(instant_sandbox.url)
+
+
+@pytest.fixture
+def rocketchat(sandbox: Sandbox) -> RocketChatClient:
+    return RocketChatClient(sandbox)
+
+
+@pytest.fixture
+def instant_rocketchat(instant_sandbox: Sandbox) -> RocketChatClient:
+    return RocketChatClient(instant_sandbox)

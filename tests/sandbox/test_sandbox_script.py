@@ -62,9 +62,34 @@ def test_answers_are_given_in_turn_and_the_last_one_for_ever() -> None:
     assert given == [0, {"progress": "?"}, None, 100, 100, 100]
 
 
+@pytest.mark.parametrize(("elapsed", "reached"), [(0, 0), (6, 30), (12, 60), (1e9, 60)])
+def test_a_failure_does_not_take_back_how_far_an_import_came(elapsed: float, reached: float) -> None:
+    assert script(fail_at=60).reached_at(elapsed) == pytest.approx(reached)
+
+
+def test_a_course_that_only_failed_came_nowhere() -> None:
+    assert script(points=[[0, -1]]).reached_at(5) == 0
+
+
+def test_an_import_has_a_thousand_records_that_go_well_unless_a_script_says_otherwise() -> None:
+    assert (script().records, script().failed_records, script().reason) == (1000, 0, None)
+
+
+def test_records_and_the_reason_of_a_failure_go_with_any_course() -> None:
+    said = {"records": 0, "failed_records": 0, "reason": "disk full"}
+    for course in ({"fail_at": 5}, {"points": [[0, 1]]}, {"answers": [1]}):
+        made = script(**said, **course)
+        assert (made.records, made.failed_records, made.reason) == (0, 0, "disk full")
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"records": -1}, "script.records: must be an integer of at least 0"),
+        ({"records": 1.5}, "script.records: must be an integer of at least 0"),
+        ({"records": 3, "failed_records": 4}, "script.failed_records: must not be more than records, which is 3"),
+        ({"failed_records": "2"}, "script.failed_records: must be an integer of at least 0"),
+        ({"reason": ""}, "script.reason: must be a string that is not empty"),
         ({"duration": -1}, "script.duration: must be a number of at least 0"),
         ({"duration": "20"}, "script.duration: must be a number of at least 0"),
         ({"duration": True}, "script.duration: must be a number of at least 0"),

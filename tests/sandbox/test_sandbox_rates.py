@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vendors' rate limits: how requests are counted, and who switches that on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_import_progress.sandbox import InvalidInputError, Sandbox
+from airflow_import_progress.sandbox.__main__ import main
+from airflow_import_progress.sandbox.rates import RateLimiter
+from tests.sandbox.sandbox_client import API_KEY, LuccaClient, RocketChatClient
+
+
+def statuses(client: RocketChatClient, path: str, requests_made: int) -> list[int]:
+    return [client.get(path).status_code for _ in range(requests_made)]
+
+
+def limits(sandbox: Sandbox, body: Any) -> requests.Response:
+    return requests.put(f"{sandbox.url}/_sandbox/rate_limits", json=body, timeout=5)
+
+
+# Counting
+
+
+def test_a_limit_allows_that_many_requests_in_a_window() -> None:
+    limiter = RateLimiter()
+    taken = [limiter.take("acme", "", 2, now) for now in (100.0, 130.0, 159.9)]
+    assert [(one.remaining, one.exceeded) for one in taken] == [(1, False), (0, False), (0, True)]
+
+
+def test_a_window_lasts_a_minute_from_its_first_request() -> None:
+    limiter = RateLimiter()
+    for now in (100.0, 159.9):
+        limiter.take("acme", "", 1, now)
+    assert not limiter.take("acme", "", 1, 160.0).exceeded
+
+
+def test_the_time_left_is_that_to_the_next_window() -> None:
+    limiter = RateLimiter()
+    limiter.take("acme", "", 1, 100.0)
+    assert limiter.take("acme", "", 1, 118.0).seconds_left == 42
+
+
+def test_groups_and_vendors_are_counted_apart() -> None:
+    limiter = RateLimiter()
+    groups = [("acme", "GET /a"), ("acme", "GET /b"), ("other", "GET /a")]
+    assert [limiter.take(vendor, group, 1, 100.0).exceeded for vendor, group in groups] == [False] * 3
+
+
+# Switching
+
+
+def test_there_is_no_limit_unless_it_is_asked_for(rocketchat: RocketChatClient) -> None:
+    assert statuses(rocketchat, "importers.list", 12) == [200] * 12
+
+
+def test_the_published_limits_can_be_enforced() -> None:
+    with Sandbox(rate_limits=True) as sandbox:
+        assert statuses(RocketChatClient(sandbox), "importers.list", 11) == [200] * 10 + [429]
+
+
+def test_a_test_can_choose_the_limit_of_one_vendor() -> None:
+    with Sandbox(rate_limits={"lucca": 2}, lucca_api_key=API_KEY) as sandbox:
+        lucca = LuccaClient(sandbox.url)
+        assert [lucca.leave_progress("any").status_code for _ in range(3)] == [404, 404, 429]
+        assert statuses(RocketChatClient(sandbox), "importers.list", 11) == [200] * 11
+
+
+def test_limits_can_be_switched_while_it_runs(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+    assert limits(sandbox, {"rocketchat": 1}).status_code == 204
+    assert statuses(rocketchat, "importers.list", 2) == [200, 429]
+    sandbox.set_rate_limits(False)
+    assert statuses(rocketchat, "importers.list", 1) == [200]
+
+
+def test_reset_goes_back_to_the_limits_of_the_start_and_counts_anew() -> None:
+    with Sandbox(rate_limits={"rocketchat": 1}) as sandbox:
+        rocketchat = RocketChatClient(sandbox)
+        rocketchat.get("importers.list")
+        sandbox.set_rate_limits({"rocketchat": 5})
+        sandbox.reset()
+        assert statuses(rocketchat, "importers.list", 2) == [200, 429]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"rocketchat": 0}, "rate_limits.rocketchat"),
+        ({"rocketchat": True}, "rate_limits.rocketchat"),
+        ({"nobody": 5}, "rate_limits.nobody"),
+        (5, "rate_limits"),
+    ],
+)
+def test_wrong_limits_are_refused_with_the_field(sandbox: Sandbox, body: Any, field: str) -> None:
+    answer = limits(sandbox, body)
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+def test_wrong_limits_are_refused_at_the_start() -> None:
+    with pytest.raises(InvalidInputError, match=r"rate_limits\.nobody: unknown"):
+        Sandbox(rate_limits={"nobody": 5})
+
+
+def test_the_command_can_enforce_the_published_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    class Asked(Exception):  # noqa: N818
+        """Stop the command once it has made its sandbox."""
+
+    def made(**options: Any) -> Sandbox:
+        asked.append(options["rate_limits"])
+        raise Asked
+
+    monkeypatch.setattr("airflow_import_progress.sandbox.__main__.Sandbox", made)
+    for arguments in ([], ["--rate-limits"]):
+        with pytest.raises(Asked):
+            main(arguments)
+    assert asked == [False, True]
+
+
+# Answers
+
+
+def test_a_vendor_without_an_answer_of_its_own_says_when_to_come_again() -> None:
+    with Sandbox(rate_limits={"lucca": 1}, lucca_api_key=API_KEY) as sandbox:
+        lucca = LuccaClient(sandbox.url)
+        lucca.leave_progress("any")
+        assert lucca.leave_progress("any").headers["Retry-After"] == "60"
+
+
+def test_rocketchat_tells_the_limit_in_every_answer_to_a_user() -> None:
+    with Sandbox(rate_limits={"rocketchat": 2}) as sandbox:
+        rocketchat = RocketChatClient(sandbox)
+        answers = [rocketchat.get("getImportProgress") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [400, 400, 429]
+    assert {answer.headers["X-RateLimit-Limit"] for answer in answers} == {"2"}
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["1", "0", "0"]
+
+
+def test_rocketchat_tells_the_end_of_the_limit_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_import_progress.sandbox.rocketchat.time.time", lambda: 1_760_000_000.0)
+    with Sandbox(rate_limits=True) as sandbox:
+        reset = RocketChatClient(sandbox).get("importers.list").headers["X-RateLimit-Reset"]
+    assert reset == "1760000060000"
+
+
+def test_rocketchat_tells_only_in_its_text_how_long_to_wait() -> None:
+    with Sandbox(rate_limits={"rocketchat": 1}) as sandbox:
+        rocketchat = RocketChatClient(sandbox)
+        rocketchat.get("importers.list")
+        refused = rocketchat.get("importers.list")
+    assert "Retry-After" not in refused.headers
+    assert refused.json() == {
+        "success": False,
+        "error": "Error, too many requests. Please slow down. You must wait 60 seconds before trying this endpoint"
+        " again. [error-too-many-requests]",
+    }
+
+
+def test_rocketchat_counts_each_path_and_method_apart() -> None:
+    with Sandbox(rate_limits={"rocketchat": 1}) as sandbox:
+        rocketchat = RocketChatClient(sandbox)
+        assert statuses(rocketchat, "importers.list", 2) == [200, 429]
+        assert rocketchat.get("import.status").status_code == 200
+
+
+def test_rocketchat_does_not_count_those_who_are_not_logged_in() -> None:
+    with Sandbox(rate_limits={"rocketchat": 1}) as sandbox:
+        rocketchat = RocketChatClient(sandbox)
+        refused = rocketchat.get("importers.list", headers={})
+        assert refused.status_code == 401
+        assert "X-RateLimit-Limit" not in refused.headers
+        assert rocketchat.get("importers.list").status_code == 200
