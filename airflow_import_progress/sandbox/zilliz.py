@@ -231,7 +231,8 @@ def _missing(name: str) -> _RefusedError:
 
 
 def _kind_asked_for(request: web.Request, parameters: Mapping[str, Json]) -> str:
-    if not _is_to_cloud(parameters):
+    # Milvus has no clusters, and does not mind to be told of one.
+    if not _is_to_cloud(parameters) or _is_about_milvus(request, parameters):
         return _MILVUS
     if _text(parameters, "clusterId") is not None:
         _check_cluster(request, parameters)
@@ -243,6 +244,11 @@ def _is_to_cloud(parameters: Mapping[str, Json]) -> bool:
     if _text(parameters, "clusterId") is not None:
         return True
     return _text(parameters, "projectId") is not None and _text(parameters, "regionId") is not None
+
+
+def _is_about_milvus(request: web.Request, parameters: Mapping[str, Json]) -> bool:
+    job_id = _text(parameters, "jobId")
+    return any(job.import_id == job_id and job.kind == _MILVUS for job in request.app[WORLD].imports_of(_NAME))
 
 
 def _check_cluster(request: web.Request, parameters: Mapping[str, Json]) -> None:
@@ -391,10 +397,13 @@ def _files(parameters: Mapping[str, Json], kind: str) -> tuple[str, ...]:
             return (one,)
         name = "dataPaths" if _text(parameters, "volumeName") is not None else "objectUrls"
     groups = parameters.get(name)
-    paths = [path for group in groups if isinstance(group, list) for path in group] if isinstance(groups, list) else []
-    if not paths:
+    if not isinstance(groups, list):
         raise _missing(name)
-    return tuple(map(str, paths))
+    # A group is one file, or the columns of one in a file each.
+    files = [" ".join(map(str, group)) for group in groups if isinstance(group, list) and group]
+    if not files:
+        raise _missing(name)
+    return tuple(files)
 
 
 def _cloud_data(world: World, job: Import, progress: float) -> Json:

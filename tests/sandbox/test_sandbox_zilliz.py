@@ -339,6 +339,11 @@ def test_milvus_failed_falls_back_to_nothing(sandbox: Sandbox, zilliz: ZillizCli
     assert (data["state"], data["reason"]) == ("Failed", "file not found")
 
 
+def test_milvus_does_not_mind_a_cluster(sandbox: Sandbox, zilliz: ZillizClient) -> None:
+    job_id = sandbox.create_import("zilliz", "milvus", DONE)
+    assert zilliz.v2("describe", jobId=job_id, clusterId="any") == zilliz.on_milvus(job_id)
+
+
 def test_milvus_ids_are_numbers(zilliz: ZillizClient) -> None:
     created = zilliz.v2("create", **MILVUS_ORDER)
     assert created["code"] == 0
@@ -350,13 +355,13 @@ def test_an_id_may_be_sent_as_a_number(sandbox: Sandbox, zilliz: ZillizClient) -
     assert zilliz.v2("describe", jobId=449839014328146739)["data"]["jobId"] == "449839014328146739"
 
 
-def test_milvus_divides_the_rows_among_the_files(zilliz: ZillizClient) -> None:
-    job_id = zilliz.v2("create", **{**MILVUS_ORDER, "files": [["a"], ["b"], ["c"]]})["data"]["jobId"]
+def test_milvus_divides_the_rows_among_the_groups_of_files(zilliz: ZillizClient) -> None:
+    job_id = zilliz.v2("create", **{**MILVUS_ORDER, "files": [["a"], ["b"], ["c.id", "c.vector"]]})["data"]["jobId"]
     data = zilliz.on_milvus(job_id)["data"]
     assert [(file["fileName"], file["totalRows"]) for file in data["details"]] == [
         ("[a]", 334),
         ("[b]", 333),
-        ("[c]", 333),
+        ("[c.id c.vector]", 333),
     ]
     assert data["totalRows"] == 1000
 
@@ -401,6 +406,8 @@ def test_an_id_of_milvus_that_is_no_number_cannot_be_parsed(zilliz: ZillizClient
         ("create", {"collectionName": "articles"}, "files"),
         ("create", {"collectionName": "articles", "files": []}, "files"),
         ("create", {"collectionName": "articles", "files": "a"}, "files"),
+        ("create", {"collectionName": "articles", "files": ["a"]}, "files"),
+        ("create", {"collectionName": "articles", "files": [[]]}, "files"),
         ("create", {"collectionName": "articles", "clusterId": CLUSTER}, "objectUrls"),
         ("create", {"collectionName": "articles", "clusterId": CLUSTER, "volumeName": "v"}, "dataPaths"),
     ],
