@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Import leads into Leadsy and go on when they are really in.
+
+Leadsy accepts the file at once and imports it in the background, and it calls an import completed even if some
+of its records failed. **upload** sends the CSV and returns Leadsy's `import_code`, **wait_for_import** waits,
+deferred, until Leadsy says that the import is completed, and only if no more than two leads failed does
+**call_leads** start.
+
+* The import fails, or too many leads fail: `wait_for_import` fails at once, without retries, with the numbers and the
+  address of Leadsy's error file, and `call_leads` does not run.
+* Leadsy is down for a while: `wait_for_import` waits it out.
+* Leadsy says something that nobody has heard of: `wait_for_import` warns in its log, and shows how to tell it what
+  that means.
+
+Needs a connection `leadsy_default` of the type *Leadsy*: the host of Leadsy's API, and a token as password. Trigger
+it with another `csv` to import something else; with more than two broken lines, it fails.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pendulum
+from airflow.providers.common.compat.sdk import Param, dag, task
+
+from airflow_import_progress.hooks.leadsy import LeadsyHook
+from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
+
+LEADS = """\
+full_name,email,phone
+Jeanne Dupont,jeanne@example.com,+33 1 99 00 00 01
+Paul Martin,paul@example.com,+33 1 99 00 00 02
+Linh Nguyen,linh@example.com,+33 1 99 00 00 03
+"""
+
+
+@dag(
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    doc_md=__doc__,
+    tags=["leadsy", "import"],
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    params={
+        "csv": Param(
+            LEADS,
+            type="string",
+            format="multiline",
+            title="Leads",
+            description="A CSV file, divided by commas.",
+        )
+    },
+)
+def leadsy_leads() -> None:
+    """Upload leads, wait for the end of their import, then call them."""
+
+    # No retries: a retry cannot know whether the file had arrived, and Leadsy would import it twice. When this
+    # task fails, look into Leadsy's list of imports, and clear the task if the file is not there.
+    @task(retries=0)
+    def upload(params: dict[str, Any]) -> str:
+        # Leadsy's public reference names this endpoint, but not its fields: take those of your own account.
+        answer = LeadsyHook(leadsy_conn_id="leadsy_default").request(
+            "POST",
+            "/api/v1/import",
+            files={"file": ("leads.csv", params["csv"].encode(), "text/csv")},
+        )
+        import_code: str = answer.json()["import_file"]["import_code"]
+        return import_code
+
+    # Retries are for the wait alone, when Leadsy could not be asked for long; a failed import is never retried.
+    wait_for_import = LeadsyImportSensor(
+        task_id="wait_for_import",
+        leadsy_conn_id="leadsy_default",
+        import_code=upload(),
+        max_failed_records=2,
+        poke_interval=10,
+        timeout=timedelta(hours=1).total_seconds(),
+    )
+
+    @task
+    def call_leads(progress: dict[str, Any]) -> None:
+        print(f"Import {progress['import_id']} is done, all but {progress['failed']} leads are in: call them.")
+
+    call_leads(wait_for_import.output)
+
+
+leadsy_leads()
