@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Import vectors into Zilliz Cloud and go on when they can be searched.
+
+Zilliz accepts the import at once and carries it out in the background. **start_import** starts it and returns its
+`jobId`, **wait_for_import** waits, deferred, until Zilliz says that the job is done, and only then does
+**serve_search** start.
+
+* The import fails, as a whole or for one file: `wait_for_import` fails at once, without retries, with what Zilliz
+  says, and `serve_search` does not run.
+* Zilliz is down for a while, or its limiter refuses a question: `wait_for_import` waits it out.
+
+Needs a connection `zilliz_default` of the type *Zilliz*: an API key as password, the host
+`controller.api.{region}.zillizcloud.com` or the cloud region, and the cluster's id. Trigger it with another
+`object_url` to import something else. Files that are not public need `accessKey` and `secretKey` in the request, too.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pendulum
+from airflow.providers.common.compat.sdk import Param, dag, task
+
+from airflow_import_progress.hooks.zilliz import ZillizHook
+from airflow_import_progress.sensors.zilliz import ZillizImportSensor
+
+
+@dag(
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    doc_md=__doc__,
+    tags=["zilliz", "import"],
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    params={
+        "collection": Param("medium_articles", type="string", title="Collection"),
+        "object_url": Param(
+            "https://s3.us-west-2.amazonaws.com/my-bucket/medium_articles/1.parquet",
+            type="string",
+            title="File or folder",
+            description="In the object storage of the cluster's cloud: JSON or Parquet that fits the collection.",
+        ),
+    },
+)
+def zilliz_vectors() -> None:
+    """Start an import of vectors, wait for its end, then serve searches."""
+
+    # No retries: a retry cannot know whether the import had been started, and Zilliz would import the vectors twice.
+    @task(retries=0)
+    def start_import(cluster_id: str, params: dict[str, Any]) -> str:
+        response = ZillizHook(zilliz_conn_id="zilliz_default").request(
+            "POST",
+            "/v1/vector/collections/import",
+            json={
+                "clusterId": cluster_id,
+                "collectionName": params["collection"],
+                "objectUrl": params["object_url"],
+            },
+        )
+        answer = response.json()
+        # Zilliz refuses under HTTP 200, too.
+        if int(answer["code"]) not in (0, 200):
+            raise RuntimeError(f"Zilliz refused the import with the error {answer['code']}: {answer.get('message')}")
+        job_id: str = answer["data"]["jobId"]
+        return job_id
+
+    job_id = start_import("{{ conn.zilliz_default.extra_dejson.cluster_id }}")
+
+    # Retries are for the wait alone, when Zilliz could not be asked for long; a failed import is never retried.
+    wait_for_import = ZillizImportSensor(
+        task_id="wait_for_import",
+        zilliz_conn_id="zilliz_default",
+        job_id=job_id,
+        poke_interval=10,
+        timeout=timedelta(hours=1).total_seconds(),
+    )
+
+    @task
+    def serve_search(progress: dict[str, Any]) -> None:
+        collection = progress["details"]["collection"]
+        print(f"Import {progress['import_id']} is done: all vectors are in {collection}, searches may be served.")
+
+    serve_search(wait_for_import.output)
+
+
+zilliz_vectors()
