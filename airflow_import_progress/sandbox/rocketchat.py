@@ -286,7 +286,14 @@ def _not_logged_in(error: str, message: str, details: Json | None = None) -> web
 
 
 def _user(credentials: Mapping[str, str]) -> Json:
-    return {"_id": credentials["user_id"], "username": credentials["username"], "roles": ["admin"]}
+    return {
+        "_id": credentials["user_id"],
+        "username": credentials["username"],
+        "roles": ["admin"],
+        "avatarUrl": f"https://rocketchat.example/avatar/{credentials['username']}",
+        "isOAuthUser": False,
+        "settings": {"profile": {}, "calendar": {}},
+    }
 
 
 # What is asked

@@ -185,7 +185,8 @@ class Operation:
 
     def count(self) -> dict[str, int]:
         """Return the counts as the database holds them, of which a new operation has none."""
-        counts = {name: number for name, number in self.staged.items() if number}
+        # The database has no place for the number of files.
+        counts = {"messages" if name == "files" else name: number for name, number in self.staged.items() if number}
         standing = self.now()
         if not counts and standing.step not in RUNNING | {Step.DONE}:
             return {}
@@ -230,6 +231,8 @@ class Operation:
         return Standing(step, *self._counted(self._flushed(processed)))
 
     def _running_step(self, reached: float, processed: int) -> Step:
+        if "files" in self.selected:
+            return Step.IMPORTING_FILES
         if reached < _BEFORE_RECORDS:
             return Step.IMPORTING_STARTED
         end = 0

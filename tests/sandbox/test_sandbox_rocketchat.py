@@ -681,8 +681,8 @@ def test_the_data_of_an_interrupted_download_is_refused(rocketchat: RocketChatCl
 @pytest.mark.parametrize("path", ["downloadPendingFiles", "downloadPendingAvatars"])
 def test_pending_downloads_start_at_once(rocketchat: RocketChatClient, path: str) -> None:
     assert rocketchat.post(path, {}).json() == {"count": 120, "success": True}
-    assert rocketchat.step() == "importer_importing_started"
-    assert rocketchat.progress()["count"]["total"] == 120
+    assert rocketchat.step() == "importer_importing_files"
+    assert rocketchat.status()["operation"]["count"] == {"total": 120, "messages": 120, "completed": 0, "error": 0}
 
 
 def test_with_nothing_left_to_download_an_import_is_done_at_once(rocketchat: RocketChatClient) -> None:
