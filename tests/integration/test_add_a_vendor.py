@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vendor that docs/add-a-vendor.md adds, added to a copy of the project from the page alone."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PACKAGE = "airflow_import_progress"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Return a copy of the project to which the page's vendor was added."""
+    project = tmp_path_factory.mktemp("project")
+    for part in (PACKAGE, "tests/unit", "tests/integration"):
+        shutil.copytree(ROOT / part, project / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py"):
+        shutil.copy(ROOT / file, project / file)
+    page = (ROOT / "docs/add-a-vendor.md").read_text()
+    hooks, sensors, entry, sandbox, tests = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (project / PACKAGE / "hooks/acme.py").write_text(hooks)
+    (project / PACKAGE / "sensors/acme.py").write_text(sensors)
+    (project / PACKAGE / "sandbox/acme.py").write_text(sandbox)
+    (project / "tests/integration/test_acme_hook.py").write_text(tests)
+    enter_provider_info(project / PACKAGE / "provider_info.py", entry)
+    enter_registry(project / PACKAGE / "sandbox/registry.py")
+    return project
+
+
+def enter_provider_info(file, entry):
+    """Put each part of the page's entry into the list of the same name."""
+    parts = ast.parse(entry, mode="eval").body
+    source = file.read_text()
+    for name, part in zip(parts.keys, parts.values, strict=True):
+        beginning = f'        "{name.value}": [\n'
+        assert source.count(beginning) == 1
+        source = source.replace(beginning, f"{beginning}{ast.get_source_segment(entry, part)},\n")
+    file.write_text(source)
+
+
+def enter_registry(file):
+    source = file.read_text()
+    for before, after in (
+        (f"from {PACKAGE}.sandbox.leadsy", f"from {PACKAGE}.sandbox.acme import Acme\nfrom {PACKAGE}.sandbox.leadsy"),
+        ("] = (", "] = (Acme(), "),
+    ):
+        assert source.count(before) == 1
+        source = source.replace(before, after)
+    file.write_text(source)
+
+
+def run(project, *command):
+    return subprocess.run(command, cwd=project, capture_output=True, text=True)  # noqa: S603
+
+
+def test_its_tests_pass(project):
+    done = run(project, sys.executable, "-m", "pytest", "-q", "tests/integration/test_acme_hook.py")
+    assert done.returncode == 0, done.stdout
+
+
+def test_airflow_is_told_of_it(project):
+    done = run(
+        project, sys.executable, "-m", "pytest", "-q", "tests/unit/test_provider_info.py", "-k", "acme or schema"
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"), [("ruff", ["check", "--no-cache", "."]), ("lint-imports", ["--no-cache"])]
+)
+def test_it_keeps_the_rules_of_the_project(project, tool, arguments):
+    done = run(project, str(Path(sys.executable).with_name(tool)), *arguments)
+    assert done.returncode == 0, done.stdout
