@@ -45,6 +45,10 @@ _ILLEGAL_KEY = (21119, "The apikey is illegal.")
 _LIMITED = (1807, "request is rejected by limiter")
 _IMPORT_FAILED = 2100
 
+# A folder ends with a slash.
+_FILE_TYPES = (".json", ".parquet", ".npy", "/")
+_FAILS_AT = 60.0
+
 _V1_LIST_STATES = {"Completed": "ImportCompleted", "Failed": "ImportFailed"}
 _CLOUD_LIST_STATES = {"Importing": "InProgress"}
 _FILE_STATES = {"Importing": "InProgress", "Uncommitted": "Completed", "Committing": "Completed"}
@@ -493,7 +497,12 @@ def _success(request: web.Request, data: Json) -> web.Response:
 
 def _add_job(request: web.Request, kind: str, order: _Order, end: float) -> str:
     world = request.app[WORLD]
-    job_id = world.add_import(_NAME, kind, Script(((0.0, 0.0), (world.import_duration, end))), file_name=order.files[0])
+    script = Script(((0.0, 0.0), (world.import_duration, end)))
+    unreadable = [name for name in order.files if not name.lower().endswith(_FILE_TYPES)]
+    if unreadable:
+        reason = f"unexpected file type, files={unreadable}: importing data failed"
+        script = replace(Script.steady(world.import_duration, fail_at=_FAILS_AT), reason=reason)
+    job_id = world.add_import(_NAME, kind, script, file_name=order.files[0])
     world.kept(_Kept).orders[job_id] = order
     return job_id
 

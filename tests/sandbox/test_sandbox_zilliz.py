@@ -189,6 +189,12 @@ def test_v1_create(instant_zilliz: ZillizClient) -> None:
     assert (data["collectionName"], data["fileName"], data["readyPercentage"]) == ("articles", "s3://bucket/folder/", 1)
 
 
+def test_a_job_with_a_file_of_no_known_type_fails_later(instant_zilliz: ZillizClient) -> None:
+    order = {"clusterId": CLUSTER, "collectionName": "articles", "objectUrl": "s3://bucket/1.docx"}
+    data = instant_zilliz.progress_v1(instant_zilliz.post(V1, order)["data"]["jobId"])["data"]
+    assert data["errorMessage"] == "unexpected file type, files=['s3://bucket/1.docx']: importing data failed"
+
+
 @pytest.mark.parametrize("missing", ["clusterId", "collectionName", "objectUrl"])
 def test_v1_create_needs_its_parameters(zilliz: ZillizClient, missing: str) -> None:
     order = {"clusterId": CLUSTER, "collectionName": "articles", "objectUrl": "s3://bucket/folder/"}
