@@ -460,6 +460,7 @@ def _words(value: Any, response: Response) -> str:
 
 def _without_signatures(text: str) -> str:
     """Return a text whose addresses have no query: that of a file may open it."""
+    # No more than an excerpt needs: the time that the search takes grows with the square of the length.
     return SIGNED_ADDRESS.sub(r"\1", text[:EXCERPT_SOURCE])
 
 

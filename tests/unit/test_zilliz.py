@@ -215,6 +215,20 @@ def test_a_failed_job_that_reports_progress_0_has_failed():
     assert (progress.state, progress.percent, progress.message) == (ImportState.FAILED, 0.0, "file not found")
 
 
+def test_a_failed_job_with_a_failed_file_has_failed():
+    file = {"fileName": "2.parquet", "state": "Failed", "reason": "file not found"}
+    progress = poll(MILVUS, v2(state="Failed", progress=0, details=[file]))
+    assert progress.state is ImportState.FAILED
+    assert progress.details["files"] == [{"name": "2.parquet", "state": "Failed", "error": "file not found"}]
+
+
+def test_a_state_that_is_no_word_is_told_in_part_and_in_one_line():
+    progress = poll(CLOUD_V2, v2(state="odd\n" * 1000))
+    assert len(progress.vendor_status) == 50
+    assert "\n" not in progress.vendor_status + progress.warning
+    assert len(progress.warning) < 250
+
+
 @pytest.mark.parametrize("status", ["Paused", "completed", "ImportCompleted", "Done"])
 def test_a_state_that_nobody_knows_keeps_waiting_with_a_warning(status):
     progress = poll(CLOUD_V2, v2(state=status, progress=100))
@@ -572,6 +586,7 @@ CONTROL_PLANE = "https://api.cloud.zilliz.com"
             "http://10.0.0.7:19530",
         ),
         ({"host": "zilliz.example", "extra": REGION}, "https://zilliz.example"),
+        ({"host": " ", "extra": REGION}, CONTROLLER),
     ],
 )
 def test_the_address_is_the_host_or_what_the_extras_lead_to(read, fields, base_url):
