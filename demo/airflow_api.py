@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -69,7 +70,10 @@ class AirflowApi:
 
     def add_connection(self, conn_id: str, connection: Mapping[str, object]) -> None:
         """Create a connection in Airflow's database, where the UI shows it."""
-        self._call("POST", "/connections", json={"connection_id": conn_id, **connection})
+        extra = connection.get("extra")
+        # The API takes the extra as text.
+        as_text = {} if extra is None or isinstance(extra, str) else {"extra": json.dumps(extra)}
+        self._call("POST", "/connections", json={"connection_id": conn_id, **connection, **as_text})
 
     def import_errors(self) -> dict[str, str]:
         """Return the stack trace of every DAG file that could not be imported, by file name."""

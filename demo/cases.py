@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from airflow_import_progress.sandbox import Sandbox
 
 EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "example_dags"
 
@@ -23,28 +27,43 @@ unknown.person;Paris;B2;2026-09-14;FirstHalf;;false
 """
 
 
-@dataclass(frozen=True)
+_LEADS_WITH_BROKEN_LINES = """\
+full_name,email,phone
+Jeanne Dupont,jeanne@example.com,+33 1 99 00 00 01
+Paul Martin
+Linh Nguyen
+Ada Lovelace
+"""
+
+
+@dataclass(frozen=True, eq=False)
 class Case:
     """
     One import, as a run of an example DAG.
 
     :param title: what is imported, for people.
+    :param vendor: where, by its name in the sandbox.
     :param dag_id: the example DAG that imports it.
     :param next_task: the task that must run only if the import is good.
     :param good: whether the import succeeds.
-    :param csv: the file to import; the DAG's own by default.
+    :param start_task: the task that starts the import.
+    :param conf: the configuration of the DAG run.
+    :param meanwhile: what happens at the vendor while the import is waited for, as changes of the sandbox.
     """
 
     title: str
+    vendor: str
     dag_id: str
     next_task: str
     good: bool
-    csv: str | None = None
+    start_task: str = "upload"
+    conf: Mapping[str, object] = field(default_factory=dict)
+    meanwhile: Mapping[str, object] = field(default_factory=dict)
 
     @property
-    def conf(self) -> dict[str, object]:
-        """Return the configuration of the DAG run."""
-        return {} if self.csv is None else {"csv": self.csv}
+    def is_alone(self) -> bool:
+        """Tell whether no other import of the vendor may run meanwhile: a Rocket.Chat workspace has one."""
+        return self.vendor == "rocketchat"
 
     @property
     def expected(self) -> tuple[str, str]:
@@ -52,15 +71,68 @@ class Case:
         return ("success", "success") if self.good else ("failed", "upstream_failed")
 
 
+def connections_to(sandbox: Sandbox) -> dict[str, Mapping[str, Any]]:
+    """Return the connections of the example DAGs, by their ids."""
+    vendors = dict.fromkeys(case.vendor for case in CASES)
+    return {f"{vendor}_default": sandbox.airflow_connection(vendor) for vendor in vendors}
+
+
 CASES = (
-    Case("leaves", "lucca_leaves", "run_payroll", good=True),
-    Case("leaves with a broken date", "lucca_leaves", "run_payroll", good=False, csv=_BROKEN_LEAVES),
-    Case("user locations", "lucca_user_locations", "publish_seating_plan", good=True),
+    Case("leaves", "lucca", "lucca_leaves", "run_payroll", good=True),
+    Case(
+        "leaves with a broken date",
+        "lucca",
+        "lucca_leaves",
+        "run_payroll",
+        good=False,
+        conf={"csv": _BROKEN_LEAVES},
+    ),
+    Case("user locations", "lucca", "lucca_user_locations", "publish_seating_plan", good=True),
     Case(
         "user locations of a stranger",
+        "lucca",
         "lucca_user_locations",
         "publish_seating_plan",
         good=False,
-        csv=_USER_LOCATIONS_WITH_A_STRANGER,
+        conf={"csv": _USER_LOCATIONS_WITH_A_STRANGER},
     ),
+    Case("vectors", "zilliz", "zilliz_vectors", "serve_search", good=True, start_task="start_import"),
+    Case(
+        "vectors in a text document",
+        "zilliz",
+        "zilliz_vectors",
+        "serve_search",
+        good=False,
+        start_task="start_import",
+        conf={"object_url": "https://s3.us-west-2.amazonaws.com/my-bucket/medium_articles.docx"},
+    ),
+    Case("leads", "leadsy", "leadsy_leads", "call_leads", good=True),
+    Case(
+        "leads with broken lines",
+        "leadsy",
+        "leadsy_leads",
+        "call_leads",
+        good=False,
+        conf={"csv": _LEADS_WITH_BROKEN_LINES},
+    ),
+    Case(
+        "users, the server restarted",
+        "rocketchat",
+        "rocketchat_users",
+        "greet_users",
+        good=False,
+        start_task="start_import",
+        meanwhile={"restart": True},
+    ),
+    Case(
+        "avatars, cancelled",
+        "rocketchat",
+        "rocketchat_avatars",
+        "announce",
+        good=False,
+        start_task="start_download",
+        meanwhile={"cancel": True},
+    ),
+    Case("avatars", "rocketchat", "rocketchat_avatars", "announce", good=True, start_task="start_download"),
+    Case("users", "rocketchat", "rocketchat_users", "greet_users", good=True, start_task="start_import"),
 )

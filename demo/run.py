@@ -20,12 +20,12 @@ from rich.text import Text
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.airflow_api import FINAL_RUN_STATES, AirflowApi, WaitedTooLongError
-from demo.cases import CASES, EXAMPLE_DAGS, SENSOR, Case
+from demo.cases import CASES, EXAMPLE_DAGS, SENSOR, Case, connections_to
 from demo.guard import leave_blocks_on_signals
 from demo.local_airflow import AirflowStartError, LocalAirflow
 
-_IMPORT_SECONDS = 30
-_DEADLINE_SECONDS = 180
+_IMPORT_SECONDS = 25
+_DEADLINE_SECONDS = 360
 _STYLES = {"success": "green", "failed": "red", "upstream_failed": "yellow", "deferred": "magenta"}
 
 
@@ -34,8 +34,9 @@ class Wait:
     """One import that is under way, as last seen at the vendor's and in Airflow."""
 
     case: Case
-    run_id: str
+    run_id: str | None = None
     import_id: str | None = None
+    disturbed: bool = False
     percent: int = 0
     sensor: str = "-"
     next_task: str = "-"
@@ -55,13 +56,11 @@ def main() -> int:
     started = time.monotonic()
     try:
         with Sandbox(import_duration=_IMPORT_SECONDS) as sandbox:
-            console.print(f"A vendor's sandbox listens on {sandbox.url}")
-            with LocalAirflow(
-                EXAMPLE_DAGS, connections={"lucca_default": sandbox.airflow_connection("lucca")}, tell=console.print
-            ) as airflow:
+            console.print(f"The vendors' sandbox listens on {sandbox.url}")
+            with LocalAirflow(EXAMPLE_DAGS, connections=connections_to(sandbox), tell=console.print) as airflow:
                 console.print(f"Airflow is up on {airflow.url} after {time.monotonic() - started:.0f} s\n")
                 airflow.api.wait_for_dags(*{case.dag_id for case in CASES})
-                waits = [Wait(case, airflow.api.trigger(case.dag_id, case.conf)) for case in CASES]
+                waits = [Wait(case) for case in CASES]
                 _watch(console, airflow, sandbox, waits)
                 _show_result(console, airflow.api, waits)
     except KeyboardInterrupt:
@@ -81,8 +80,10 @@ def _watch(console: Console, airflow: LocalAirflow, sandbox: Sandbox, waits: lis
     with _bars(console, waits) if console.is_terminal else _lines(console) as display:
         while True:
             for wait in waits:
-                if not wait.ended:
-                    _look(airflow.api, sandbox, wait)
+                if wait.run_id is None and _may_start(wait, waits):
+                    wait.run_id = airflow.api.trigger(wait.case.dag_id, wait.case.conf)
+                if wait.run_id is not None and not wait.ended:
+                    _look(airflow.api, sandbox, wait, wait.run_id)
                 display.show(wait)
             if all(wait.ended for wait in waits):
                 return
@@ -92,19 +93,31 @@ def _watch(console: Console, airflow: LocalAirflow, sandbox: Sandbox, waits: lis
             time.sleep(0.5)
 
 
-def _look(api: AirflowApi, sandbox: Sandbox, wait: Wait) -> None:
-    dag_id = wait.case.dag_id
+def _may_start(wait: Wait, waits: list[Wait]) -> bool:
+    if not wait.case.is_alone:
+        return True
+    return all(other.ended for other in waits[: waits.index(wait)] if other.case.vendor == wait.case.vendor)
+
+
+def _look(api: AirflowApi, sandbox: Sandbox, wait: Wait, run_id: str) -> None:
+    case = wait.case
     # Asked first: when the run has ended, the states of its tasks read after that are the last ones.
-    wait.ended = api.run_state(dag_id, wait.run_id) in FINAL_RUN_STATES
-    states = {task["task_id"]: task["state"] for task in api.task_instances(dag_id, wait.run_id)}
-    if wait.import_id is None and states["upload"] == "success":
-        wait.import_id = api.xcom(dag_id, wait.run_id, "upload")
+    wait.ended = api.run_state(case.dag_id, run_id) in FINAL_RUN_STATES
+    states = {task["task_id"]: task["state"] for task in api.task_instances(case.dag_id, run_id)}
+    if wait.import_id is None and states[case.start_task] == "success":
+        started = api.xcom(case.dag_id, run_id, case.start_task)
+        # Where the vendor answers no id, no other import is under way.
+        newest = [one["import_id"] for one in sandbox.imports() if one["vendor"] == case.vendor][-1]
+        wait.import_id = started if isinstance(started, str) else newest
+    if case.meanwhile and not wait.disturbed and states[SENSOR] == "deferred":
+        sandbox.change(case.vendor, **case.meanwhile)
+        wait.disturbed = True
     for progress in sandbox.imports():
         if progress["import_id"] == wait.import_id and progress["progress"] is not None:
-            # Lucca says -1 when an import has failed; the bar then stays where it was.
+            # The sandbox says -1 when an import has failed; the bar then stays where it was.
             wait.percent = max(wait.percent, int(progress["progress"]))
     wait.sensor = states[SENSOR] or "-"
-    wait.next_task = states[wait.case.next_task] or "-"
+    wait.next_task = states[case.next_task] or "-"
 
 
 class _Bars:
@@ -112,13 +125,13 @@ class _Bars:
 
     def __init__(self, progress: Progress, waits: list[Wait]) -> None:
         self._progress = progress
-        self._rows: dict[str, TaskID] = {
-            wait.run_id: progress.add_task(wait.case.title, total=100, sensor="-", next_task="-") for wait in waits
+        self._rows: dict[Case, TaskID] = {
+            wait.case: progress.add_task(_title(wait.case), total=100, sensor="-", next_task="-") for wait in waits
         }
 
     def show(self, wait: Wait) -> None:
         self._progress.update(
-            self._rows[wait.run_id],
+            self._rows[wait.case],
             completed=wait.percent,
             sensor=_coloured(wait.sensor),
             next_task=f"{wait.case.next_task} {_coloured(wait.next_task)}",
@@ -130,14 +143,14 @@ class _Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._shown: dict[str, str] = {}
+        self._shown: dict[Case, str] = {}
 
     def show(self, wait: Wait) -> None:
         quarter = wait.percent // 25 * 25
         states = f"sensor {wait.sensor}, {wait.case.next_task} {wait.next_task}"
-        line = f"{wait.case.title}: vendor {quarter} %, {states}"
-        if self._shown.get(wait.run_id) != line:
-            self._shown[wait.run_id] = line
+        line = f"{_title(wait.case)}: vendor {quarter} %, {states}"
+        if self._shown.get(wait.case) != line:
+            self._shown[wait.case] = line
             self._console.print(line)
 
 
@@ -166,7 +179,7 @@ def _show_result(console: Console, api: AirflowApi, waits: list[Wait]) -> None:
         table.add_column(heading)
     for wait in waits:
         table.add_row(
-            wait.case.title,
+            _title(wait.case),
             _coloured(wait.sensor),
             _coloured(wait.next_task),
             ", ".join(wait.case.expected),
@@ -175,9 +188,13 @@ def _show_result(console: Console, api: AirflowApi, waits: list[Wait]) -> None:
     console.print()
     console.print(table)
     for wait in waits:
-        if wait.sensor == "failed":
-            console.print(f"\n[bold]{wait.case.title}[/]: the sensor's log ends with")
+        if wait.run_id is not None and wait.sensor == "failed":
+            console.print(f"\n[bold]{_title(wait.case)}[/]: the sensor's log ends with")
             console.print(Text(f"{api.last_error(wait.case.dag_id, wait.run_id, SENSOR)}", style="red"))
+
+
+def _title(case: Case) -> str:
+    return f"{case.vendor} {case.title}"
 
 
 def _coloured(state: str) -> str:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Leave a real Airflow up, with the example DAGs, a connection and a vendor's sandbox, until Ctrl-C.
+Leave a real Airflow up, with the example DAGs, their connections and the vendors' sandbox, until Ctrl-C.
 
 ``make ui`` runs this. It starts the processes that ``airflow standalone`` starts, but on a free port of the
 loopback interface and in a temporary home, and removes everything at the end.
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.airflow_api import WaitedTooLongError
-from demo.cases import CASES, EXAMPLE_DAGS
+from demo.cases import CASES, EXAMPLE_DAGS, connections_to
 from demo.guard import leave_blocks_on_signals
 from demo.local_airflow import AirflowStartError, LocalAirflow
 
@@ -36,15 +36,19 @@ def main() -> int:
         ):
             # In the database rather than in the environment, so that the UI lists it and its form can be
             # looked at.
-            airflow.api.add_connection("lucca_default", sandbox.airflow_connection("lucca"))
+            connections = connections_to(sandbox)
+            for conn_id, connection in connections.items():
+                airflow.api.add_connection(conn_id, connection)
             airflow.api.wait_for_dags(*{case.dag_id for case in CASES})
-            for case in CASES:
+            # A workspace of Rocket.Chat has one import at a time.
+            cases = [case for case in CASES if not case.is_alone] + [case for case in CASES if case.is_alone][-1:]
+            for case in cases:
                 airflow.api.trigger(case.dag_id, case.conf)
             console.print(
                 f"\nAirflow:          [bold]{airflow.url}[/]  (no login: whoever opens it is an admin)\n"
-                f"Vendor's sandbox: {sandbox.url}  (behind the connection lucca_default)\n"
+                f"Vendors' sandbox: {sandbox.url}  (behind the connections {', '.join(connections)})\n"
                 f"Logs:             {airflow.logs}\n\n"
-                f"Two good imports and two bad ones are under way and take {_IMPORT_SECONDS} seconds.\n"
+                f"Good imports and bad ones are under way, {len(cases)} in all, and take {_IMPORT_SECONDS} seconds.\n"
                 f"Ctrl-C stops everything and removes it.",
                 soft_wrap=True,
             )

@@ -93,7 +93,7 @@ def test_the_sensors_arguments_reach_the_trigger(sandbox, clock):
         "failures": 0,
         "silent_fail": True,
         "gate": {"max_failed_records": 3, "min_success_rate": 95, "on_action_required": "wait"},
-            "last_warning": None,
+        "last_warning": None,
     }
 
 
