@@ -39,6 +39,17 @@ from airflow_import_progress.sandbox.rocketchat_operations import (
     staged_by,
     state_of,
 )
+from airflow_import_progress.sandbox.rocketchat_requests import (
+    DOWNLOAD,
+    NOTHING,
+    OLD_SELECTION,
+    SELECTION,
+    UPLOAD,
+    USERS,
+    InvalidRequestError,
+    Shape,
+    anything,
+)
 from airflow_import_progress.sandbox.script import DONE, FAILED, Script
 from airflow_import_progress.sandbox.uploads import UnreadableUploadError
 from airflow_import_progress.sandbox.vendor import WORLD, Vendor
@@ -57,7 +68,6 @@ _CHANGES = ("restart", "cancel", "revoke_tokens", "before_6_3", "totp_code", "pe
 _ROLES = frozenset(
     ("admin", "anonymous", "app", "bot", "guest", "leader", "livechat-agent", "moderator", "owner", "user")
 )
-_JSON_TYPES = {str: "string", list: "array", dict: "object", bool: "boolean"}
 
 
 class RocketChat(Vendor):
@@ -214,7 +224,8 @@ class _Endpoint:
     name: str
     answer: Callable[[_Call], Json]
     permission: str = RUN_IMPORT
-    problem: Callable[[web.Request, Workspace, Mapping[str, Json]], str | None] = lambda *_: None
+    shape: Shape = anything
+    old_shape: Shape | None = None
     since_6_3: bool = False
 
     def route(self) -> web.RouteDef:
@@ -225,9 +236,11 @@ class _Endpoint:
             workspace = _workspace(request)
             if self.since_6_3 and workspace.before_6_3:
                 return web.json_response({"status": "error", "message": "API endpoint does not exist"}, status=404)
-            body = await _json_object(request)
-            if problem := self.problem(request, workspace, body):
-                return _RefusedError(problem, "invalid-params").response()
+            sent = dict(request.query) if self.method == "GET" else await _json_object(request)
+            try:
+                body = self._shape_at(workspace)(sent)
+            except InvalidRequestError as error:
+                return _RefusedError(str(error), "invalid-params").response()
             if self.permission not in workspace.permissions:
                 reason = "User does not have the permissions required for this action"
                 return _RefusedError(reason, "error-unauthorized").response(status=403)
@@ -239,6 +252,9 @@ class _Endpoint:
                 return web.json_response(literal.body)
 
         return handle
+
+    def _shape_at(self, workspace: Workspace) -> Shape:
+        return self.old_shape if self.old_shape and workspace.before_6_3 else self.shape
 
 
 # Login
@@ -549,52 +565,6 @@ def _download_pending(call: _Call, key: str) -> Json:
 # Checks
 
 
-def _no_query(request: web.Request, workspace: Workspace, body: Mapping[str, Json]) -> str | None:
-    return "must NOT have additional properties" if request.query else None
-
-
-def _no_fields(request: web.Request, workspace: Workspace, body: Mapping[str, Json]) -> str | None:
-    return _problem_with(body, {})
-
-
-def _upload_fields(request: web.Request, workspace: Workspace, body: Mapping[str, Json]) -> str | None:
-    return _problem_with(body, dict.fromkeys(("binaryContent", "contentType", "fileName", "importerKey"), str))
-
-
-def _download_fields(request: web.Request, workspace: Workspace, body: Mapping[str, Json]) -> str | None:
-    return _problem_with(body, dict.fromkeys(("fileUrl", "importerKey"), str))
-
-
-def _users_field(request: web.Request, workspace: Workspace, body: Mapping[str, Json]) -> str | None:
-    if problem := _problem_with(body, {"users": list}):
-        return problem
-    for user in body["users"]:
-        if not isinstance(user, dict):
-            return "must be object"
-        known = {name: user[name] for name in ("emails", "importIds") if name in user}
-        if problem := _problem_with(known, {"emails": list, "importIds": list}):
-            return problem
-    return None
-
-
-def _input_field(request: web.Request, workspace: Workspace, body: Mapping[str, Json]) -> str | None:
-    if problem := _problem_with(body, {"input": dict}):
-        return problem
-    kind = list if workspace.before_6_3 else dict
-    selections = {name: body["input"][name] for name in ("users", "contacts", "channels") if name in body["input"]}
-    return _problem_with(selections, dict.fromkeys(selections, kind))
-
-
-def _problem_with(body: Mapping[str, Json], fields: Mapping[str, type]) -> str | None:
-    """Return what is wrong with a body, in the words of the validator that the vendor uses."""
-    for name, kind in fields.items():
-        if name not in body:
-            return f"must have required property '{name}'"
-        if not isinstance(body[name], kind):
-            return f"must be {_JSON_TYPES[kind]}"
-    return None if body.keys() <= fields.keys() else "must NOT have additional properties"
-
-
 def _check_events(changes: Mapping[str, Json]) -> None:
     for name in ("restart", "cancel", "revoke_tokens"):
         if changes.get(name, True) is not True:
@@ -655,19 +625,19 @@ def _same(presented: Json, expected: str) -> bool:
 
 
 _ENDPOINTS = (
-    _Endpoint("GET", "getImportProgress", _progress, problem=_no_query),
-    _Endpoint("GET", "getCurrentImportOperation", _current_operation, problem=_no_query),
-    _Endpoint("GET", "getLatestImportOperations", _latest_operations, VIEW_IMPORT_OPERATIONS, _no_query),
-    _Endpoint("GET", "getImportFileData", _file_data, problem=_no_query),
-    _Endpoint("GET", "importers.list", _importers, problem=_no_query),
+    _Endpoint("GET", "getImportProgress", _progress, shape=NOTHING),
+    _Endpoint("GET", "getCurrentImportOperation", _current_operation, shape=NOTHING),
+    _Endpoint("GET", "getLatestImportOperations", _latest_operations, VIEW_IMPORT_OPERATIONS, NOTHING),
+    _Endpoint("GET", "getImportFileData", _file_data, shape=NOTHING),
+    _Endpoint("GET", "importers.list", _importers, shape=NOTHING),
     _Endpoint("GET", "import.status", _status, since_6_3=True),
     _Endpoint("POST", "import.new", _new, since_6_3=True),
-    _Endpoint("POST", "import.addUsers", _add_users, problem=_users_field, since_6_3=True),
+    _Endpoint("POST", "import.addUsers", _add_users, shape=USERS, since_6_3=True),
     _Endpoint("POST", "import.run", _run, since_6_3=True),
     _Endpoint("POST", "import.clear", _clear, since_6_3=True),
-    _Endpoint("POST", "uploadImportFile", _upload, problem=_upload_fields),
-    _Endpoint("POST", "downloadPublicImportFile", _download, problem=_download_fields),
-    _Endpoint("POST", "startImport", _start, problem=_input_field),
-    _Endpoint("POST", "downloadPendingFiles", _download_pending_files, problem=_no_fields),
-    _Endpoint("POST", "downloadPendingAvatars", _download_pending_avatars, problem=_no_fields),
+    _Endpoint("POST", "uploadImportFile", _upload, shape=UPLOAD),
+    _Endpoint("POST", "downloadPublicImportFile", _download, shape=DOWNLOAD),
+    _Endpoint("POST", "startImport", _start, shape=SELECTION, old_shape=OLD_SELECTION),
+    _Endpoint("POST", "downloadPendingFiles", _download_pending_files, shape=NOTHING),
+    _Endpoint("POST", "downloadPendingAvatars", _download_pending_avatars, shape=NOTHING),
 )

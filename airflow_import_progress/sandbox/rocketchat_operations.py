@@ -129,7 +129,6 @@ class Operation:
     :param selected: how many of them are imported
     :param standing: where it stands still until a client calls; None: its script says where it stands
     :param changed_at: when it was changed or started, in seconds since 1970
-    :param type: what the vendor calls the kind of operation
     :param content: the uploaded file; None: there is none
     :param content_type: what the client called the file's type
     :param entries: what a client can select of an upload, by type of record
@@ -143,7 +142,6 @@ class Operation:
     selected: Mapping[str, int]
     standing: Standing | None
     changed_at: float
-    type: str
     content: bytes | None = None
     content_type: str | None = None
     entries: Mapping[str, list[Json]] = field(default_factory=dict)
@@ -323,7 +321,6 @@ class Workspace:
             selected={},
             standing=Standing(step),
             changed_at=subject.created_at,
-            type=key if key == "api" else IMPORTERS[key],
         )
         self.operations[import_id] = operation
         return operation
@@ -351,7 +348,7 @@ class Workspace:
         subject = operation.subject
         document = {
             "_id": subject.import_id,
-            "type": operation.type,
+            "type": subject.kind if subject.kind == "api" else IMPORTERS[subject.kind],
             "importerKey": subject.kind,
             "ts": self._time(subject.created_at),
             "status": step,
@@ -368,18 +365,20 @@ class Workspace:
         return int(seconds * 1000) if self.before_6_3 else _iso(seconds)
 
     def _operation(self, subject: Import, world: World) -> Operation:
-        if subject.import_id not in self.operations:
-            staged = staged_by(subject.kind, subject.script.records)
-            self.operations[subject.import_id] = Operation(
-                subject=subject,
-                user=world.credentials_of(ROCKETCHAT)["user_id"],
-                staged=staged,
-                selected=staged,
-                standing=None,
-                changed_at=subject.created_at,
-                type=subject.kind if subject.kind == "api" else IMPORTERS[subject.kind],
-            )
-        return self.operations[subject.import_id]
+        known = self.operations.get(subject.import_id)
+        if known is not None:
+            return known
+        staged = staged_by(subject.kind, subject.script.records)
+        found = Operation(
+            subject=subject,
+            user=world.credentials_of(ROCKETCHAT)["user_id"],
+            staged=staged,
+            selected=staged,
+            standing=None,
+            changed_at=subject.created_at,
+        )
+        # Another thread may have been faster.
+        return self.operations.setdefault(subject.import_id, found)
 
 
 def state_of(step: Json, valid: bool) -> str | None:
@@ -389,7 +388,9 @@ def state_of(step: Json, valid: bool) -> str | None:
     :param step: where the operation stands
     :param valid: whether it is valid
     """
-    return _STATES.get(step) if valid or step == Step.DONE else "error"
+    if not valid and step != Step.DONE:
+        return "error"
+    return next((state for known, state in _STATES.items() if known == step), None)
 
 
 def staged_by(key: str, records: int) -> dict[str, int]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Rocket.Chat publishes on npm: the types of its answers, and the validators of its requests."""
+"""What Rocket.Chat publishes on npm: the types of its answers, and validators of its requests and errors."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def type_errors(answers: Mapping[str, tuple[str, Any]], folder: Path) -> Mapping
     return _errors_by_name(run.stdout, list(answers))
 
 
-def request_problems(payloads: Sequence[tuple[str, Any]], folder: Path) -> list[list[str]]:
-    """Return what the named validators have against payloads."""
+def problems_with(payloads: Sequence[tuple[str, Any]], folder: Path) -> list[list[str]]:
+    """Return what the named validators have against payloads, each given after the name of its validator."""
     # The packages are made for bundlers: Node itself does not find the parts of them.
-    bundle = folder / "requests.cjs"
-    bundler = (_TOOLS / "esbuild", "requests.mjs", "--bundle", "--platform=node", f"--outfile={bundle}")
+    bundle = folder / "validators.cjs"
+    bundler = (_TOOLS / "esbuild", "validators.mjs", "--bundle", "--platform=node", f"--outfile={bundle}")
     subprocess.run((*bundler, "--log-level=warning"), cwd=FOLDER, check=True)  # noqa: S603
     run = subprocess.run(("node", bundle), input=json.dumps(payloads), capture_output=True, text=True, check=True)  # noqa: S603, S607
     problems: list[list[str]] = json.loads(run.stdout)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.fidelity.published import INSTALLED, request_problems
+from tests.fidelity.published import INSTALLED, problems_with
 from tests.sandbox.sandbox_client import RocketChatClient
 
 pytestmark = pytest.mark.skipif(
@@ -41,6 +41,12 @@ ACCEPTED: tuple[tuple[str, Any], ...] = (
     ("startImport", {"input": {"users": {"all": True}, "channels": {"list": ["general"]}, "contacts": {}}}),
     ("import.addUsers", {"users": []}),
     ("import.addUsers", {"users": [USER, {**USER, "username": "jdoe", "roles": ["user"], "deleted": False}]}),
+    ("import.addUsers", {"users": [{**USER, "username": None, "more": 1}]}),
+    ("uploadImportFile", {**UPLOAD, "fileName": 5}),
+    ("import.addUsers", {"users": [{**USER, "emails": [5], "deleted": "true", "utcOffset": "2", "roles": None}]}),
+    ("import.addUsers", {"users": [{**USER, "deleted": 1, "utcOffset": None, "bio": False}]}),
+    ("import.addUsers", {"users": [{**USER, "utcOffset": "", "deleted": "", "roles": 0}]}),
+    ("startImport", {"input": {"users": {"all": None, "list": [True]}}}),
     ("downloadPendingFiles", {}),
     ("downloadPendingAvatars", {}),
 )
@@ -62,6 +68,16 @@ REFUSED: tuple[tuple[str, Any], ...] = (
     ("import.addUsers", {"users": [{"emails": ["jdoe@x.example"]}]}),
     ("import.addUsers", {"users": [{**USER, "emails": "jdoe@x.example"}]}),
     ("import.addUsers", {"users": [], "more": 1}),
+    ("import.addUsers", {"users": [{**USER, "emails": [["jdoe@x.example"]]}]}),
+    ("import.addUsers", {"users": [{**USER, "username": ["jdoe"]}]}),
+    ("import.addUsers", {"users": [{**USER, "deleted": "perhaps"}]}),
+    ("import.addUsers", {"users": [{**USER, "roles": {"user": True}}]}),
+    ("import.addUsers", {"users": [{**USER, "utcOffset": "Paris"}]}),
+    ("import.addUsers", {"users": [{**USER, "deleted": 2}]}),
+    ("startImport", {"input": {"users": {"all": "perhaps"}}}),
+    ("startImport", {"input": {"users": {"all": ""}}}),
+    ("startImport", {"input": {"channels": {"list": "general"}}}),
+    ("startImport", {"input": {"contacts": {"list": [["c1"]]}}}),
     ("downloadPendingFiles", {"more": 1}),
     ("downloadPendingAvatars", {"more": 1}),
 )
@@ -71,7 +87,7 @@ REFUSED: tuple[tuple[str, Any], ...] = (
 def problems(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     """Return what the vendor has against each payload: Node takes a while to start."""
     payloads = [(ENDPOINTS[path], payload) for path, payload in (*ACCEPTED, *REFUSED)]
-    return request_problems(payloads, tmp_path_factory.mktemp("requests"))
+    return problems_with(payloads, tmp_path_factory.mktemp("requests"))
 
 
 @pytest.mark.parametrize("number", range(len(ACCEPTED)), ids=[f"{path} {payload}" for path, payload in ACCEPTED])

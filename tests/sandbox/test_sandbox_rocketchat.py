@@ -184,6 +184,16 @@ def test_no_token_is_recorded(sandbox: Sandbox, rocketchat: RocketChatClient) ->
     assert [request["headers"]["X-Note"] for request in sandbox.requests()[1:]] == ["***", "***"]
 
 
+def test_no_token_is_logged() -> None:
+    log = io.StringIO()
+    with Sandbox(access_log=log) as sandbox:
+        rocketchat = RocketChatClient(sandbox)
+        token = rocketchat.post("login", LOGIN).json()["data"]["authToken"]
+        rocketchat.get(f"me?token={token}")
+    written = [line.rsplit(" ", 2)[0] for line in log.getvalue().splitlines()]
+    assert written == ["POST /api/v1/login 200", "GET /api/v1/me?token=*** 200"]
+
+
 def test_the_id_of_the_user_is_no_secret(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
     rocketchat.get("me")
     (recorded,) = sandbox.requests()
@@ -244,7 +254,7 @@ def test_the_status_does_not_mind_parameters(rocketchat: RocketChatClient) -> No
     ("path", "body", "problem"),
     [
         ("uploadImportFile", {"importerKey": "csv"}, "must have required property 'binaryContent'"),
-        ("downloadPublicImportFile", {"fileUrl": 5, "importerKey": "csv"}, "must be string"),
+        ("downloadPublicImportFile", {"fileUrl": [], "importerKey": "csv"}, "must be string"),
         ("downloadPendingFiles", {"any": 1}, "must NOT have additional properties"),
         ("startImport", {"input": {"users": []}}, "must be object"),
         ("startImport", {}, "must have required property 'input'"),
@@ -389,7 +399,7 @@ def test_counts_are_flushed_every_50_records(sandbox: Sandbox, rocketchat: Rocke
 def test_counts_of_messages_are_flushed_every_500(percent: float, completed: int) -> None:
     subject = Import("rocketchat", "csv", "any", Script.from_json(at(percent), default_duration=0))
     records = {"users": 500, "messages": 9500}
-    operation = Operation(subject, "me", records, records, standing=None, changed_at=0, type="CSV")
+    operation = Operation(subject, "me", records, records, standing=None, changed_at=0)
     assert operation.now().completed == completed
 
 
@@ -825,10 +835,13 @@ def test_a_status_says_what_the_scripted_answer_says(sandbox: Sandbox, rocketcha
     assert rocketchat.status() == "oops"
 
 
-def test_a_step_that_the_server_does_not_know_has_no_state(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
-    create(sandbox, {"answers": [{"step": "importer_importing_dreams"}]})
+@pytest.mark.parametrize("step", ["importer_importing_dreams", 5, ["importer_done"]])
+def test_a_step_that_the_server_does_not_know_has_no_state(
+    sandbox: Sandbox, rocketchat: RocketChatClient, step: Any
+) -> None:
+    create(sandbox, {"answers": [{"step": step}]})
     status = rocketchat.status()
-    assert (status["operation"]["status"], "state" in status) == ("importer_importing_dreams", False)
+    assert (status["operation"]["status"], "state" in status) == (step, False)
 
 
 def test_the_list_of_operations_uses_up_no_scripted_answer(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
