@@ -81,7 +81,7 @@ def leadsy_leads() -> None:
 
     @task
     def call_leads(progress: dict[str, Any]) -> None:
-        print(f"Import {progress['import_id']} is done, all but {progress['failed']} leads are in: call them.")
+        print(f"Import {progress['import_id']} is done, {progress['failed']} leads failed: call the others.")
 
     call_leads(wait_for_import.output)
 
