@@ -217,7 +217,7 @@ def test_an_unknown_status_is_waited_for_and_warned_of_once(run_sensor, caplog, 
     # Nothing is kept between two workers, so each that is started anew warns in its own part of the log.
     times = 3 if run_sensor.mode == "reschedule" else 1
     shown = 'status_map={"manual_review": "running"}'
-    # Airflow 2 logs to logging and to the output, Airflow 3 to the output alone.
+    # Older versions of Airflow log to logging and to the output, newer ones to the output alone.
     assert (sum(shown in record.getMessage() for record in caplog.records) or logged().count(shown)) == times
 
 
