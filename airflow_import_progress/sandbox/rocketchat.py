@@ -113,7 +113,9 @@ class RocketChat(Vendor):
     async def unauthorized(self, request: web.Request) -> web.Response:
         """Return the answer to those who are not logged in."""
         message = "You must be logged in to do this."
-        body = {"success": False, "error": message, "status": "error", "message": message}
+        body: dict[str, Json] = {"status": "error", "message": message}
+        if not _workspace(request).before_6_3:
+            body = {"success": False, "error": message, **body}
         return web.json_response(body, status=401)
 
     def progress_in(self, answer: Json) -> float | None:

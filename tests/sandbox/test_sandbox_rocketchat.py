@@ -267,6 +267,13 @@ def test_a_wrong_body_is_refused(rocketchat: RocketChatClient, path: str, body: 
     assert refused(rocketchat.post(path, body)) == (400, f"{problem} [invalid-params]", "invalid-params")
 
 
+def test_scalars_are_taken_for_text(rocketchat: RocketChatClient) -> None:
+    body = {"binaryContent": None, "contentType": True, "fileName": 5, "importerKey": "csv"}
+    assert rocketchat.post("uploadImportFile", body).status_code == 200
+    operation = rocketchat.status()["operation"]
+    assert (operation["contentType"], operation["file"].rpartition("_")[2]) == ("true", "5")
+
+
 # The course of an import
 
 
@@ -768,6 +775,11 @@ def test_an_old_server_counts_nothing_while_it_imports(sandbox: Sandbox, rocketc
     assert rocketchat.progress()["count"] == {"completed": 0, "total": 0}
     create(sandbox, at(100), "omnichannel_contact")
     assert rocketchat.progress()["count"] == {"completed": 1000, "total": 1000}
+
+
+def test_an_old_server_says_less_to_those_who_are_not_logged_in(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+    events(sandbox, before_6_3=True)
+    assert rocketchat.get("me", headers={}).json() == {"status": "error", "message": NOT_LOGGED_IN}
 
 
 def test_an_old_server_takes_lists_to_select(instant_sandbox: Sandbox, instant_rocketchat: RocketChatClient) -> None:
