@@ -50,10 +50,10 @@ from airflow_import_progress.sandbox.rocketchat_requests import (
     Shape,
     anything,
 )
-from airflow_import_progress.sandbox.script import DONE, FAILED, Script
+from airflow_import_progress.sandbox.script import DONE, FAILED
 from airflow_import_progress.sandbox.uploads import UnreadableUploadError
 from airflow_import_progress.sandbox.vendor import WORLD, Vendor
-from airflow_import_progress.sandbox.world import World
+from airflow_import_progress.sandbox.world import Import, World
 
 API = "/api/v1"
 
@@ -137,6 +137,10 @@ class RocketChat(Vendor):
     def new_import_id(self, kind: str) -> str:
         """Make an id as the database does."""
         return secrets.token_hex(12)
+
+    def progress_of(self, world: World, subject: Import) -> float:
+        """Return how far the operation is."""
+        return world.kept(Workspace).operation_of(subject, world).progress()
 
     def rate_limit_group(self, request: web.Request) -> str:
         """Return the method and the path, each of which has a limit of its own."""
@@ -588,7 +592,7 @@ def _cancel(workspace: Workspace, world: World) -> None:
     if newest is None:
         raise InvalidInputError("cancel", "there is no import")
     newest.stand(Step.CANCELLED)
-    newest.subject.script = replace(newest.subject.script, points=Script.steady(0, fail_at=0).points, answers=())
+    newest.subject.script = replace(newest.subject.script, answers=())
 
 
 # Small helpers

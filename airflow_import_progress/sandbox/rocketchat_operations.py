@@ -181,6 +181,15 @@ class Operation:
             self.standing = Standing(Step.FILE_LOADED)
         return self.standing
 
+    def progress(self) -> float:
+        """Return how far the operation is, 0 to 100, or negative if it failed; 0 while it waits for a client."""
+        step = self.now().step
+        if step is Step.DONE:
+            return DONE
+        if step in (Step.FAILED, Step.CANCELLED):
+            return FAILED
+        return 0.0 if self.standing else self.subject.script.progress_at(self.subject.elapsed())
+
     def count(self) -> dict[str, int]:
         """Return the counts as the database holds them, of which a new operation has none."""
         # The database has no place for the number of files.
@@ -290,7 +299,7 @@ class Workspace:
 
         :param world: what the sandbox knows
         """
-        return [self._operation(one, world) for one in world.imports_of(ROCKETCHAT)]
+        return [self.operation_of(one, world) for one in world.imports_of(ROCKETCHAT)]
 
     def newest(self, world: World) -> Operation | None:
         """
@@ -299,7 +308,29 @@ class Workspace:
         :param world: what the sandbox knows
         """
         imports = world.imports_of(ROCKETCHAT)
-        return self._operation(imports[-1], world) if imports else None
+        return self.operation_of(imports[-1], world) if imports else None
+
+    def operation_of(self, subject: Import, world: World) -> Operation:
+        """
+        Return the operation that an import is; one that the control API created runs at once.
+
+        :param subject: the import
+        :param world: what the sandbox knows
+        """
+        known = self.operations.get(subject.import_id)
+        if known is not None:
+            return known
+        staged = staged_by(subject.kind, subject.script.records)
+        found = Operation(
+            subject=subject,
+            user=world.credentials_of(ROCKETCHAT)["user_id"],
+            staged=staged,
+            selected=staged,
+            standing=None,
+            changed_at=subject.created_at,
+        )
+        # Another thread may have been faster.
+        return self.operations.setdefault(subject.import_id, found)
 
     def open(self, world: World, key: str, step: Step, *, file_name: str | None = None) -> Operation:
         """
@@ -363,22 +394,6 @@ class Workspace:
 
     def _time(self, seconds: float) -> str | int:
         return int(seconds * 1000) if self.before_6_3 else _iso(seconds)
-
-    def _operation(self, subject: Import, world: World) -> Operation:
-        known = self.operations.get(subject.import_id)
-        if known is not None:
-            return known
-        staged = staged_by(subject.kind, subject.script.records)
-        found = Operation(
-            subject=subject,
-            user=world.credentials_of(ROCKETCHAT)["user_id"],
-            staged=staged,
-            selected=staged,
-            standing=None,
-            changed_at=subject.created_at,
-        )
-        # Another thread may have been faster.
-        return self.operations.setdefault(subject.import_id, found)
 
 
 def state_of(step: Json, valid: bool) -> str | None:

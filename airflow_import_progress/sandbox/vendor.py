@@ -13,7 +13,7 @@ from aiohttp import web
 
 from airflow_import_progress.sandbox.checks import InvalidInputError, Json
 from airflow_import_progress.sandbox.rates import Allowance
-from airflow_import_progress.sandbox.world import World
+from airflow_import_progress.sandbox.world import Import, World
 
 WORLD: web.AppKey[World] = web.AppKey("world", World)
 
@@ -100,6 +100,15 @@ class Vendor(ABC):
         :param kind: what is imported
         """
         return str(uuid.uuid4())
+
+    def progress_of(self, world: World, subject: Import) -> float:
+        """
+        Return how far an import is, 0 to 100, or negative if it failed; default: as far as its script says.
+
+        :param world: where the vendor keeps what changes
+        :param subject: the import
+        """
+        return subject.script.progress_at(subject.elapsed())
 
     def rate_limit_group(self, request: web.Request) -> str:
         """

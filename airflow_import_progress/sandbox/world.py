@@ -274,7 +274,7 @@ class World:
         """
         with self._lock:
             if not subject.script.answers:
-                return subject.script.progress_at(subject.elapsed())
+                return self._vendors[subject.vendor].progress_of(self, subject)
             if subject.answers_given == 0:
                 return 0.0
             last_answer = subject.script.answer_at(subject.answers_given - 1)

@@ -391,6 +391,19 @@ def test_the_control_api_knows_the_progress(sandbox: Sandbox, percent: float, pr
     assert sandbox.imports()[0]["progress"] == progress
 
 
+def test_the_control_api_knows_that_an_import_waits_or_failed(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+    rocketchat.upload(b"")
+    waiting = sandbox.imports()[0]["progress"]
+    rocketchat.get("getImportFileData")
+    assert (waiting, sandbox.imports()[0]["progress"]) == (0, -1)
+
+
+def test_the_control_api_knows_that_there_was_nothing_to_do(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+    for _ in range(2):
+        rocketchat.post("downloadPendingFiles", {})
+    assert sandbox.imports()[-1]["progress"] == 100
+
+
 # Counts
 
 
