@@ -431,8 +431,9 @@ def _run(call: _Call) -> Json:
         raise _RefusedError("error-operation-not-found")
     if operation.now().step is not Step.USER_SELECTION:
         raise _RefusedError("error-invalid-operation-status")
+    operation.in_batches = True
     # Messages are never selected, and always imported.
-    _begin(operation, {name: operation.staged.get(name, 0) for name in ("users", "messages")})
+    operation.run({name: operation.staged.get(name, 0) for name in ("users", "messages")})
     return {"success": True}
 
 
@@ -529,7 +530,8 @@ def _start(call: _Call) -> Json:
     for name, id_name in (("users", "user_id"), ("contacts", "id"), ("channels", "channel_id")):
         known = [entry[id_name] for entry in entries[name]]
         selected[name] = _how_many(known, call.body["input"].get(name), id_name)
-    _begin(operation, selected)
+    operation.in_batches = False
+    operation.run(selected)
     return {"success": True}
 
 
@@ -541,13 +543,6 @@ def _how_many(known: list[str], wanted: Json, id_name: str) -> int:
     else:
         chosen = set((wanted or {}).get("list") or ())
     return sum(one in chosen for one in known)
-
-
-def _begin(operation: Operation, selected: Mapping[str, int]) -> None:
-    if operation.valid:
-        operation.run(selected)
-    else:
-        operation.stand(Step.DONE)
 
 
 def _download_pending_files(call: _Call) -> Json:
@@ -564,7 +559,7 @@ def _download_pending(call: _Call, key: str) -> Json:
     operation = call.workspace.open(call.world, key, Step.DONE)
     if count:
         operation.staged = {"files": count}
-        _begin(operation, operation.staged)
+        operation.run(operation.staged)
     return {"count": count, "success": True}
 
 

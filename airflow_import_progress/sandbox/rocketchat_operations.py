@@ -133,6 +133,7 @@ class Operation:
     :param content_type: what the client called the file's type
     :param entries: what a client can select of an upload, by type of record
     :param frozen: whether its status stays for ever what it was when it was stopped
+    :param in_batches: whether its users are imported in batches, which are counted once
     :param download_ends: when its download ends, on the monotonic clock
     """
 
@@ -146,6 +147,7 @@ class Operation:
     content_type: str | None = None
     entries: Mapping[str, list[Json]] = field(default_factory=dict)
     frozen: bool = False
+    in_batches: bool = False
     download_ends: float = 0.0
 
     @property
@@ -170,6 +172,7 @@ class Operation:
         """
         self.selected = dict(selected)
         self.standing = None
+        self.frozen = False
         self.changed_at = time.time()
         self.subject.start()
 
@@ -259,7 +262,7 @@ class Operation:
 
     def _counted(self, processed: int) -> tuple[int, int]:
         """Return how the vendor counts processed records: as completed, and as failed."""
-        if self.subject.kind in HIDDEN_IMPORTERS:
+        if self.in_batches or self.subject.kind in HIDDEN_IMPORTERS:
             total = sum(self.selected.values())
             failed = self.subject.script.failed_records * processed // total if total else 0
             return processed - failed, failed

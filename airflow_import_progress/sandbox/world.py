@@ -90,7 +90,8 @@ class Import:
         """Return the seconds that the import has been running."""
         if self.started is None:
             return 0.0
-        return (time.monotonic() if self.stopped is None else self.stopped) - self.started
+        end = time.monotonic() if self.stopped is None else self.stopped
+        return max(0.0, end - self.started)
 
     def moment(self, seconds: float) -> str:
         """
@@ -156,6 +157,8 @@ class World:
         }
         self._lock = threading.RLock()
         self._start_rate_limits = self._numbers(rate_limits)
+        # No reset clears them: clients may go on sending what they were given before.
+        self._secrets: set[str] = set()
         self.reset()
 
     def reset(self) -> None:
@@ -166,7 +169,6 @@ class World:
             self._requests: deque[RecordedRequest] = deque(maxlen=REQUESTS_KEPT)
             self._request_counts: Counter[tuple[str | None, str | None]] = Counter()
             self._credentials = {name: dict(values) for name, values in self._start_credentials.items()}
-            self._secrets: set[str] = set()
             self._kept: dict[type[Any], Any] = {}
             self._rate_limits = self._start_rate_limits
             self._rate_limiter = RateLimiter()

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from airflow_import_progress.sandbox import InvalidInputError, Sandbox, world
+from airflow_import_progress.sandbox.script import Script
 from tests.sandbox.sandbox_client import API_KEY, FOR_EVER, LuccaClient
 
 
@@ -91,6 +92,15 @@ def test_an_id_cannot_be_used_twice(sandbox: Sandbox) -> None:
     sandbox.create_import("lucca", "leave", import_id="mine")
     with pytest.raises(InvalidInputError, match="import_id: exists already"):
         sandbox.create_import("lucca", "user_location", import_id="mine")
+
+
+def test_an_import_that_was_stopped_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((107.0, 160.0))
+    monkeypatch.setattr(world.time, "monotonic", lambda: next(clock))
+    stopped = world.Import("acme", "any", "mine", Script.steady(10), started=100.0)
+    stopped.stop()
+    stopped.stop()
+    assert stopped.elapsed() == 7
 
 
 # Credentials

@@ -58,7 +58,7 @@ def archive(**files: str) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as made:
         for name, text in files.items():
-            made.writestr(name.replace("__", "/") + ".csv", text)
+            made.writestr(name.replace("__", "/").replace("//MACOSX", "__MACOSX") + ".csv", text)
     return content.getvalue()
 
 
@@ -260,6 +260,7 @@ def test_the_status_does_not_mind_parameters(rocketchat: RocketChatClient) -> No
         ("startImport", {}, "must have required property 'input'"),
         ("import.addUsers", {"users": [{"emails": []}]}, "must have required property 'importIds'"),
         ("import.addUsers", {"users": [5]}, "must be object"),
+        ("import.addUsers", {"users": [{**USERS[0], "username": ["jdoe"]}]}, "must be string"),
         ("import.addUsers", {"users": [], "more": 1}, "must NOT have additional properties"),
     ],
 )
@@ -569,6 +570,13 @@ def test_an_import_without_users_cannot_run(rocketchat: RocketChatClient) -> Non
     assert rocketchat.post("import.run").json() == {"success": False, "error": "error-invalid-operation-status"}
 
 
+def test_messages_of_a_file_are_imported_with_its_users(instant_rocketchat: RocketChatClient) -> None:
+    instant_rocketchat.upload(archive(users="jdoe,jdoe@x.example,John\n", general__2025="jdoe,1,Hello\njdoe,2,Bye\n"))
+    instant_rocketchat.get("getImportFileData")
+    instant_rocketchat.post("import.run")
+    assert instant_rocketchat.progress()["count"] == counts(3, 3)
+
+
 # Files
 
 
@@ -651,7 +659,11 @@ def test_an_export_of_slack_is_an_archive_of_json(rocketchat: RocketChatClient) 
     assert ([one["user_id"] for one in data["users"]], data["message_count"]) == (["U1"], 2)
 
 
-@pytest.mark.parametrize("file", [archive(users=""), b"username,email\n", b""], ids=["empty", "no archive", "nothing"])
+@pytest.mark.parametrize(
+    "file",
+    [archive(users=""), archive(users="jdoe\n"), archive(____MACOSX__users="a,b,c\n"), b"username,email\n", b""],
+    ids=["empty", "columns missing", "only what macOS adds", "no archive", "nothing"],
+)
 def test_a_file_without_a_valid_record_fails_in_preparation(rocketchat: RocketChatClient, file: bytes) -> None:
     rocketchat.upload(file)
     answer = rocketchat.get("getImportFileData")
@@ -756,6 +768,15 @@ def test_a_restart_invalidates_a_finished_import_that_stays_done(
     create(sandbox, at(100))
     events(sandbox, restart=True)
     assert (rocketchat.status()["state"], rocketchat.status()["operation"]["valid"]) == ("done", False)
+
+
+def test_an_import_that_a_restart_killed_ends_when_it_is_started_again(
+    sandbox: Sandbox, rocketchat: RocketChatClient
+) -> None:
+    create(sandbox, at(20))
+    events(sandbox, restart=True)
+    rocketchat.post("startImport", {"input": {}})
+    assert (rocketchat.step(), rocketchat.status()["operation"]["valid"]) == ("importer_done", False)
 
 
 def test_an_import_can_be_cancelled(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:

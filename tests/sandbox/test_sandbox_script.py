@@ -67,6 +67,10 @@ def test_a_failure_does_not_take_back_how_far_an_import_came(elapsed: float, rea
     assert script(fail_at=60).reached_at(elapsed) == pytest.approx(reached)
 
 
+def test_how_far_an_import_came_is_not_what_it_will_reach() -> None:
+    assert script(points=[[0, 40], [0, -1], [10, -1], [10, 90]]).reached_at(5) == 40
+
+
 def test_a_course_that_only_failed_came_nowhere() -> None:
     assert script(points=[[0, -1]]).reached_at(5) == 0
 
