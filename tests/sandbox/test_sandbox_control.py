@@ -103,6 +103,10 @@ def test_an_import_that_was_stopped_stays_where_it_is(monkeypatch: pytest.Monkey
     assert stopped.elapsed() == 7
 
 
+def test_an_import_that_is_started_after_it_was_stopped_does_not_run() -> None:
+    assert world.Import("acme", "any", "mine", Script.steady(10), started=107.0, stopped=100.0).elapsed() == 0
+
+
 # Credentials
 
 
