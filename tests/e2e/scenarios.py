@@ -11,6 +11,16 @@ from airflow_import_progress.sandbox import Sandbox
 from demo.airflow_api import AirflowApi
 from demo.local_airflow import LocalAirflow
 
+#: What each DAG waits for, by the names of the sandbox; the others wait for leaves.
+IMPORTS_OF = {
+    "user_locations": ("lucca", "user_location"),
+    "rocketchat": ("rocketchat", "csv"),
+    "rocketchat_of_a_second_workspace": ("rocketchat", "csv"),
+    "zilliz": ("zilliz", "cloud"),
+    "milvus": ("zilliz", "milvus"),
+    "leadsy": ("leadsy", "lead"),
+}
+
 API_KEY = "e2e-right-4f1c9d77"
 WRONG_API_KEY = "e2e-wrong-8b02ae31"
 
@@ -74,7 +84,8 @@ def start(
 
     The faults hit the requests about the first import, one fault after the other, each so many times or for ever.
     """
-    ids = [sandbox.create_import("lucca", "leave", script) for script in scripts]
+    vendor, kind = IMPORTS_OF.get(dag_id, ("lucca", "leave"))
+    ids = [sandbox.create_import(vendor, kind, script) for script in scripts]
     for fault, times in faults:
         sandbox.add_fault(fault, import_id=ids[0], times=times)
     conf: dict[str, object] = {"import_ids": ids} if dag_id == "mapped" else {"import_id": ids[0]}

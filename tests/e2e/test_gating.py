@@ -3,7 +3,7 @@
 What a user may rely on, seen from outside: states, XComs and logs through Airflow's own REST API.
 
 A script such as ``answers(10, 100)`` is what the vendor says at the first, second, ... poll; the last answer
-stays. Lucca says a percentage, and -1 for a failed import.
+stays. Lucca says a percentage, and -1 for a failed import; what the other vendors say is made by functions.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from scenarios import API_KEY, WRONG_API_KEY, Run
+from scenarios import WRONG_API_KEY, Run
 
 from airflow_import_progress.sandbox import Sandbox
+from demo.cases import CASES, connections_to
 from demo.local_airflow import LocalAirflow
 
 PASSED = {"wait": "success", "next_step": "success"}
@@ -24,7 +25,7 @@ OUTAGE = {"status": 503, "body": "Service Unavailable"}
 NO_FAULT = {"delay": 0}
 
 
-def answers(*progress: int) -> dict[str, object]:
+def answers(*progress: object) -> dict[str, object]:
     """Return the script of an import of which the vendor says this, poll by poll."""
     return {"answers": list(progress)}
 
@@ -55,7 +56,7 @@ class TestGoodImport:
         }
         assert set(progress) == {
             *("import_id", "state", "percent", "total", "processed", "failed"),
-            *("vendor_status", "message", "started_at", "finished_at", "details"),
+            *("vendor_status", "message", "started_at", "finished_at", "warning", "details"),
         }
 
     def test_the_log_shows_progress_bars(self, run: Run) -> None:
@@ -81,6 +82,93 @@ class TestFailedImport:
         assert run.import_id in error
         assert "'lucca_default'" in error
         assert "failed at the vendor (status -1)" in error
+
+
+def locations(progress: int) -> object:
+    """Return what Lucca says of an import of user locations."""
+    return {"progress": progress}
+
+
+def step(name: str) -> object:
+    """Return what Rocket.Chat says of its import."""
+    count = {"completed": 50, "total": 128, "error": 0}
+    return {"key": "csv", "name": "CSV", "step": name, "count": count, "success": True}
+
+
+def fraction(ready: float, error: str | None = None) -> object:
+    """Return what version 1 of Zilliz's API says of a job."""
+    completed = "2026-11-22T06:51:49Z" if ready == 1 else None
+    data = {"readyPercentage": ready, "completeTime": completed, "errorMessage": error, "details": []}
+    return {"code": 200, "data": data}
+
+
+def job(state: str, progress: int, reason: str = "") -> object:
+    """Return what Milvus says of a job."""
+    return {"code": 0, "data": {"state": state, "progress": progress, "reason": reason, "details": []}}
+
+
+def leads(status: str, failed: int = 0) -> object:
+    """Return what Leadsy says of an import."""
+    records = {"total_records": 500, "processed_records": 500, "failed_records": failed}
+    return {"import_file": {"status": 1, "status_name": status, **records}}
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(100, marks=scenario("user_locations", answers(locations(43), locations(100)))),
+        pytest.param(
+            "importer_done",
+            marks=scenario("rocketchat", answers(step("importer_importing_users"), step("importer_done"))),
+        ),
+        pytest.param(1.0, marks=scenario("zilliz", answers(fraction(0.5), fraction(1)))),
+        pytest.param("Completed", marks=scenario("milvus", answers(job("Importing", 62), job("Completed", 100)))),
+        pytest.param("completed", marks=scenario("leadsy", answers(leads("processing"), leads("completed", failed=2)))),
+    ],
+)
+def test_a_good_import_of_every_vendor_passes(run: Run, status: object) -> None:
+    assert run.ended() == PASSED
+    progress = run.xcom("next_step")
+    assert (progress["state"], progress["percent"], progress["vendor_status"]) == ("succeeded", 100.0, status)
+    assert run.was_deferred()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(
+            "failed at the vendor (status -1)", marks=scenario("user_locations", answers(locations(43), locations(-1)))
+        ),
+        pytest.param(
+            "failed at the vendor (status 'importer_import_failed')",
+            marks=scenario(
+                "rocketchat_of_a_second_workspace",
+                answers(step("importer_importing_users"), step("importer_import_failed")),
+            ),
+        ),
+        pytest.param(
+            "failed at the vendor (status 0.5: file not found)",
+            marks=scenario("zilliz", answers(fraction(0.5), fraction(0.5, "file not found"))),
+        ),
+        pytest.param(
+            "failed at the vendor (status 'Failed': file not found)",
+            marks=scenario("milvus", answers(job("Importing", 62), job("Failed", 0, "file not found"))),
+        ),
+        pytest.param(
+            "failed at the vendor (status 'failed')",
+            marks=scenario("leadsy", answers(leads("processing"), leads("failed"))),
+        ),
+        pytest.param(
+            "ended with 3 failed records where max_failed_records allows 2",
+            marks=scenario("leadsy", answers(leads("processing"), leads("completed", failed=3))),
+        ),
+    ],
+)
+def test_a_bad_import_of_every_vendor_is_stopped(run: Run, words: str) -> None:
+    assert run.ended() == STOPPED
+    assert run.tries() == 1
+    (error,) = re.findall(r"^ImportFailedError: .*", run.log(), re.MULTILINE)
+    assert words in error
 
 
 @pytest.mark.parametrize(
@@ -159,7 +247,7 @@ def test_mapped_sensors_are_gated_one_by_one(run: Run) -> None:
 
 def test_the_dags_have_no_import_errors(airflow: LocalAirflow) -> None:
     assert airflow.api.import_errors() == {}
-    assert {"lucca_leaves", "lucca_user_locations"} <= airflow.api.dag_ids()
+    assert {case.dag_id for case in CASES} <= airflow.api.dag_ids()
 
 
 # The tests below disturb others' waits or look at all of them, so they come last.
@@ -184,12 +272,13 @@ def test_a_wait_survives_a_restart_of_the_triggerer(run: Run, runs: dict[int, Ru
     assert run.log().count("Trigger fired event") == 1
 
 
-def test_the_api_keys_are_written_nowhere(airflow: LocalAirflow, sandbox: Sandbox, runs: dict[int, Run]) -> None:
+def test_the_secrets_are_written_nowhere(airflow: LocalAirflow, sandbox: Sandbox, runs: dict[int, Run]) -> None:
     for run in runs.values():
         run.ended()
+    secrets = [WRONG_API_KEY, *(str(connection["password"]) for connection in connections_to(sandbox).values())]
     written = [
         str(file.relative_to(airflow.home))
         for file in airflow.home.rglob("*")
-        if file.is_file() and any(key.encode() in file.read_bytes() for key in (API_KEY, WRONG_API_KEY))
+        if file.is_file() and any(secret.encode() in file.read_bytes() for secret in secrets)
     ]
     assert written == []
