@@ -9,13 +9,16 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 LOWEST_VENV = $(VENV)-lowest
 LOWEST_INSTALLED = $(LOWEST_VENV)/installed
+FIDELITY_VENV = $(VENV)-fidelity
+FIDELITY_INSTALLED = $(FIDELITY_VENV)/installed
+TYPINGS_INSTALLED = tests/fidelity/node_modules/.package-lock.json
 
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
 
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test test-lowest e2e dist constraints clean
+.PHONY: help venv demo ui check test test-lowest fidelity e2e dist constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -33,10 +36,13 @@ check: $(INSTALLED) ## lint, formatting, types and the floors of the package
 	$(BIN)/lint-imports
 
 test: $(INSTALLED) ## unit and integration tests
-	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/unit tests/integration tests/sandbox
+	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest
 
 test-lowest: $(LOWEST_INSTALLED) ## the same tests with the oldest Airflow and the lowest versions that are supported
 	$(IN_TEMPORARY_HOME) $(LOWEST_VENV)/bin/python -m pytest tests/unit tests/integration tests/sandbox
+
+fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## hold the sandbox against what vendors publish: a client, types, schemas; needs Node.js
+	$(FIDELITY_VENV)/bin/python -m pytest tests/fidelity
 
 e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e
@@ -60,6 +66,18 @@ $(LOWEST_INSTALLED): pyproject.toml constraints-lowest.txt
 	@$(LOWEST_VENV)/bin/python $(PIP_INSTALL) --constraint constraints-lowest.txt --editable . pytest pytest-asyncio jsonschema
 	@touch $@
 
+# An environment of its own: Zilliz's client brings 450 MB that nothing else needs.
+$(FIDELITY_INSTALLED): constraints.txt Makefile
+	@echo "Installing Zilliz's client into $(FIDELITY_VENV): takes about a minute, once"
+	@$(PYTHON) -m venv --clear $(FIDELITY_VENV)
+	@$(FIDELITY_VENV)/bin/python $(PIP_INSTALL) --constraint constraints.txt 'pymilvus[bulk-writer]==3.0.2' aiohttp jsonschema pytest pytest-asyncio
+	@touch $@
+
+$(TYPINGS_INSTALLED): tests/fidelity/package-lock.json
+	@echo "Installing Rocket.Chat's published types into tests/fidelity/node_modules"
+	@cd tests/fidelity && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 constraints: ## pin anew, in constraints.txt, all that the targets above install
 	@env=$$(mktemp -d) && trap 'rm -rf "$$env"' EXIT && trap 'exit 130' INT TERM && \
 	$(PYTHON) -m venv "$$env" && \
@@ -69,5 +87,5 @@ constraints: ## pin anew, in constraints.txt, all that the targets above install
 	cp "$$env/constraints.txt" constraints.txt
 
 clean: ## remove .venv, caches and what was built
-	rm -rf $(VENV) $(LOWEST_VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(LOWEST_VENV) $(FIDELITY_VENV) tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find airflow_import_progress demo example_dags tests -name __pycache__ -type d -prune -exec rm -rf {} +
