@@ -448,9 +448,8 @@ class ImportProgressHook(BaseHook, ABC):
     def _without_secrets(self, progress: ImportProgress) -> ImportProgress:
         self._has_polled = True
         # Only what a vendor words freely can repeat a secret, and most polls have none of it.
-        if not (progress.message or progress.details):
-            return progress
-        return replace(progress, message=self._redacted(progress.message), details=self._redacted(progress.details))
+        free = {name: getattr(progress, name) for name in ("vendor_status", "message", "warning", "details")}
+        return replace(progress, **{name: self._redacted(value) for name, value in free.items() if value})
 
 
 def _ask(request: Request) -> Conversation[Response]:

@@ -116,7 +116,7 @@ class LeadsyImport(Import):
         total, processed = as_count(file.get("total_records")), as_count(file.get("processed_records"))
         failed = as_count(file.get("failed_records"))
         words = []
-        if state is ImportState.FAILED and failed is not None and total:
+        if state is ImportState.FAILED and failed and total:
             words.append(f"{failed:,} of {total:,} records failed")
         if not told and status.is_partial_success:
             words.append(

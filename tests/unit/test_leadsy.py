@@ -124,7 +124,9 @@ def test_a_failed_import_says_how_many_records_failed():
     assert progress.message == "10 of 500 records failed"
 
 
-@pytest.mark.parametrize("fields", [{"failed_records": None}, {"total_records": None}, {"total_records": 0}])
+@pytest.mark.parametrize(
+    "fields", [{"failed_records": None}, {"failed_records": 0}, {"total_records": None}, {"total_records": 0}]
+)
 def test_a_failed_import_invents_no_reason(fields):
     assert poll_file(status_name="failed", **fields).message is None
 
