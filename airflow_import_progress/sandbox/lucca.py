@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hmac
+import math
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,7 @@ from typing import ClassVar
 from aiohttp import web
 
 from airflow_import_progress.sandbox.checks import Json
+from airflow_import_progress.sandbox.rates import Allowance
 from airflow_import_progress.sandbox.script import Script
 from airflow_import_progress.sandbox.uploads import Line, Table, UnreadableUploadError, table_of, uploaded_files
 from airflow_import_progress.sandbox.vendor import WORLD, Vendor
@@ -53,6 +55,7 @@ class Lucca(Vendor):
     kinds = ("leave", "user_location")
     kinds_with_results = ("user_location",)
     credentials: ClassVar[Mapping[str, str]] = {"api_key": "sandbox-lucca-key"}
+    rate_limit = 50
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the documented endpoints."""
@@ -78,6 +81,12 @@ class Lucca(Vendor):
     async def unauthorized(self, request: web.Request) -> web.Response:
         """Return Lucca's problem body with 401."""
         return _problem(401, "Unauthorized")
+
+    def too_many_requests(self, allowance: Allowance) -> web.Response:
+        """Return Lucca's problem body with 429, and when to come again."""
+        response = _problem(429, "Too Many Requests")
+        response.headers["Retry-After"] = str(math.ceil(allowance.seconds_left))
+        return response
 
     def progress_in(self, answer: Json) -> float | None:
         """Return the bare number of leaves, or ``progress`` of user locations."""

@@ -554,8 +554,7 @@ def _download_pending_avatars(call: _Call) -> Json:
 
 
 def _download_pending(call: _Call, key: str) -> Json:
-    count = call.workspace.pending[key]
-    call.workspace.pending[key] = 0
+    count = call.workspace.pending(key, call.world)
     operation = call.workspace.open(call.world, key, Step.DONE)
     if count:
         operation.staged = {"files": count}

@@ -284,7 +284,6 @@ class Workspace:
     :param permissions: what the user may do
     :param totp_code: the code that a login needs beside the password; None: none
     :param before_6_3: whether the server is an old one
-    :param pending: how many files and avatars imported messages refer to, not downloaded yet
     """
 
     operations: dict[str, Operation] = field(default_factory=dict)
@@ -292,9 +291,6 @@ class Workspace:
     permissions: frozenset[str] = frozenset(PERMISSIONS)
     totp_code: str | None = None
     before_6_3: bool = False
-    pending: dict[str, int] = field(
-        default_factory=lambda: {"pending-files": _PENDING_AT_FIRST, "pending-avatars": _PENDING_AT_FIRST}
-    )
 
     def all(self, world: World) -> list[Operation]:
         """
@@ -312,6 +308,16 @@ class Workspace:
         """
         imports = world.imports_of(ROCKETCHAT)
         return self.operation_of(imports[-1], world) if imports else None
+
+    def pending(self, key: str, world: World) -> int:
+        """
+        Return how many files are left that no download has dealt with.
+
+        :param key: key of the importer that downloads them
+        :param world: what the sandbox knows
+        """
+        downloads = [operation.now() for operation in self.all(world) if operation.subject.kind == key]
+        return max(0, _PENDING_AT_FIRST - sum(download.completed + download.error for download in downloads))
 
     def operation_of(self, subject: Import, world: World) -> Operation:
         """

@@ -125,10 +125,20 @@ def test_the_command_can_enforce_the_published_limits(monkeypatch: pytest.Monkey
 
 
 def test_a_vendor_without_an_answer_of_its_own_says_when_to_come_again() -> None:
-    with Sandbox(rate_limits={"lucca": 1}, lucca_api_key=API_KEY) as sandbox:
+    with Sandbox(rate_limits={"leadsy": 1}) as sandbox:
+        headers = {"Authorization": "Bearer sandbox-leadsy-token"}
+        answers = [requests.get(f"{sandbox.url}/api/v1/import", headers=headers, timeout=5) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert answers[1].headers["Retry-After"] == "60"
+
+
+def test_lucca_answers_fifty_requests_a_minute_and_says_when_to_come_again() -> None:
+    with Sandbox(rate_limits=True, lucca_api_key=API_KEY) as sandbox:
         lucca = LuccaClient(sandbox.url)
-        lucca.leave_progress("any")
-        assert lucca.leave_progress("any").headers["Retry-After"] == "60"
+        answers = [lucca.leave_progress("any") for _ in range(51)]
+    assert [answer.status_code for answer in answers] == [*[404] * 50, 429]
+    assert answers[-1].headers["Retry-After"] == "60"
+    assert answers[-1].json() == {"Status": 429, "Message": "Too Many Requests"}
 
 
 def test_rocketchat_tells_the_limit_in_every_answer_to_a_user() -> None:

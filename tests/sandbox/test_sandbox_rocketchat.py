@@ -399,10 +399,10 @@ def test_the_control_api_knows_that_an_import_waits_or_failed(sandbox: Sandbox, 
     assert (waiting, sandbox.imports()[0]["progress"]) == (0, -1)
 
 
-def test_the_control_api_knows_that_there_was_nothing_to_do(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+def test_the_control_api_knows_that_there_was_nothing_to_do(instant_sandbox: Sandbox) -> None:
     for _ in range(2):
-        rocketchat.post("downloadPendingFiles", {})
-    assert sandbox.imports()[-1]["progress"] == 100
+        RocketChatClient(instant_sandbox).post("downloadPendingFiles", {})
+    assert [one["progress"] for one in instant_sandbox.imports()] == [100, 100]
 
 
 # Counts
@@ -727,10 +727,17 @@ def test_pending_downloads_start_at_once(rocketchat: RocketChatClient, path: str
     assert rocketchat.status()["operation"]["count"] == {"total": 120, "messages": 120, "completed": 0, "error": 0}
 
 
-def test_with_nothing_left_to_download_an_import_is_done_at_once(rocketchat: RocketChatClient) -> None:
+def test_with_nothing_left_to_download_an_import_is_done_at_once(instant_sandbox: Sandbox) -> None:
+    rocketchat = RocketChatClient(instant_sandbox)
     rocketchat.post("downloadPendingFiles", {})
     assert rocketchat.post("downloadPendingFiles", {}).json()["count"] == 0
     assert (rocketchat.step(), rocketchat.progress()["count"]) == ("importer_done", counts(0, 0))
+
+
+def test_what_a_cancelled_download_has_not_dealt_with_is_left(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+    rocketchat.post("downloadPendingAvatars", {})
+    sandbox.change("rocketchat", cancel=True)
+    assert rocketchat.post("downloadPendingAvatars", {}).json()["count"] == 120
 
 
 def test_starting_an_invalid_import_ends_it(rocketchat: RocketChatClient) -> None:
