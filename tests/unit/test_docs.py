@@ -33,6 +33,11 @@ def test_the_dag_of_the_readme_parses():
     assert dag.get_task("leaves_imported").upstream_task_ids == {"upload"}
 
 
+def test_the_other_sensors_of_the_readme_can_be_made():
+    module = run(next(block for block in code("README.md") if "LeadsyImportSensor(" in block), "readme_sensors")
+    assert {"RocketChatImportSensor", "ZillizImportSensor", "LeadsyImportSensor"} <= set(vars(module))
+
+
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
 def test_the_links_of_a_page_lead_somewhere(page):
     folder = (ROOT / page).parent
