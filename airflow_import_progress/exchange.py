@@ -10,6 +10,7 @@ written once for both.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
@@ -27,6 +28,8 @@ T = TypeVar("T")
 NOT_JSON: Final = object()
 #: How much of a text is looked at to make an excerpt, in characters: more than an excerpt and any secret together.
 EXCERPT_SOURCE = 8192
+#: An address of a file, as people or as JSON write it: whoever is named in it, or its query, may be what opens the file.
+ADDRESS = re.compile(r"(:(?:\\?/){2})(?:[^\s/?#@'\"]*@)?([^\s?'\"]*)(?:\?[^\s'\"]*)?")
 
 #: Largest body that a progress endpoint may answer with, in bytes.
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -178,13 +181,15 @@ class Response:
         """
         Return the beginning of a vendor's text as one printable line without secrets.
 
+        Addresses in it lose their query and the user and password, which may open what they lead to.
+
         :param text: The text; None takes the body.
         :param length: Longest result, in characters.
         """
         if text is None:
             text = self.body[: EXCERPT_SOURCE * 4].decode("utf-8", "replace")
         # Before anything is cut: half a secret would not be recognised any more.
-        return excerpt(redacted(text[:EXCERPT_SOURCE], self.secrets), length)
+        return excerpt(ADDRESS.sub(r"\1\2", redacted(text[:EXCERPT_SOURCE], self.secrets)), length)
 
 
 #: A conversation with a vendor that ends in a T.

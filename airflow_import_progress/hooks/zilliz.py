@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
-from airflow_import_progress.exchange import EXCERPT_SOURCE, Conversation, Request, Response, checked_id, excerpt
+from airflow_import_progress.exchange import Conversation, Request, Response, checked_id, excerpt
 from airflow_import_progress.hooks.answers import as_count, as_moment, as_number, as_text
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.hooks.connection import VendorConnection, read_base_url
@@ -56,7 +56,6 @@ STATES: Mapping[str, ImportState] = {
 
 #: How many files travel with the progress, those with an error first.
 SHOWN_FILES = 5
-SIGNED_ADDRESS = re.compile(r"(https?://[^\s?'\"]*)\?[^\s'\"]*")
 
 
 @dataclass(frozen=True)
@@ -325,7 +324,7 @@ def _data(response: Response) -> dict[str, Any]:
     """Return what is in the envelope, which tells success and failure for itself, mostly under HTTP 200."""
     answer = response.parsed_or_none()
     code = as_count(answer.get("code")) if isinstance(answer, dict) else None
-    said = f"{response.asked} answered the error {code}: {_without_signatures(response.error_text()).rstrip('.')}."
+    said = f"{response.asked} answered the error {code}: {response.error_text().rstrip('.')}."
     if code in TRANSIENT_CODES:
         raise ImportPollError(said, transient=True, retry_after=response.retry_after, status=response.status)
     if code in UNAUTHORISED_CODES:
@@ -455,17 +454,11 @@ def _known(**values: Any) -> dict[str, Any]:
 
 
 def _words(value: Any, response: Response) -> str:
-    return "" if value is None else response.excerpt(_without_signatures(str(value)), 200)
-
-
-def _without_signatures(text: str) -> str:
-    """Return a text whose addresses have no query: that of a file may open it."""
-    # No more than an excerpt needs: the time that the search takes grows with the square of the length.
-    return SIGNED_ADDRESS.sub(r"\1", text[:EXCERPT_SOURCE])
+    return "" if value is None else response.excerpt(str(value), 200)
 
 
 def _unexpected(response: Response, expected: str) -> ImportProtocolError:
-    said = _without_signatures(response.excerpt()) or "an empty body"
+    said = response.excerpt() or "an empty body"
     return ImportProtocolError(
         f"{response.asked} answered {said!r} where Zilliz's API promises {expected}. Whether the import succeeded is "
         f"unknown: look in Zilliz Cloud or Milvus, and report this if it lasts."

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
@@ -166,3 +168,37 @@ def test_a_request_takes_a_quoted_path_and_nothing_else(path):
 
 def test_an_excerpt_is_one_short_printable_line():
     assert excerpt("a\r\n\tb\x1b[31m" + "c" * 500, 12) == "a b [31mccc…"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://bucket.example/1.csv?X-Amz-Signature=5ecret#top", "https://bucket.example/1.csv"),
+        ("HTTPS://bucket.example?sig=5ecret", "HTTPS://bucket.example"),
+        ("s3://AKIA:5ecret@bucket/1.csv", "s3://bucket/1.csv"),
+        (r"https:\/\/bucket.example\/1.csv?sig=5ecret", r"https:\/\/bucket.example\/1.csv"),
+        ("https://bucket.example/@ada/1.csv", "https://bucket.example/@ada/1.csv"),
+    ],
+)
+def test_an_excerpt_of_an_answer_does_not_hold_what_opens_a_file(address, shown):
+    assert response().excerpt(f"cannot read '{address}', really?") == f"cannot read '{shown}', really?"
+    assert response(body=f"cannot read '{address}', really?".encode()).excerpt() == f"cannot read '{shown}', really?"
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+@pytest.mark.parametrize(
+    "body",
+    [b'{"message": "cannot read https://b.example/1?sig=5ecret"}', b"<a href='https://ada:5ecret@b.example/1'>"],
+    ids=["json", "html"],
+)
+def test_what_opens_a_file_is_in_no_error(status, body):
+    with pytest.raises((ImportPollError, ImportRequestError), match=r"https://b\.example/1") as caught:
+        response(status, body).raise_for_status()
+    assert "5ecret" not in str(caught.value)
+
+
+def test_an_excerpt_of_hostile_addresses_takes_no_time():
+    hostile = "".join(":" + "//" * n for n in range(1, 60)) + "://" * 3000
+    before = time.process_time()
+    response().excerpt(hostile)
+    assert time.process_time() - before < 1

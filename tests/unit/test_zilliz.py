@@ -329,11 +329,12 @@ def test_the_signature_of_a_files_address_does_not_travel():
     assert progress.details["files"] == [{"name": "https://bucket.example/1.parquet"}]
 
 
+@pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize("answer", [v1(fileName="https://b.example/1?sig=5ecret", readyPercentage="?"), {"code": 7}])
-def test_the_signature_of_a_files_address_is_in_no_error(answer):
+def test_the_signature_of_a_files_address_is_in_no_error(answer, status):
     answer = {**answer, "message": "cannot read https://b.example/1?sig=5ecret"}
-    with pytest.raises((ImportProtocolError, ImportRequestError)) as caught:
-        poll(CLOUD_V1, answer)
+    with pytest.raises((ImportProtocolError, ImportRequestError), match=r"https://b\.example/1") as caught:
+        poll(CLOUD_V1, answer, status=status)
     assert "5ecret" not in str(caught.value)
 
 
