@@ -52,6 +52,8 @@ class Request:
     :param files: Parts of a multipart form: field name to (file name, content, content type), or None.
     :param headers: Headers besides those of the authentication.
     :param max_answer_bytes: Largest acceptable body of the answer, in bytes; default 1 MiB.
+    :param shared: Whether those who send the same at the same time on one event loop share one request and its
+        answer, as many waits do that need one log-in.
     """
 
     method: str
@@ -62,6 +64,7 @@ class Request:
     files: Mapping[str, tuple[str, bytes, str]] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_answer_bytes: int = MAX_ANSWER_BYTES
+    shared: bool = False
 
     def __post_init__(self) -> None:
         # An address in place of a path would carry the credentials to another host, a line break another header.

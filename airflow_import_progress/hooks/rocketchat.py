@@ -314,16 +314,11 @@ class RocketChatHook(ImportProgressHook):
         if connection.extra.get("auth_method") != "password":
             response = yield _signed(request, LogIn(connection.login, connection.password))
             return _asking_to_wait(response)
-        key = (connection.base_url, connection.login, connection.password)
-        log_in = _log_ins.get(key) or (yield from _log_in(connection))
+        log_in = yield from _logged_in(connection)
         response = yield _signed(request, log_in)
         if response.status == 401:
-            # Unless another wait has logged in again meanwhile.
-            if _log_ins.get(key) == log_in:
-                del _log_ins[key]
-            log_in = _log_ins.get(key) or (yield from _log_in(connection))
+            log_in = yield from _logged_in(connection, refused=log_in)
             response = yield _signed(request, log_in)
-        _log_ins[key] = log_in
         return replace(_asking_to_wait(response), secrets=(*response.secrets, log_in.auth_token))
 
     def verification(self, connection: VendorConnection) -> Conversation[str]:
@@ -342,9 +337,20 @@ class RocketChatHook(ImportProgressHook):
         return f"{words}."
 
 
+def _logged_in(connection: VendorConnection, refused: LogIn | None = None) -> Conversation[LogIn]:
+    """Return the log-in of this process, or log in if there is none but the one that was refused."""
+    key = (connection.base_url, connection.login, connection.password)
+    log_in = _log_ins.get(key)
+    # Another wait may have logged in again meanwhile.
+    if log_in is None or log_in == refused:
+        _log_ins.pop(key, None)
+        _log_ins[key] = log_in = yield from _log_in(connection)
+    return log_in
+
+
 def _log_in(connection: VendorConnection) -> Conversation[LogIn]:
     credentials = {"user": connection.login, "password": connection.password}
-    response = _asking_to_wait((yield Request(method="POST", path=LOGIN_PATH, json=credentials)))
+    response = _asking_to_wait((yield Request(method="POST", path=LOGIN_PATH, json=credentials, shared=True)))
     answer = response.parsed_or_none()
     if response.status == 401 and isinstance(answer, dict):
         if answer.get("error") == "totp-required":
@@ -354,12 +360,17 @@ def _log_in(connection: VendorConnection) -> Conversation[LogIn]:
         raise ImportRequestError(
             f"{response.asked} refused the user name or password ({response.error_text()}).", status=401
         )
-    answer = response.json()
+    response.raise_for_status()
     data = answer.get("data") if isinstance(answer, dict) else None
     user_id, token = (as_text(data.get(name)) if isinstance(data, dict) else None for name in ("userId", "authToken"))
     if not (user_id and token and f"{user_id}{token}".isascii() and f"{user_id}{token}".isprintable()):
         # Not quoted: what it answered may hold a token.
-        raise ImportProtocolError(f"{response.asked} answered without the user id and token that its API promises.")
+        raise ImportProtocolError(
+            f"{response.asked} answered without the user id and token that its API promises.",
+            # What is not JSON is what proxies and maintenance pages answer.
+            transient=answer is None,
+            status=response.status,
+        )
     return LogIn(user_id, token)
 
 

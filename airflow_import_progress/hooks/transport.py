@@ -9,6 +9,7 @@ header), or keeps cookies. Both bound the time and the size of an answer, and wo
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl
 import sys
@@ -42,6 +43,9 @@ HEADERS = {
 READ_CHUNK_BYTES = 64 * 1024
 #: Longest header that is read, in bytes: as much as http.client, and so requests, reads.
 MAX_HEADER_BYTES = 64 * 1024
+
+#: Requests under way whose answer is shared, by event loop and by what is asked.
+_shared_under_way: dict[tuple[Any, ...], asyncio.Task[Response]] = {}
 
 
 def new_session(connection: VendorConnection) -> requests.Session:
@@ -130,6 +134,34 @@ def _tls(connection: VendorConnection) -> ssl.SSLContext | bool:
 
 async def asend(session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
     """Send a request with aiohttp, and return the answer whole."""
+    if request.shared:
+        return await _asend_shared(connection, request)
+    return await _asend(session, connection, request)
+
+
+async def _asend_shared(connection: VendorConnection, request: Request) -> Response:
+    key = (asyncio.get_running_loop(), connection.base_url, request.method, request.path, json.dumps(request.json))
+    if key not in _shared_under_way:
+        _shared_under_way[key] = task = asyncio.create_task(_asend_alone(connection, request))
+
+        def forget(done: asyncio.Task[Response]) -> None:
+            del _shared_under_way[key]
+            if not done.cancelled():
+                # Looked at, lest asyncio complains of an error that nobody waits for any more.
+                done.exception()
+
+        task.add_done_callback(forget)
+    # Whoever is cancelled must not take the answer from the others.
+    return await asyncio.shield(_shared_under_way[key])
+
+
+async def _asend_alone(connection: VendorConnection, request: Request) -> Response:
+    # In a session of its own, since nobody's may be closed under the others.
+    async with await new_async_session(connection) as session:
+        return await _asend(session, connection, request)
+
+
+async def _asend(session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
     import aiohttp
     import yarl
 

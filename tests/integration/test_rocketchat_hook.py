@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
@@ -197,6 +198,48 @@ def test_logs_in_again_once_after_its_token_was_revoked(rocketchat_sandbox, by_p
     rocketchat_sandbox.change("rocketchat", revoke_tokens=True)
     get_by(RocketChatHook(), RocketChatImport())
     assert paths(rocketchat_sandbox)[2:] == ["getImportProgress", "login", "getImportProgress"]
+
+
+async def progress_for_many(count):
+    async with contextlib.AsyncExitStack() as stack:
+        hooks = [await stack.enter_async_context(RocketChatHook()) for _ in range(count)]
+        polls = (hook.aget_progress(RocketChatImport()) for hook in hooks)
+        return await asyncio.gather(*polls, return_exceptions=True)
+
+
+def test_many_waits_that_need_a_log_in_at_the_same_time_share_it(rocketchat_sandbox, by_password, create):
+    create()
+    for expected in (["login"], ["login", "login"]):
+        answers = asyncio.run(progress_for_many(20))
+        assert {answer.state for answer in answers} == {ImportState.RUNNING}
+        assert [path for path in paths(rocketchat_sandbox) if path == "login"] == expected
+        rocketchat_sandbox.change("rocketchat", revoke_tokens=True)
+
+
+def test_many_waits_share_a_log_in_that_fails(rocketchat_sandbox, by_password):
+    rocketchat_sandbox.add_fault({"status": 503}, vendor="rocketchat", times=None)
+    answers = asyncio.run(progress_for_many(20))
+    assert {type(answer) for answer in answers} == {ImportPollError}
+    assert paths(rocketchat_sandbox) == ["login"]
+
+
+def test_a_wait_that_is_cancelled_while_it_logs_in_takes_nothing_from_the_others(
+    rocketchat_sandbox, by_password, create
+):
+    create()
+    rocketchat_sandbox.add_fault({"delay": 0.3}, vendor="rocketchat")
+
+    async def cancel_the_first():
+        async with RocketChatHook() as first, RocketChatHook() as second:
+            polls = [asyncio.create_task(hook.aget_progress(RocketChatImport())) for hook in (first, second)]
+            await asyncio.sleep(0.15)
+            polls[0].cancel()
+            return await asyncio.gather(*polls, return_exceptions=True)
+
+    cancelled, progress = asyncio.run(cancel_the_first())
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert progress.state is ImportState.RUNNING
+    assert paths(rocketchat_sandbox) == ["login", "getImportProgress"]
 
 
 def test_a_wrong_password_says_so_without_the_password(connect_to, create, get_by):

@@ -506,6 +506,26 @@ def test_uses_the_token_of_another_wait_that_has_logged_in_meanwhile():
     assert (request.path, request.headers["X-Auth-Token"]) == ("/api/v1/me", "second-token")
 
 
+def test_a_log_in_outlives_a_request_that_got_no_answer():
+    conversation = RocketChatHook().authenticated(rocketchat.Request(method="GET", path="/api/v1/me"), BY_PASSWORD)
+    conversation.send(answer_to(next(conversation), LOGGED_IN))
+    conversation.close()
+    ((request,), _) = ask(BY_PASSWORD, {})
+    assert request.headers["X-Auth-Token"] == "fresh-token"
+
+
+def test_a_late_answer_to_an_old_token_does_not_displace_a_newer_log_in():
+    ask(BY_PASSWORD, LOGGED_IN, {})
+    late = RocketChatHook().authenticated(rocketchat.Request(method="GET", path="/api/v1/me"), BY_PASSWORD)
+    request = next(late)
+    second = {**LOGGED_IN, "data": {"authToken": "second-token", "userId": "u1"}}
+    ask(BY_PASSWORD, UNAUTHORIZED, second, {})
+    with pytest.raises(StopIteration):
+        late.send(answer_to(request, {}))
+    ((request,), _) = ask(BY_PASSWORD, {})
+    assert request.headers["X-Auth-Token"] == "second-token"
+
+
 def test_another_password_logs_in_anew():
     ask(BY_PASSWORD, LOGGED_IN, {})
     rotated = rocketchat.replace(BY_PASSWORD, password="another")
@@ -542,6 +562,17 @@ def test_a_wrong_password_is_refused_without_telling_it():
 def test_a_log_in_without_a_token_is_no_log_in(answer):
     with pytest.raises(ImportProtocolError, match="without the user id and token"):
         ask(BY_PASSWORD, answer)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"data": {"userId": "u1", "authToken": "fresh-token"', b'{"fresh-token": 1, "fresh-token": 2}', b"<html>"],
+)
+def test_a_log_in_that_is_not_json_is_tried_again_and_never_quoted(body):
+    with pytest.raises(ImportProtocolError, match="without the user id and token") as caught:
+        ask(BY_PASSWORD, (body, 200, {}))
+    assert caught.value.transient
+    assert "fresh" not in str(caught.value)
 
 
 def test_a_server_that_is_down_at_the_log_in_is_asked_again_later():
