@@ -54,6 +54,8 @@ STATES: Mapping[str, ImportState] = {
     "Failed": ImportState.FAILED,
 }
 
+#: Both versions name every file of a job; Milvus takes 1,024, and each may stand for many columns in a file each.
+MAX_JOB_BYTES = 4 * 1024 * 1024
 #: How many files travel with the progress, those with an error first.
 SHOWN_FILES = 5
 
@@ -124,10 +126,13 @@ class ZillizImportJob(Import):
         if cluster_id is None:
             raise ImportRequestError(
                 "Zilliz's API v1 needs the cluster of a job. Give cluster_id, or enter it as the connection's extra "
-                "'cluster_id'."
+                "'cluster_id'. For a Milvus, which has none, set the extra 'api_version' to 'v2'."
             )
         return Request(
-            method="GET", path=f"{V1_IMPORT_PATH}/get", params={"jobId": self.job_id, "clusterId": cluster_id}
+            method="GET",
+            path=f"{V1_IMPORT_PATH}/get",
+            params={"jobId": self.job_id, "clusterId": cluster_id},
+            max_answer_bytes=MAX_JOB_BYTES,
         )
 
     def _request_v2(self, connection: VendorConnection) -> Request:
@@ -142,14 +147,16 @@ class ZillizImportJob(Import):
                 "Zilliz Cloud needs to know where a job is. Give cluster_id, or project_id and region_id, or enter "
                 "the connection's extra 'cluster_id'."
             )
-        if self.db_name is None:
-            return Request(method="POST", path=f"{V2_IMPORT_PATH}/describe", json=body)
-        # Milvus reads the body first, Zilliz's own client sends the header.
+        headers = {}
+        if self.db_name is not None:
+            # Milvus reads the body first, Zilliz's own client sends the header.
+            body["dbName"] = headers["DB-Name"] = self.db_name
         return Request(
             method="POST",
             path=f"{V2_IMPORT_PATH}/describe",
-            json={**body, "dbName": self.db_name},
-            headers={"DB-Name": self.db_name},
+            json=body,
+            headers=headers,
+            max_answer_bytes=MAX_JOB_BYTES,
         )
 
     def _data(self, response: Response) -> dict[str, Any]:
@@ -347,7 +354,7 @@ def _data(response: Response) -> dict[str, Any]:
 
 def _progress_v1(job_id: str, data: dict[str, Any], response: Response) -> ImportProgress:
     files = _files(data, response)
-    error = _error_v1(data, files, response)
+    error = _error(data, files, "errorMessage", response)
     ready = as_number(data.get("readyPercentage"))
     known = ready is not None and 0 <= ready <= 100
     if not known and error is None:
@@ -361,7 +368,14 @@ def _progress_v1(job_id: str, data: dict[str, Any], response: Response) -> Impor
     else:
         state = ImportState.RUNNING
     warning = None
-    if state is ImportState.SUCCEEDED and not data.get("completeTime"):
+    is_over = bool(data.get("completeTime"))
+    if state is ImportState.RUNNING and is_over:
+        warning = (
+            "Zilliz says since when the job is over (completeTime), but neither that it is done (readyPercentage) nor "
+            "what is wrong (errorMessage). The wait goes on until it does, or until its timeout: look at the job in "
+            "Zilliz Cloud's console."
+        )
+    if state is ImportState.SUCCEEDED and not is_over:
         warning = (
             f"Zilliz says that it is done (readyPercentage {ready:g}), but not since when (completeTime). It counts "
             f"as done."
@@ -402,7 +416,7 @@ def _progress_v2(job_id: str, data: dict[str, Any], response: Response) -> Impor
         total=as_count(data.get("totalRows")),
         processed=as_count(data.get("importedRows")),
         vendor_status=response.excerpt(status, 50),
-        message=_words(data.get("reason"), response) or None,
+        message=_error(data, files, "reason", response),
         started_at=as_moment(data.get("createTime")),
         finished_at=as_moment(data.get("completeTime")),
         warning=warning,
@@ -420,14 +434,14 @@ def _files(data: dict[str, Any], response: Response) -> list[dict[str, Any]]:
     return files
 
 
-def _error_v1(data: dict[str, Any], files: list[dict[str, Any]], response: Response) -> str | None:
-    """Return the words of an error, whatever it consists of, or None if there is none."""
-    if data.get("errorMessage"):
-        return _words(data["errorMessage"], response) or "no reason given"
+def _error(data: dict[str, Any], files: list[dict[str, Any]], field: str, response: Response) -> str | None:
+    """Return the words of an error of the job, else of a file, whatever it consists of, or None if there is none."""
+    if data.get(field):
+        return _words(data[field], response) or "no reason given"
     for file in files:
-        if file.get("errorMessage"):
+        if file.get(field):
             name = _words(file.get("fileName"), response) or "a file"
-            return f"{name}: {_words(file['errorMessage'], response) or 'no reason given'}"
+            return f"{name}: {_words(file[field], response) or 'no reason given'}"
     return None
 
 

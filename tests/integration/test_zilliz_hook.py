@@ -98,6 +98,15 @@ def test_milvus_tells_rows(create, get_by):
     assert (progress.total, progress.processed) == (100_000, 62_000)
 
 
+def test_a_job_may_have_as_many_files_as_milvus_takes(zilliz_sandbox, api, get_by):
+    standing = {"readyPercentage": 1, "completeTime": "2023-10-28T06:51:49Z", "state": "Completed"}
+    files = [{"fileName": "column.npy " * 200, **standing}] * 1024
+    answer = {"code": 0, "data": {**standing, "details": files}}
+    job_id = zilliz_sandbox.create_import("zilliz", APIS[api][0], {"answers": [answer]})
+    progress = get_by(ZillizHook(), ZillizImportJob(job_id))
+    assert (progress.state, progress.details["file_count"]) == (ImportState.SUCCEEDED, 1024)
+
+
 def test_servers_of_v2_that_answer_200_are_understood(zilliz_sandbox, create, get_by):
     zilliz_sandbox.change("zilliz", success_code=200)
     assert get_by(ZillizHook(), ZillizImportJob(create(duration=0))).state is ImportState.SUCCEEDED

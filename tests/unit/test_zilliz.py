@@ -115,9 +115,11 @@ def test_done_without_a_time_counts_as_done_and_says_so():
     )
 
 
-def test_a_time_of_completion_alone_is_no_success():
+def test_a_time_of_completion_alone_is_no_success_and_says_so():
     progress = poll(CLOUD_V1, v1(readyPercentage=0.5, completeTime="2023-10-28T06:51:49Z"))
     assert progress.state is ImportState.RUNNING
+    assert progress.warning.startswith("Zilliz says since when the job is over (completeTime), but neither that it is")
+    assert "look at the job" in progress.warning
 
 
 @pytest.mark.parametrize("ready", [None, True, "done", "", -0.1, 100.1, [1], {}])
@@ -218,8 +220,13 @@ def test_a_failed_job_that_reports_progress_0_has_failed():
 def test_a_failed_job_with_a_failed_file_has_failed():
     file = {"fileName": "2.parquet", "state": "Failed", "reason": "file not found"}
     progress = poll(MILVUS, v2(state="Failed", progress=0, details=[file]))
-    assert progress.state is ImportState.FAILED
+    assert (progress.state, progress.message) == (ImportState.FAILED, "2.parquet: file not found")
     assert progress.details["files"] == [{"name": "2.parquet", "state": "Failed", "error": "file not found"}]
+
+
+def test_the_reason_of_a_failed_job_is_told_before_that_of_a_file():
+    answer = v2(state="Failed", reason="out of quota", details=[{"fileName": "2.parquet", "reason": "file not found"}])
+    assert poll(MILVUS, answer).message == "out of quota"
 
 
 def test_a_state_that_is_no_word_is_told_in_part_and_in_one_line():
@@ -481,7 +488,7 @@ def test_a_job_in_a_project_is_not_sought_in_the_connections_cluster():
 
 
 def test_v1_without_a_cluster_is_refused_before_anything_is_sent():
-    with pytest.raises(ImportRequestError, match="needs the cluster of a job"):
+    with pytest.raises(ImportRequestError, match=r"needs the cluster of a job.*For a Milvus.*'api_version' to 'v2'"):
         ask(CLOUD_V1)
 
 
