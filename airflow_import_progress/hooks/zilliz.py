@@ -356,11 +356,12 @@ def _progress_v1(job_id: str, data: dict[str, Any], response: Response) -> Impor
     files = _files(data, response)
     error = _error(data, files, "errorMessage", response)
     ready = as_number(data.get("readyPercentage"))
-    known = ready is not None and 0 <= ready <= 100
-    if not known and error is None:
+    if ready is not None and not 0 <= ready <= 100:
+        ready = None
+    if ready is None and error is None:
         raise _unexpected(response, 'a "readyPercentage" from 0 to 1')
     # A fraction. 1 is the end even so if it should mean 1 %: Zilliz's own clients stop there.
-    percent = None if ready is None or not known else ready * 100 if ready <= 1 else ready
+    percent = None if ready is None else ready * 100 if ready <= 1 else ready
     if error is not None:
         state = ImportState.FAILED
     elif percent == 100:
@@ -472,8 +473,7 @@ def _words(value: Any, response: Response) -> str:
 
 
 def _unexpected(response: Response, expected: str) -> ImportProtocolError:
-    said = response.excerpt() or "an empty body"
     return ImportProtocolError(
-        f"{response.asked} answered {said!r} where Zilliz's API promises {expected}. Whether the import succeeded is "
-        f"unknown: look in Zilliz Cloud or Milvus, and report this if it lasts."
+        f"{response.asked} answered {response.excerpt()!r} where Zilliz's API promises {expected}. Whether the import "
+        f"succeeded is unknown: look in Zilliz Cloud or Milvus, and report this if it lasts."
     )

@@ -150,6 +150,15 @@ def test_a_wrong_key_says_so_without_the_key(connect_to, api, create, get_by):
     assert "wrong-key-77" not in str(caught.value)
 
 
+def test_a_right_that_is_missing_is_told_with_advice(zilliz_sandbox, create, get_by):
+    import_ = ZillizImportJob(create())
+    zilliz_sandbox.add_fault({"status": 403, "body": '{"code": 1401, "message": "permission deny"}'}, vendor="zilliz")
+    with pytest.raises(
+        ImportRequestError, match=r"HTTP 403 Forbidden: permission deny\..*the right to read import jobs"
+    ):
+        get_by(ZillizHook(), import_)
+
+
 def test_a_key_that_was_replaced_in_airflow_is_looked_up_again(zilliz_sandbox, connect_to, api, create):
     import_ = ZillizImportJob(create(points=[[0, 62]]))
     with ZillizHook() as hook:

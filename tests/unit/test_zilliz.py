@@ -142,10 +142,13 @@ def test_the_state_of_v2_says_nothing_in_v1():
 # v1: errorMessage
 
 
-@pytest.mark.parametrize("ready", [0, 0.4, 1, None, "odd"])
-def test_an_error_message_beats_ready_percentage(ready):
+@pytest.mark.parametrize(
+    ("ready", "percent"), [(0, 0.0), (0.4, 40.0), (1, 100.0), (None, None), ("odd", None), (150, None), (-1, None)]
+)
+def test_an_error_message_beats_ready_percentage(ready, percent):
     progress = poll(CLOUD_V1, v1(readyPercentage=ready, errorMessage="the schema does not match"))
     assert (progress.state, progress.message) == (ImportState.FAILED, "the schema does not match")
+    assert progress.percent == percent
 
 
 def test_an_error_of_one_file_fails_the_job():
