@@ -268,6 +268,15 @@ def test_too_low_a_rate_of_processed_records_is_told_with_the_numbers_and_the_er
     assert "error file: https://files.example/errors.csv" in verdict.reason
 
 
+def test_failed_records_that_leadsy_does_not_count_as_processed_lower_the_rate_and_never_raise_it():
+    counted, not_counted = (
+        poll({"import_file": COMPLETED | {"processed_records": processed, "failed_records": 10}})
+        for processed in (500, 490)
+    )
+    assert Gate(min_success_rate=98).judge(counted).decision is Decision.PASS
+    assert Gate(min_success_rate=98).judge(not_counted).decision is Decision.FAIL
+
+
 # Statuses that nobody knows
 
 
