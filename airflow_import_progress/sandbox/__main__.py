@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             **{name: getattr(options, name) for name in credential_options()},
         )
     except InvalidInputError as error:
-        parser.error(f"argument --{error}")
+        parser.error(f"argument --{error.field.replace('_', '-')}: {error.problem}")
     try:
         with sandbox:
             # A shell ignores SIGINT for what it starts in the background, and SIGTERM would kill.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ class InvalidInputError(ValueError):
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+        self.problem = problem
 
 
 def as_fields(value: Json, where: str, allowed: Collection[str]) -> Mapping[str, Json]:
@@ -49,8 +51,8 @@ def as_number(value: Json, field: str, minimum: float = -math.inf, maximum: floa
     :param minimum: smallest number accepted; default: no bound
     :param maximum: largest number accepted; default: no bound
     """
-    # The comparison is false for NaN as well.
-    if _is_number(value) and minimum <= value <= maximum and abs(value) < math.inf:
+    # The comparisons are false for NaN as well, and for integers that no float can hold.
+    if _is_number(value) and minimum <= value <= maximum and abs(value) <= sys.float_info.max:
         return float(value)
     if math.isfinite(maximum):
         raise InvalidInputError(field, f"must be a number from {minimum:g} to {maximum:g}")
@@ -58,16 +60,20 @@ def as_number(value: Json, field: str, minimum: float = -math.inf, maximum: floa
     raise InvalidInputError(field, f"must be a number{at_least}")
 
 
-def as_count(value: Json, field: str, minimum: int) -> int:
+def as_count(value: Json, field: str, minimum: int, maximum: int | None = None) -> int:
     """
-    Return ``value`` if it is an integer of at least ``minimum``.
+    Return ``value`` if it is an integer within bounds.
 
     :param value: what the user gave
     :param field: path of the field
     :param minimum: smallest integer accepted
+    :param maximum: largest integer accepted; default: whatever can still be computed with
     """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= minimum:
+    largest = sys.maxsize if maximum is None else maximum
+    if isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= largest:
         return value
+    if maximum is not None:
+        raise InvalidInputError(field, f"must be an integer from {minimum} to {maximum}")
     raise InvalidInputError(field, f"must be an integer of at least {minimum}")
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Mapping
@@ -24,6 +25,7 @@ from airflow_import_progress.sandbox.checks import (
 
 _CHUNK = 65536
 _DRIP_INTERVAL = 0.05
+_HEADER_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 
 
 class Fault(Protocol):
@@ -200,8 +202,7 @@ def fault_from_json(value: Json, where: str = "fault") -> Fault:
     name = path_of(where, kind)
     match kind:
         case "status":
-            if (status := as_count(fields["status"], name, minimum=200)) > 599:
-                raise InvalidInputError(name, "must be an HTTP status from 200 to 599")
+            status = as_count(fields["status"], name, minimum=200, maximum=599)
             headers = _headers(fields.get("headers", {}), path_of(where, "headers"))
             return Status(status, headers, _body(fields.get("body", ""), path_of(where, "body")))
         case "delay":
@@ -237,8 +238,9 @@ def _headers(value: Json, where: str) -> Mapping[str, str]:
         raise InvalidInputError(where, "must be a JSON object of strings")
     for name, header in value.items():
         field = path_of(where, str(name))
-        _line(name, field)
         _line(header, field)
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise InvalidInputError(field, "must have the name of a header")
         if name.lower() in ("content-length", "transfer-encoding"):
             raise InvalidInputError(field, "is set by the server")
     return dict(value)

@@ -16,7 +16,7 @@ from typing import Self, TextIO
 from aiohttp import web
 
 from airflow_import_progress.sandbox import control
-from airflow_import_progress.sandbox.checks import InvalidInputError, Json, as_number
+from airflow_import_progress.sandbox.checks import InvalidInputError, Json, as_number, as_text
 from airflow_import_progress.sandbox.registry import VENDORS, credential_options
 from airflow_import_progress.sandbox.vendor import WORLD, Vendor
 from airflow_import_progress.sandbox.world import ImportSummary, RateLimits, RecordedRequest, World
@@ -384,5 +384,5 @@ def _by_vendor(options: Mapping[str, str]) -> dict[str, dict[str, str]]:
         if option not in known:
             raise TypeError(f"unknown option {option}; known credentials are {', '.join(known)}")
         vendor, credential = known[option]
-        credentials.setdefault(vendor.name, {})[credential] = value
+        credentials.setdefault(vendor.name, {})[credential] = as_text(value, option)
     return credentials

@@ -99,6 +99,8 @@ def test_records_and_the_reason_of_a_failure_go_with_any_course() -> None:
         ({"duration": True}, "script.duration: must be a number of at least 0"),
         ({"duration": math.inf}, "script.duration: must be a number of at least 0"),
         ({"duration": math.nan}, "script.duration: must be a number of at least 0"),
+        ({"duration": 10**400}, "script.duration: must be a number of at least 0"),
+        ({"records": 10**400}, "script.records: must be an integer of at least 0"),
         ({"fail_at": 101}, "script.fail_at: must be a number from 0 to 100"),
         ({"points": []}, "script.points: must be a list of [seconds, progress] that is not empty"),
         ({"points": [[0, 0], 5]}, "script.points[1]: must be [seconds, progress]"),

@@ -112,6 +112,12 @@ def test_an_unknown_option_is_an_error() -> None:
         Sandbox(lucca_password="x")
 
 
+@pytest.mark.parametrize("credential", ["", 5])
+def test_a_credential_that_is_none_is_refused(credential: Any) -> None:
+    with pytest.raises(InvalidInputError, match="rocketchat_auth_token: must be a string that is not empty"):
+        Sandbox(rocketchat_auth_token=credential)
+
+
 def test_it_tells_the_airflow_connection() -> None:
     with Sandbox(lucca_api_key=API_KEY) as sandbox:
         assert sandbox.airflow_connection("lucca") == {
@@ -177,6 +183,7 @@ def test_the_command_serves_until_it_is_stopped(stop_signal: signal.Signals) -> 
         (["--host", "0.0.0.0"], "host: must be a loopback IPv4 address such as 127.0.0.1, not 0.0.0.0"),  # noqa: S104
         (["--port", "65536"], "'65536' is not a port from 0 to 65535"),
         (["--import-duration", "-1"], "'-1' is not a number of seconds from 0 on"),
+        (["--lucca-api-key", ""], "argument --lucca-api-key: must be a string that is not empty"),
         (["--import-duration", "nan"], "'nan' is not a number of seconds from 0 on"),
     ],
 )
