@@ -8,7 +8,7 @@ import io
 import re
 from dataclasses import dataclass
 from email.message import Message
-from email.parser import BytesHeaderParser
+from email.parser import HeaderParser
 
 from aiohttp import web
 
@@ -97,5 +97,5 @@ def table_of(content: bytes, delimiter: str) -> Table:
 
 def _file_in(section: bytes) -> UploadedFile:
     head, *content = re.split(rb"\r?\n\r?\n", section, maxsplit=1)
-    headers = BytesHeaderParser().parsebytes(head.lstrip())
+    headers = HeaderParser().parsestr(head.decode("utf-8", "replace").lstrip())
     return UploadedFile(headers.get_filename(), b"".join(content))

@@ -97,6 +97,11 @@ def test_leave_progress_is_a_bare_integer(sandbox: Sandbox, lucca: LuccaClient) 
     assert (answer.text, answer.headers["Content-Type"]) == ("57", "application/json; charset=utf-8")
 
 
+def test_any_negative_progress_of_a_script_is_a_failure(sandbox: Sandbox, lucca: LuccaClient) -> None:
+    summary_id = sandbox.create_import("lucca", "leave", {"points": [[0, -0.5]]})
+    assert lucca.leave_progress(summary_id).json() == -1
+
+
 def test_user_locations_progress_is_an_object(sandbox: Sandbox, lucca: LuccaClient) -> None:
     summary_id = sandbox.create_import("lucca", "user_location", {"points": [[0, 43.9]]})
     assert lucca.user_locations("progress", summary_id).json() == {"progress": 43}
@@ -161,6 +166,13 @@ def test_the_original_file_name_is_kept(sandbox: Sandbox, lucca: LuccaClient) ->
     import_leaves(lucca, GOOD_LEAVE, originalFileName="september.csv")
     import_leaves(lucca, GOOD_LEAVE)
     assert [one["file_name"] for one in sandbox.imports()] == ["september.csv", "people.csv"]
+
+
+def test_a_file_name_may_have_any_letters(sandbox: Sandbox, lucca: LuccaClient) -> None:
+    body = '--b\r\nContent-Disposition: form-data; name="f"; filename="congés.csv"\r\n\r\na;b\r\n--b--'
+    headers = {**lucca.headers, "Content-Type": "multipart/form-data; boundary=b"}
+    requests.post(lucca.url + LEAVES, data=body.encode(), headers=headers, timeout=5)
+    assert sandbox.imports()[0]["file_name"] == "congés.csv"
 
 
 def test_a_body_that_is_not_multipart_is_a_bad_request(lucca: LuccaClient) -> None:
