@@ -50,7 +50,8 @@ def contents_of(content: bytes, key: str) -> Contents:
     """
     try:
         contents = _READERS[key](content)
-    except (KeyError, ValueError, csv.Error, zipfile.BadZipFile) as error:
+    # The real one, too, takes any error of its importer for one of the file.
+    except Exception as error:
         raise UnreadableUploadError(str(error)) from error
     if not any(contents.counts().values()):
         raise UnreadableUploadError("no valid record")
@@ -128,11 +129,11 @@ def _slack_archive(content: bytes) -> Contents:
         match name.lower():
             case "users.json":
                 contents.users += [
-                    user_entry(one["id"], one["name"], one.get("profile", {}).get("email", ""))
+                    user_entry(str(one["id"]), str(one["name"]), one.get("profile", {}).get("email", ""))
                     for one in _objects(file)
                 ]
             case "channels.json":
-                contents.channels += [channel_entry(one["id"], one["name"]) for one in _objects(file)]
+                contents.channels += [channel_entry(str(one["id"]), str(one["name"])) for one in _objects(file)]
             case _ if "/" in name:
                 contents.messages += len(_objects(file))
     return contents

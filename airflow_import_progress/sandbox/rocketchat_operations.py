@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -161,7 +161,7 @@ class Operation:
 
         :param step: where
         """
-        self.standing = Standing(step, self.now().completed, self.now().error)
+        self.standing = replace(self.now(), step=step)
         self.changed_at = time.time()
 
     def run(self, selected: Mapping[str, int]) -> None:
@@ -229,7 +229,7 @@ class Operation:
         script, elapsed = self.subject.script, self.subject.elapsed()
         progress, reached = script.progress_at(elapsed), script.reached_at(elapsed)
         processed = math.floor(sum(self.selected.values()) * _share_of_records(reached))
-        if progress <= FAILED:
+        if progress < 0:
             step = Step.FAILED
         elif progress >= DONE:
             step = Step.DONE
@@ -277,7 +277,7 @@ class Operation:
 @dataclass
 class Workspace:
     """
-    What a workspace has beside its imports.
+    What a workspace has beside its imports; its operations are safe only while the world is undisturbed.
 
     :param operations: the operations by id
     :param tokens: the tokens of those who logged in
@@ -326,20 +326,17 @@ class Workspace:
         :param subject: the import
         :param world: what the sandbox knows
         """
-        known = self.operations.get(subject.import_id)
-        if known is not None:
-            return known
-        staged = staged_by(subject.kind, subject.script.records)
-        found = Operation(
-            subject=subject,
-            user=world.credentials_of(ROCKETCHAT)["user_id"],
-            staged=staged,
-            selected=staged,
-            standing=None,
-            changed_at=subject.created_at,
-        )
-        # Another thread may have been faster.
-        return self.operations.setdefault(subject.import_id, found)
+        if subject.import_id not in self.operations:
+            staged = staged_by(subject.kind, subject.script.records)
+            self.operations[subject.import_id] = Operation(
+                subject=subject,
+                user=world.credentials_of(ROCKETCHAT)["user_id"],
+                staged=staged,
+                selected=staged,
+                standing=None,
+                changed_at=subject.created_at,
+            )
+        return self.operations[subject.import_id]
 
     def open(self, world: World, key: str, step: Step, *, file_name: str | None = None) -> Operation:
         """

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
@@ -157,8 +158,10 @@ class World:
         }
         self._lock = threading.RLock()
         self._start_rate_limits = self._numbers(rate_limits)
-        # No reset clears them: clients may go on sending what they were given before.
+        # Neither a change nor a reset clears them: clients may go on sending what was right before.
         self._secrets: set[str] = set()
+        for name, values in self._start_credentials.items():
+            self._keep_secret(name, values)
         self.reset()
 
     def reset(self) -> None:
@@ -172,6 +175,10 @@ class World:
             self._kept: dict[type[Any], Any] = {}
             self._rate_limits = self._start_rate_limits
             self._rate_limiter = RateLimiter()
+
+    def undisturbed(self) -> AbstractContextManager[object]:
+        """Return a context in which no other thread sees or changes anything here."""
+        return self._lock
 
     def kept(self, kind: type[_Kept]) -> _Kept:
         """
@@ -391,6 +398,7 @@ class World:
             as_text(value, name)
         with self._lock:
             self._credentials[vendor].update(credentials)
+            self._keep_secret(vendor, credentials)
 
     def change(self, vendor: str, changes: Mapping[str, Json]) -> None:
         """
@@ -399,7 +407,8 @@ class World:
         :param vendor: name of the vendor
         :param changes: what changes, by name; see :meth:`Vendor.change`
         """
-        self._vendor(vendor).change(self, changes)
+        with self.undisturbed():
+            self._vendor(vendor).change(self, changes)
 
     def set_rate_limits(self, rate_limits: Json) -> None:
         """
@@ -469,14 +478,9 @@ class World:
         :param text: what a client sent
         """
         with self._lock:
-            secrets = self._secrets.union(
-                value
-                for name, vendor in self._vendors.items()
-                for credential, value in self._credentials[name].items()
-                if credential not in vendor.public_credentials
-            )
-        # A secret may be the beginning of another one.
-        for secret in sorted(secrets, key=len, reverse=True):
+            # A secret may be the beginning of another one.
+            secrets = sorted(self._secrets, key=len, reverse=True)
+        for secret in secrets:
             text = text.replace(secret, "***")
         return text
 
@@ -488,6 +492,10 @@ class World:
         """
         with self._lock:
             self._secrets.add(secret)
+
+    def _keep_secret(self, vendor: str, credentials: Mapping[str, str]) -> None:
+        public = self._vendors[vendor].public_credentials
+        self._secrets.update(value for name, value in credentials.items() if name not in public)
 
     def _numbers(self, rate_limits: Json) -> Mapping[str, int]:
         if isinstance(rate_limits, bool):

@@ -167,6 +167,15 @@ def test_recorded_requests_hold_no_secret(sandbox: Sandbox, lucca: LuccaClient) 
     assert "another-secret" not in answer
 
 
+def test_secrets_that_were_right_before_are_not_recorded_either(sandbox: Sandbox, lucca: LuccaClient) -> None:
+    sandbox.set_credentials("lucca", api_key="second-secret")
+    lucca.get(f"/{API_KEY}")
+    assert sandbox.requests()[0]["path"] == "/***"
+    sandbox.reset()
+    lucca.get("/second-secret")
+    assert sandbox.requests()[0]["path"] == "/***"
+
+
 def test_requests_can_be_chosen_by_import_and_vendor(sandbox: Sandbox, lucca: LuccaClient) -> None:
     for summary_id in ("one", "two", "one"):
         lucca.leave_progress(summary_id)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
+import threading
 import zipfile
 from datetime import datetime
 from typing import Any
@@ -119,7 +121,16 @@ def test_a_token_can_be_resumed(rocketchat: RocketChatClient) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{**LOGIN, "password": "wrong"}, {**LOGIN, "user": "nobody"}, {"resume": "wrong"}, {"password": PASSWORD}, {}],
+    [
+        {**LOGIN, "password": "wrong"},
+        {**LOGIN, "user": "nobody"},
+        {**LOGIN, "user": {"username": "nobody"}},
+        {**LOGIN, "password": "\ud800"},
+        {"resume": "wrong"},
+        {"resume": []},
+        {"password": PASSWORD},
+        {},
+    ],
 )
 def test_a_wrong_login_is_unauthorized(rocketchat: RocketChatClient, body: Any) -> None:
     answer = rocketchat.post("login", body)
@@ -262,6 +273,7 @@ def test_the_status_does_not_mind_parameters(rocketchat: RocketChatClient) -> No
         ("import.addUsers", {"users": [5]}, "must be object"),
         ("import.addUsers", {"users": [{**USERS[0], "username": ["jdoe"]}]}, "must be string"),
         ("import.addUsers", {"users": [], "more": 1}, "must NOT have additional properties"),
+        ("import.addUsers", {"users": [{**USERS[0], "utcOffset": 10**400}]}, "must be number"),
     ],
 )
 def test_a_wrong_body_is_refused(rocketchat: RocketChatClient, path: str, body: Any, problem: str) -> None:
@@ -334,6 +346,11 @@ def test_an_import_can_fail_where_its_script_says(sandbox: Sandbox, rocketchat: 
 def test_progress_is_told_for_ever(instant_sandbox: Sandbox, instant_rocketchat: RocketChatClient) -> None:
     create(instant_sandbox)
     assert [instant_rocketchat.step() for _ in range(3)] == ["importer_done"] * 3
+
+
+def test_any_negative_progress_of_a_script_is_a_failure(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+    create(sandbox, at(-0.5))
+    assert (rocketchat.step(), sandbox.imports()[0]["progress"]) == ("importer_import_failed", -1)
 
 
 def test_there_is_no_progress_before_the_first_import(rocketchat: RocketChatClient) -> None:
@@ -486,6 +503,23 @@ def test_a_cleared_import_ends_as_if_it_were_done(sandbox: Sandbox, rocketchat: 
     assert rocketchat.status()["state"] == "done"
     assert rocketchat.status()["operation"]["valid"] is False
     assert rocketchat.progress()["count"]["completed"] == 200
+
+
+def test_no_other_thread_sees_an_operation_that_is_half_made(
+    instant_sandbox: Sandbox, instant_rocketchat: RocketChatClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float | None] = []
+    looker = threading.Thread(target=lambda: seen.extend(one["progress"] for one in instant_sandbox.imports()))
+
+    def wait_and_let_others_look(made: Import) -> None:
+        looker.start()
+        looker.join(0.2)
+        made.started = None
+
+    monkeypatch.setattr(Import, "wait", wait_and_let_others_look)
+    instant_rocketchat.post("import.new")
+    looker.join()
+    assert seen == [0]
 
 
 # Users by the API
@@ -661,14 +695,43 @@ def test_an_export_of_slack_is_an_archive_of_json(rocketchat: RocketChatClient) 
 
 @pytest.mark.parametrize(
     "file",
-    [archive(users=""), archive(users="jdoe\n"), archive(____MACOSX__users="a,b,c\n"), b"username,email\n", b""],
-    ids=["empty", "columns missing", "only what macOS adds", "no archive", "nothing"],
+    [
+        archive(users=""),
+        archive(users="jdoe\n"),
+        archive(____MACOSX__users="a,b,c\n"),
+        b"username,email\n",
+        b"",
+        archive(users="a,b,c\n").replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"),
+        archive(users="a,b,c\n").replace(b"a,b,c", b"a,b,d"),
+    ],
+    ids=["empty", "columns missing", "only what macOS adds", "no archive", "nothing", "encrypted", "damaged"],
 )
 def test_a_file_without_a_valid_record_fails_in_preparation(rocketchat: RocketChatClient, file: bytes) -> None:
     rocketchat.upload(file)
     answer = rocketchat.get("getImportFileData")
     assert (answer.status_code, answer.json()["errorType"]) == (400, "error-import-file-format-invalid")
     assert rocketchat.step() == "importer_import_failed"
+
+
+@pytest.mark.parametrize(
+    "users", ["[" * 100_000, '[{"id": "U1", "name": "jdoe", "profile": null}]', '[{"name": "jdoe"}]', "{}"]
+)
+def test_an_export_of_slack_that_is_not_as_it_should_be_fails_in_preparation(
+    rocketchat: RocketChatClient, users: str
+) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as made:
+        made.writestr("users.json", users)
+    rocketchat.upload(content.getvalue(), "slack")
+    assert refused(rocketchat.get("getImportFileData"))[2] == "error-import-file-format-invalid"
+
+
+def test_a_file_may_come_without_padding(rocketchat: RocketChatClient) -> None:
+    content = base64.b64encode(archive(users="a,b,c\n")).decode()
+    assert content.endswith("=")
+    body = {"binaryContent": content.rstrip("="), "contentType": "", "fileName": "a.zip", "importerKey": "csv"}
+    rocketchat.post("uploadImportFile", body)
+    assert rocketchat.get("getImportFileData").status_code == 200
 
 
 @pytest.mark.parametrize("script", [at(100), failed_at(50)], ids=["done", "failed"])
@@ -823,6 +886,15 @@ def test_an_old_server_says_less_to_those_who_are_not_logged_in(sandbox: Sandbox
     assert rocketchat.get("me", headers={}).json() == {"status": "error", "message": NOT_LOGGED_IN}
 
 
+def test_an_old_server_selects_nothing_by_what_is_no_id(
+    instant_sandbox: Sandbox, instant_rocketchat: RocketChatClient
+) -> None:
+    instant_sandbox.change("rocketchat", before_6_3=True)
+    create(instant_sandbox, at(100, records=10))
+    selection = {"users": [{"user_id": [], "do_import": True}]}
+    assert instant_rocketchat.post("startImport", {"input": selection}).status_code == 200
+
+
 def test_an_old_server_takes_lists_to_select(instant_sandbox: Sandbox, instant_rocketchat: RocketChatClient) -> None:
     instant_sandbox.change("rocketchat", before_6_3=True)
     instant_rocketchat.upload(archive(users="jdoe,jdoe@x.example,John\nasmith,asmith@x.example,Ann\n"))
@@ -912,6 +984,7 @@ def test_the_list_of_operations_uses_up_no_scripted_answer(sandbox: Sandbox, roc
         ({"step": "importer_import_cancelled"}, -1),
         ({"step": "importer_importing_users", "count": {"completed": "50", "total": "200"}}, 25),
         ({"step": "importer_importing_users", "count": None}, 0),
+        ({"step": "importer_importing_users", "count": {"completed": 1, "total": 10**400}}, 0),
         ({"step": "importer_importing_dreams"}, None),
         ("oops", None),
     ],
