@@ -63,11 +63,14 @@ def is_deferral_timeout(error: Exception) -> bool:
     return isinstance(error, TaskDeferralTimeout)
 
 
-def was_mapped(operator: BaseOperator) -> bool:
+def mapped_arguments(operator: BaseOperator) -> frozenset[str]:
     """
-    Tell whether an operator is one of many that a mapped task expanded to.
+    Return the names of the arguments that a mapped task gave to one of the operators that it expanded to.
+
+    There are none if the operator was not mapped.
 
     :param operator: The operator, as it is executed.
     """
-    # Airflow has no other word for it that all versions share.
-    return bool(getattr(operator, "_BaseOperator__from_mapped", False))
+    # Airflow has no other words for it that all versions share.
+    was_mapped = getattr(operator, "_BaseOperator__from_mapped", False)
+    return frozenset(getattr(operator, "_BaseOperator__init_kwargs", ()) if was_mapped else ())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_import_progress.compat import was_mapped
+from airflow_import_progress.compat import mapped_arguments
 from airflow_import_progress.gate import Gate, OnActionRequired
 from airflow_import_progress.hooks.base import Import
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
@@ -81,8 +81,15 @@ class RocketChatImportSensor(BaseImportSensor):
         :raises ValueError: if an argument cannot be right; the message names it.
         """
         import_ = super().get_import()
-        # Of what was mapped, an upstream's None cannot be told from an argument that was left out.
-        if was_mapped(self) and import_.caveat:
+        given = mapped_arguments(self)
+        # Of what was mapped, None is what an upstream task failed to return.
+        for name in sorted(given.intersection(import_.to_dict())):
+            if getattr(self, name) is None:
+                raise ValueError(
+                    f"{name} was mapped to None, so it is unknown which import to wait for. If it comes from an XCom, "
+                    f"check that the upstream task returned it."
+                )
+        if given and import_.caveat:
             raise ValueError(
                 "operation_id, importer_key and started_after are all None, and a mapped sensor does not trust "
                 "whatever the workspace reports. If one of them comes from an XCom, check that the upstream task "

@@ -165,6 +165,14 @@ def test_a_mapped_argument_that_is_none_is_not_taken_for_left_out(name):
         mapped.unmap({name: None}).execute({})
 
 
+def test_a_mapped_operation_that_is_none_is_not_made_up_for_by_its_importer():
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+        mapped = RocketChatImportSensor.partial(task_id="wait", importer_key="csv").expand(operation_id=["64d5", None])
+    assert mapped.unmap({"operation_id": "64d5"}).get_import().operation_id == "64d5"
+    with pytest.raises(ValueError, match=r"operation_id was mapped to None.*upstream task"):
+        mapped.unmap({"operation_id": None}).execute({})
+
+
 def test_a_sensor_may_be_told_nothing_about_the_import():
     assert RocketChatImportSensor(task_id="wait").get_import() == RocketChatImport()
 
