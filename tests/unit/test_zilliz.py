@@ -164,6 +164,14 @@ def test_an_error_that_is_no_text_is_an_error(message):
     assert (progress.state, progress.message) == (ImportState.FAILED, str(message))
 
 
+@pytest.mark.parametrize("message", [" ", "\x00\n"])
+def test_an_error_without_words_is_an_error(message):
+    file = {"fileName": "2.parquet", "errorMessage": message}
+    assert poll(CLOUD_V1, v1(readyPercentage=1, errorMessage=message)).message == "no reason given"
+    assert poll(CLOUD_V1, v1(readyPercentage=1, details=[file])).message == "2.parquet: no reason given"
+    assert poll(CLOUD_V1, v1(readyPercentage=1, details=[{"errorMessage": message}])).message.startswith("a file: ")
+
+
 @pytest.mark.parametrize("message", [None, ""])
 def test_an_empty_error_message_is_none(message):
     answer = v1(readyPercentage=1, errorMessage=message, details=[{"fileName": "1", "errorMessage": message}])
@@ -634,6 +642,7 @@ def test_the_version_is_the_connections_or_what_its_host_implies(read, fields, p
         ({"extra": {**REGION, "cluster_id": "a\nb"}}, "'cluster_id' is no cluster's id"),
         ({"extra": REGION, "password": ""}, "no password"),
         ({"extra": REGION, "password": "s3crét"}, "characters that cannot be sent"),
+        ({"extra": REGION, "password": "s3cr\net"}, "characters that cannot be sent"),
         ({"extra": REGION, "login": "rööt"}, "characters that cannot be sent"),
     ],
 )
