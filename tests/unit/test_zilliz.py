@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -511,6 +512,35 @@ def test_the_control_plane_without_a_cluster_or_a_project_is_refused_before_anyt
 def test_v1_knows_no_projects():
     with pytest.raises(ImportRequestError, match="does not know project_id"):
         ask(CLOUD_V1, project_id="proj-1", region_id="aws-us-west-2")
+
+
+@pytest.mark.parametrize(
+    ("connection", "cluster_id", "path", "params", "body"),
+    [
+        (CLOUD_V1, None, "/v1/clusters", {}, None),
+        (CLOUD_V2, None, "/v2/clusters", {}, None),
+        (MILVUS, None, "/v2/vectordb/jobs/import/list", {}, {}),
+        (
+            CLOUD_V1,
+            CLUSTER_ID,
+            "/v1/vector/collections/import/list",
+            {"clusterId": CLUSTER_ID, "pageSize": "10", "currentPage": "1"},
+            None,
+        ),
+        (
+            CLOUD_V2,
+            CLUSTER_ID,
+            "/v2/vectordb/jobs/import/list",
+            {},
+            {"clusterId": CLUSTER_ID, "pageSize": 10, "currentPage": 1},
+        ),
+    ],
+)
+def test_the_connection_test_asks_what_the_connection_can_answer(connection, cluster_id, path, params, body):
+    configured = replace(connection, extra={**connection.extra, "cluster_id": cluster_id})
+    request = next(ZillizHook().verification(configured))
+    assert request.method == ("POST" if body is not None else "GET")
+    assert (request.path, request.params, request.json) == (path, params, body)
 
 
 # The import
