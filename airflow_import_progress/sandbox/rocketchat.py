@@ -62,7 +62,7 @@ _ABOUT_THE_NEWEST = frozenset(
 _LATEST = 20
 _DOWNLOADED_RECORDS = 1000
 _SHARE_OF_A_DOWNLOAD = 0.1
-_CHANGES = ("restart", "cancel", "revoke_tokens", "before_6_3", "totp_code", "permissions")
+_CHANGES = ("restart", "cancel", "revoke_tokens", "before_6_3", "totp_code", "permissions", "importers")
 _ROLES = frozenset(
     ("admin", "anonymous", "app", "bot", "guest", "leader", "livechat-agent", "moderator", "owner", "user")
 )
@@ -166,6 +166,7 @@ class RocketChat(Vendor):
         workspace.before_6_3 = changes.get("before_6_3", workspace.before_6_3)
         workspace.totp_code = changes.get("totp_code", workspace.totp_code)
         workspace.permissions = frozenset(changes.get("permissions", workspace.permissions))
+        workspace.importers = frozenset(changes.get("importers", workspace.importers))
         if "revoke_tokens" in changes:
             workspace.tokens.clear()
         if "cancel" in changes:
@@ -196,6 +197,10 @@ class _RefusedError(Exception):
         return web.json_response(body, status=status)
 
 
+def _no_importer(key: str, method: str) -> _RefusedError:
+    return _RefusedError(f"The importer ({key}) has no import class defined.", "error-importer-not-defined", method)
+
+
 class _LiteralAnswerError(Exception):
     """Tell that a scripted answer stands for the whole body."""
 
@@ -216,7 +221,12 @@ class _Call:
         operation = self.workspace.newest(self.world)
         if operation is None:
             raise _RefusedError("Import Operation Not Found", "error-operation-not-found", method)
+        self.check_importer(operation.subject.kind, method)
         return operation
+
+    def check_importer(self, key: str, method: str) -> None:
+        if key not in self.workspace.importers:
+            raise _no_importer(key, method)
 
 
 @dataclass(frozen=True)
@@ -367,7 +377,8 @@ def _last_change(operation: Operation) -> tuple[float, float]:
 
 
 def _importers(call: _Call) -> Json:
-    return [{"key": key, "name": name} for key, name in IMPORTERS.items() if key not in HIDDEN_IMPORTERS]
+    listed = call.workspace.importers.difference(HIDDEN_IMPORTERS)
+    return [{"key": key, "name": name} for key, name in IMPORTERS.items() if key in listed]
 
 
 def _told(call: _Call, operation: Operation) -> tuple[dict[str, Json], Json]:
@@ -464,9 +475,9 @@ def _download(call: _Call) -> Json:
 
 def _open_for_a_file(call: _Call, method: str, step: Step, file_name: str) -> Operation:
     key = call.body["importerKey"]
-    if key not in IMPORTERS or key in HIDDEN_IMPORTERS:
-        reason = f"The importer ({key}) has no import class defined."
-        raise _RefusedError(reason, "error-importer-not-defined", method)
+    call.check_importer(key, method)
+    if key in HIDDEN_IMPORTERS:
+        raise _no_importer(key, method)
     return call.workspace.open(call.world, key, step, file_name=file_name)
 
 
@@ -578,9 +589,10 @@ def _check_settings(changes: Mapping[str, Json]) -> None:
         raise InvalidInputError("before_6_3", "must be true or false")
     if changes.get("totp_code") is not None:
         as_text(changes["totp_code"], "totp_code")
-    permissions = changes.get("permissions", [])
-    if not isinstance(permissions, (list, tuple)) or not all(one in PERMISSIONS for one in permissions):
-        raise InvalidInputError("permissions", f"must be a list of {', '.join(PERMISSIONS)}")
+    for name, known in (("permissions", PERMISSIONS), ("importers", tuple(IMPORTERS))):
+        chosen = changes.get(name, [])
+        if not isinstance(chosen, (list, tuple)) or not all(one in known for one in chosen):
+            raise InvalidInputError(name, f"must be a list of {', '.join(known)}")
 
 
 def _cancel(workspace: Workspace, world: World) -> None:

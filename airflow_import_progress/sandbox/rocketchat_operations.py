@@ -282,6 +282,7 @@ class Workspace:
     :param operations: the operations by id
     :param tokens: the tokens of those who logged in
     :param permissions: what the user may do
+    :param importers: the keys of the importers that the server has
     :param totp_code: the code that a login needs beside the password; None: none
     :param before_6_3: whether the server is an old one
     """
@@ -289,6 +290,7 @@ class Workspace:
     operations: dict[str, Operation] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
     permissions: frozenset[str] = frozenset(PERMISSIONS)
+    importers: frozenset[str] = frozenset(IMPORTERS)
     totp_code: str | None = None
     before_6_3: bool = False
 
@@ -350,7 +352,6 @@ class Workspace:
         script = Script.steady(world.import_duration)
         import_id = world.add_import(ROCKETCHAT, key, script, file_name=file_name)
         subject = world.find(ROCKETCHAT, key, import_id)
-        subject.wait()
         operation = Operation(
             subject=subject,
             user=world.credentials_of(ROCKETCHAT)["user_id"],

@@ -72,7 +72,7 @@ class Import:
     :param file_name: name of the uploaded file; None: nothing was uploaded
     :param simulated: whether the client asked for an analysis only
     :param answers_given: how many progress requests were answered
-    :param started: when it began to run; None: it waits to be started
+    :param started: when it began to run, for the last time
     :param stopped: when it was stopped before its end; None: never
     """
 
@@ -84,13 +84,11 @@ class Import:
     simulated: bool = False
     answers_given: int = 0
     created_at: float = field(default_factory=time.time)
-    started: float | None = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)
     stopped: float | None = None
 
     def elapsed(self) -> float:
         """Return the seconds that the import has been running."""
-        if self.started is None:
-            return 0.0
         end = time.monotonic() if self.stopped is None else self.stopped
         return max(0.0, end - self.started)
 
@@ -102,12 +100,8 @@ class Import:
         """
         return datetime.fromtimestamp(self.created_at + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def wait(self) -> None:
-        """Stand still at the beginning until it is started."""
-        self.started = None
-
     def start(self) -> None:
-        """Begin to run."""
+        """Begin to run, from the beginning."""
         self.started = time.monotonic()
 
     def stop(self) -> None:

@@ -141,6 +141,14 @@ def test_a_workspace_without_any_import_says_so(rocketchat_sandbox, get_by, fiel
         get_by(RocketChatHook(), RocketChatImport(**fields))
 
 
+def test_an_importer_that_the_server_has_no_more_is_named(rocketchat_sandbox, create, get_by):
+    create(key="slack")
+    rocketchat_sandbox.change("rocketchat", importers=["csv"])
+    with pytest.raises(ImportRequestError, match=r"The importer \(slack\) has no import class defined") as caught:
+        get_by(RocketChatHook(), RocketChatImport())
+    assert not caught.value.transient
+
+
 def test_an_import_that_was_never_started_waits_for_somebody(rocketchat_sandbox, get_by):
     with RocketChatHook() as hook:
         operation_id = hook.request("POST", "/api/v1/import.new").json()["operation"]["_id"]

@@ -176,6 +176,12 @@ def test_secrets_that_were_right_before_are_not_recorded_either(sandbox: Sandbox
     assert sandbox.requests()[0]["path"] == "/***"
 
 
+def test_a_secret_that_begins_with_another_one_is_not_recorded(sandbox: Sandbox, lucca: LuccaClient) -> None:
+    sandbox.set_credentials("lucca", api_key=f"{API_KEY}-and-more")
+    lucca.get(f"/{API_KEY}-and-more")
+    assert sandbox.requests()[0]["path"] == "/***"
+
+
 def test_requests_can_be_chosen_by_import_and_vendor(sandbox: Sandbox, lucca: LuccaClient) -> None:
     for summary_id in ("one", "two", "one"):
         lucca.leave_progress(summary_id)

@@ -175,8 +175,10 @@ def test_a_file_name_may_have_any_letters(sandbox: Sandbox, lucca: LuccaClient) 
     assert sandbox.imports()[0]["file_name"] == "congés.csv"
 
 
-def test_a_body_that_is_not_multipart_is_a_bad_request(lucca: LuccaClient) -> None:
-    answer = requests.post(lucca.url + LEAVES, data="a;b", headers=lucca.headers, timeout=5)
+@pytest.mark.parametrize("content_type", ["text/csv; boundary=b", "multipart/form-data"])
+def test_a_body_that_is_not_multipart_is_a_bad_request(lucca: LuccaClient, content_type: str) -> None:
+    headers = {**lucca.headers, "Content-Type": content_type}
+    answer = requests.post(lucca.url + LEAVES, data="--b\r\n\r\na;b\r\n--b--", headers=headers, timeout=5)
     assert (answer.status_code, answer.json()) == (400, {"Status": 400, "Message": "Bad Request"})
 
 

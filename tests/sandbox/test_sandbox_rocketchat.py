@@ -18,7 +18,7 @@ import requests
 from airflow_import_progress.sandbox import InvalidInputError, Sandbox
 from airflow_import_progress.sandbox.rocketchat_operations import Operation
 from airflow_import_progress.sandbox.script import Script
-from airflow_import_progress.sandbox.world import Import
+from airflow_import_progress.sandbox.world import Import, World
 from tests.sandbox.sandbox_client import RocketChatClient
 
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
@@ -511,12 +511,15 @@ def test_no_other_thread_sees_an_operation_that_is_half_made(
     seen: list[float | None] = []
     looker = threading.Thread(target=lambda: seen.extend(one["progress"] for one in instant_sandbox.imports()))
 
-    def wait_and_let_others_look(made: Import) -> None:
-        looker.start()
-        looker.join(0.2)
-        made.started = None
+    find = World.find
 
-    monkeypatch.setattr(Import, "wait", wait_and_let_others_look)
+    def find_and_let_others_look(world: World, *names: str) -> Import:
+        if not looker.ident:
+            looker.start()
+            looker.join(0.2)
+        return find(world, *names)
+
+    monkeypatch.setattr(World, "find", find_and_let_others_look)
     instant_rocketchat.post("import.new")
     looker.join()
     assert seen == [0]
@@ -541,7 +544,9 @@ def test_an_import_by_the_api_waits_for_each_call(
 
 
 def test_a_new_operation_has_no_counts(rocketchat: RocketChatClient) -> None:
-    operation = rocketchat.post("import.new").json()["operation"]
+    answer = rocketchat.post("import.new").json()
+    operation = answer["operation"]
+    assert answer["success"] is True
     assert (operation["status"], operation["type"], operation["valid"]) == ("importer_new", "api", True)
     assert "count" not in operation
 
@@ -747,10 +752,11 @@ def test_the_data_needs_an_operation(rocketchat: RocketChatClient) -> None:
     assert refused(rocketchat.get("getImportFileData"))[2] == "error-operation-not-found"
 
 
-def test_an_unknown_importer_is_refused_and_creates_nothing(rocketchat: RocketChatClient) -> None:
-    assert refused(rocketchat.upload(PEOPLE, "hipchat")) == (
+@pytest.mark.parametrize("key", ["hipchat", "api", "pending-files"])
+def test_an_importer_that_reads_no_files_is_refused_and_creates_nothing(rocketchat: RocketChatClient, key: str) -> None:
+    assert refused(rocketchat.upload(PEOPLE, key)) == (
         400,
-        "The importer (hipchat) has no import class defined. [error-importer-not-defined]",
+        f"The importer ({key}) has no import class defined. [error-importer-not-defined]",
         "error-importer-not-defined",
     )
     assert rocketchat.status()["state"] == "none"
@@ -905,6 +911,23 @@ def test_an_old_server_takes_lists_to_select(instant_sandbox: Sandbox, instant_r
     assert instant_rocketchat.progress()["count"] == {"completed": 2, "total": 2}
 
 
+@pytest.mark.parametrize("path", ["getImportProgress", "getImportFileData"])
+def test_an_import_whose_importer_is_gone_has_no_progress(
+    sandbox: Sandbox, rocketchat: RocketChatClient, path: str
+) -> None:
+    create(sandbox, at(100), "slack")
+    events(sandbox, importers=["csv"])
+    answer = rocketchat.get(path)
+    assert refused(answer) == (
+        400,
+        "The importer (slack) has no import class defined. [error-importer-not-defined]",
+        "error-importer-not-defined",
+    )
+    assert answer.json()["details"] == path
+    assert rocketchat.status()["state"] == "done"
+    assert rocketchat.get("importers.list").json() == [{"key": "csv", "name": "CSV"}]
+
+
 def test_a_reset_makes_the_server_new(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
     events(sandbox, before_6_3=True, permissions=[])
     sandbox.reset()
@@ -919,6 +942,7 @@ def test_a_reset_makes_the_server_new(sandbox: Sandbox, rocketchat: RocketChatCl
         ({"totp_code": ""}, "totp_code"),
         ({"permissions": ["admin"]}, "permissions"),
         ({"permissions": "run-import"}, "permissions"),
+        ({"importers": ["hipchat"]}, "importers"),
         ({"restrat": True}, "restrat"),
         ({"cancel": True}, "cancel"),
     ],
@@ -958,6 +982,11 @@ def test_a_status_says_what_the_scripted_answer_says(sandbox: Sandbox, rocketcha
     assert (status["state"], status["success"]) == ("done", "true")
     assert (status["operation"]["status"], status["operation"]["count"]) == (answer["step"], answer["count"])
     assert rocketchat.status() == "oops"
+
+
+def test_a_scripted_answer_without_a_step_is_the_whole_status(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+    create(sandbox, {"answers": [{"success": False, "error": "odd"}]})
+    assert rocketchat.status() == {"success": False, "error": "odd"}
 
 
 @pytest.mark.parametrize("step", ["importer_importing_dreams", 5, ["importer_done"]])
