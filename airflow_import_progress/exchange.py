@@ -28,7 +28,7 @@ T = TypeVar("T")
 NOT_JSON: Final = object()
 #: How much of a text is looked at to make an excerpt, in characters: more than an excerpt and any secret together.
 EXCERPT_SOURCE = 8192
-#: An address of a file, as people or as JSON write it: whoever is named in it, or its query, may be what opens the file.
+#: An address, as people or as JSON write it: the user and password in it, or its query, may be what opens a file.
 ADDRESS = re.compile(r"(:(?:\\?/){2})(?:[^\s/?#@'\"]*@)?([^\s?'\"]*)(?:\?[^\s'\"]*)?")
 
 #: Largest body that a progress endpoint may answer with, in bytes.
@@ -223,7 +223,7 @@ def checked_id(name: str, value: object) -> str:
         value = str(value)
     if not isinstance(value, str):
         raise ValueError(  # noqa: TRY004
-            f"{name} must be the import's identifier as text, not {value!r}. If it comes from an XCom, "
+            f"{name} must be the import's identifier as text, not {excerpt(repr(value))}. If it comes from an XCom, "
             f"check that the upstream task returned it."
         )
     value = value.strip()

@@ -160,6 +160,12 @@ def test_what_cannot_be_an_identifier_is_refused_by_the_arguments_name(value):
         checked_id("summary_id", value)
 
 
+def test_what_an_upstream_task_returned_instead_is_not_told_at_any_length():
+    with pytest.raises(ValueError, match="not \\['row', 'row'") as caught:
+        checked_id("summary_id", ["row"] * 100_000)
+    assert len(str(caught.value)) < 600
+
+
 @pytest.mark.parametrize("path", ["https://evil.example/", "imports", "", "/a\r\nX-Injected: 1", "/a b", "/é"])
 def test_a_request_takes_a_quoted_path_and_nothing_else(path):
     with pytest.raises(ValueError, match="path must begin with '/' and be quoted"):
