@@ -58,7 +58,7 @@ def rocketchat_avatars() -> None:
 
     @task
     def announce(progress: dict[str, Any]) -> None:
-        print(f"The avatars are there: {progress['processed']} of {progress['total']} were dealt with.")
+        print(f"The avatars are there: {progress['processed']} dealt with, {progress['failed']} of them failed.")
 
     start_download() >> wait_for_import
     announce(wait_for_import.output)

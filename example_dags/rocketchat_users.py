@@ -78,7 +78,7 @@ def rocketchat_users() -> None:
 
     @task
     def greet_users(progress: dict[str, Any]) -> None:
-        print(f"Import {progress['import_id']} is done: {progress['processed']} users are in Rocket.Chat.")
+        print(f"Import {progress['import_id']} is done: {progress['failed']} of {progress['processed']} users failed.")
 
     greet_users(wait_for_import.output)
 
