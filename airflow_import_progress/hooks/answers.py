@@ -19,6 +19,8 @@ MAX_ADDRESS_LENGTH = 2000
 LONGEST_COUNT = 18
 #: Smaller numbers of seconds since the epoch are years or the like, larger ones are milliseconds.
 EARLIEST_SECONDS, LATEST_SECONDS = 1e8, 1e11
+#: Without a year the rest of a date would be made up: "Friday" and "now" are times, too, to those who parse them.
+YEAR = re.compile(r"\d{4}", re.ASCII)
 
 
 def as_count(value: Any) -> int | None:
@@ -83,7 +85,7 @@ def as_moment(value: Any) -> pendulum.DateTime | None:
         if number is not None:
             seconds = number / 1000 if number >= LATEST_SECONDS else number
             return pendulum.from_timestamp(seconds) if seconds >= EARLIEST_SECONDS else None
-        moment = pendulum.parse(text, strict=False, exact=True) if text else None
+        moment = pendulum.parse(text, strict=False, exact=True) if text and YEAR.search(text) else None
     except (ValueError, OverflowError, OSError):
         return None
     if isinstance(moment, pendulum.Date) and not isinstance(moment, pendulum.DateTime):

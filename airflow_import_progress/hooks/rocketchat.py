@@ -152,7 +152,7 @@ class RocketChatImport(Import):
             response = yield Request(method="GET", path=CURRENT_OPERATION_PATH)
         answer = _answer(response)
         operation = answer.get("operation")
-        if operation is None:
+        if operation is None and answer.get("state") in (None, "none"):
             raise _no_import_ever(response)
         if not isinstance(operation, dict):
             raise _unexpected(response, 'an object under "operation"')
@@ -177,9 +177,9 @@ class RocketChatImport(Import):
         if self._is_stale(progress):
             return self._another(
                 progress,
-                f"the last import of the workspace was created at {progress.started_at}, which is not after "
-                f"started_after ({self.started_after}): the import that is waited for was never started, or the clocks "
-                f"of Airflow and Rocket.Chat differ",
+                f"the last import of the workspace was created at {progress.started_at}, which is before "
+                f"started_after ({self.started_after}): the import that is waited for was never started, started_after "
+                f"is later than its start, or the clocks of Airflow and Rocket.Chat differ",
             )
         # A restart of the server makes an operation invalid and leaves its status as it was, for ever.
         has_died = as_flag(operation.get("valid")) is False or state == "error"
@@ -187,8 +187,8 @@ class RocketChatImport(Import):
             return replace(
                 progress,
                 state=ImportState.FAILED,
-                message="the operation is no longer valid, because the server was restarted or the import was "
-                "cleared while it was under way",
+                message="the operation is no longer valid, because the server was restarted, another one of its "
+                "cluster was started, or the import was cleared, while it was under way",
             )
         if progress.state is ImportState.SUCCEEDED:
             if state is not None and state != "done":
@@ -235,8 +235,9 @@ class RocketChatImport(Import):
         return progress
 
     def _is_stale(self, progress: ImportProgress) -> bool:
-        limit = as_moment(self.started_after)
-        return limit is not None and progress.started_at is not None and progress.started_at < limit
+        if self.started_after is None or progress.started_at is None:
+            return False
+        return progress.started_at < datetime.fromisoformat(str(self.started_after))
 
     def _superseded(self, progress: ImportProgress) -> ImportProgress:
         key, operation_id = progress.details.get("importer_key"), progress.details["operation_id"]
@@ -385,8 +386,10 @@ def _asking_to_wait(response: Response) -> Response:
     # The words first: they do not depend on the clocks of two machines.
     if words := WAIT_WORDS.search(response.error_text()):
         return response.with_retry_after(float(words[1]))
-    reset_ms = as_number(response.headers.get("x-ratelimit-reset"))
-    return response if reset_ms is None else response.with_retry_after(max(reset_ms / 1000 - time.time(), 0.0))
+    reset_ms = as_number(response.headers.get("x-ratelimit-reset")) or 0.0
+    seconds = reset_ms / 1000 - time.time()
+    # A time that is over says nothing: by it, every wait would ask again at once, and too often once more.
+    return response.with_retry_after(seconds) if seconds > 0 else response
 
 
 def _answer(response: Response) -> dict[str, Any]:
@@ -427,15 +430,14 @@ def _state_of(step: str) -> tuple[ImportState, str | None]:
 
 
 def _checked_moment(name: str, value: str | datetime) -> str:
-    if not isinstance(value, datetime):
-        text = checked_id(name, value)
-        try:
-            value = datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError(
-                f"{name} must be a time as ISO 8601, such as '2026-02-17T21:54:09+00:00', not {excerpt(text)!r}"
-            ) from None
-    return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    except (ValueError, AttributeError, OverflowError):
+        raise ValueError(
+            f"{name} must be a time as ISO 8601, such as '2026-02-17T21:54:09+00:00', not {excerpt(repr(value))}. "
+            f"If it comes from an XCom, check that the upstream task returned it."
+        ) from None
 
 
 def _unexpected(response: Response, expected: str) -> ImportProtocolError:

@@ -34,8 +34,9 @@ class RocketChatImportSensor(BaseImportSensor):
     :param operation_id: The ``_id`` of the import operation (templated). Default None: any operation.
     :param importer_key: The importer that the import uses, such as ``"csv"`` or ``"slack"`` (templated). Default
         None: any importer.
-    :param started_after: A time before the import was created, such as ``"{{ dag_run.start_date }}"``; ISO 8601
-        or a datetime, UTC unless it says otherwise (templated). Default None: at any time.
+    :param started_after: A time before the import was created, such as one that the task which starts it took
+        beforehand and returned; ISO 8601 or a datetime, UTC unless it says otherwise (templated). Default None: at
+        any time.
     :param on_action_required: What to do while the file is loaded but not prepared, or prepared but not started:
         ``"wait"`` (the default) says so in the log and keeps waiting, ``"fail"`` fails.
     :param max_failed_records: How many records may have failed, from 0. Servers that count no errors fail it.

@@ -73,7 +73,11 @@ def test_a_date_is_its_beginning():
 
 
 @pytest.mark.parametrize(
-    "value", [None, "", "soon", "21:54", "P3D", "2026", 2026, 0, -5, True, [], "0000-00-00", "9" * 40, "x" * 10_000]
+    "value",
+    [
+        *(None, "", "soon", "21:54", "P3D", "2026", 2026, 0, -5, True, [], "0000-00-00", "9" * 40, "x" * 10_000),
+        *("now", "Friday", "May", "Feb 3", "monday 10"),
+    ],
 )
 def test_does_not_take_anything_else_for_a_point_in_time(value):
     assert as_moment(value) is None

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
@@ -322,6 +322,7 @@ def test_an_import_of_the_right_importer_is_done():
         ("2023-08-10T19:30:17+02:00", ImportState.SUCCEEDED),
         ("2023-08-10", ImportState.SUCCEEDED),
         ("2023-08-10T17:30:17.520Z", ImportState.FAILED),
+        ("9999-12-31T23:59:59.999999Z", ImportState.FAILED),
         ("2023-08-10T17:30:18", ImportState.FAILED),
     ],
 )
@@ -336,9 +337,10 @@ def test_the_refusal_of_a_stale_import_names_both_times():
     assert "started_after (2026-01-01T00:00:00+00:00)" in progress.message
 
 
-def test_an_operation_whose_age_cannot_be_told_is_no_fresh_one():
+@pytest.mark.parametrize("ts", ["soon", "now", "Friday", None])
+def test_an_operation_whose_age_cannot_be_told_is_no_fresh_one(ts):
     with pytest.raises(ImportProtocolError, match='"ts"'):
-        poll(RocketChatImport(started_after="2020-01-01"), operation("importer_done", ts="soon"))
+        poll(RocketChatImport(started_after="2020-01-01"), operation("importer_done", ts=ts))
 
 
 @pytest.mark.parametrize("ts", ["soon", None])
@@ -351,6 +353,11 @@ def test_an_operation_with_the_right_id_needs_no_age(ts):
 def test_an_operation_without_an_id_is_no_answer(operation_id):
     with pytest.raises(ImportProtocolError, match='"_id"'):
         poll(RocketChatImport(operation_id="ours"), operation("importer_done", _id=operation_id))
+
+
+def test_a_state_without_its_operation_is_no_answer():
+    with pytest.raises(ImportProtocolError, match='under "operation"'):
+        poll(RocketChatImport(operation_id="ours"), {"state": "importing", "success": True})
 
 
 def test_an_operation_that_is_no_object_is_no_answer():
@@ -406,6 +413,18 @@ def test_no_import_ever_is_a_clear_error(import_, answer):
     assert not caught.value.transient
 
 
+def test_a_server_error_is_not_taken_for_it():
+    with pytest.raises(ImportPollError) as caught:
+        poll(RocketChatImport(), (NO_IMPORT_EVER, 500, {}))
+    assert caught.value.transient
+
+
+@pytest.mark.parametrize("body", [["error-operation-not-found"], "error-operation-not-found", b"<html>"])
+def test_an_odd_bad_request_is_not_taken_for_it(body):
+    with pytest.raises(ImportRequestError, match="HTTP 400"):
+        poll(RocketChatImport(), (body, 400, {}))
+
+
 def test_another_bad_request_is_not_taken_for_it():
     with pytest.raises(ImportRequestError, match="no import class defined"):
         poll(
@@ -424,10 +443,13 @@ def test_an_argument_that_identifies_nothing_is_refused_by_name(name, value):
         RocketChatImport(**{name: value})
 
 
-@pytest.mark.parametrize("value", ["yesterday", "17/02/2026", "21:54"])
+@pytest.mark.parametrize(
+    "value", ["yesterday", "17/02/2026", "21:54", date(2026, 2, 17), ["2026-02-17"] * 1000, "0001-01-01T00:00:00+14:00"]
+)
 def test_a_time_that_is_not_iso_8601_is_refused(value):
-    with pytest.raises(ValueError, match="started_after must be a time as ISO 8601"):
+    with pytest.raises(ValueError, match=r"started_after must be a time as ISO 8601.*upstream task") as caught:
         RocketChatImport(started_after=value)
+    assert len(str(caught.value)) < 600
 
 
 @pytest.mark.parametrize(
@@ -548,6 +570,13 @@ def test_a_wrong_password_is_refused_without_telling_it():
     assert "p4ssw0rd" not in str(caught.value)
 
 
+@pytest.mark.parametrize("body", [[], "Unauthorized", b"<html>"])
+def test_a_log_in_that_a_proxy_refuses_is_refused(body):
+    with pytest.raises(ImportRequestError, match="HTTP 401") as caught:
+        ask(BY_PASSWORD, (body, 401, {}))
+    assert caught.value.status == 401
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -606,7 +635,7 @@ def test_the_reset_of_the_rate_limit_is_in_milliseconds(monkeypatch):
     assert response.retry_after == 30
 
 
-@pytest.mark.parametrize("headers", [{}, {"x-ratelimit-reset": "soon"}])
+@pytest.mark.parametrize("headers", [{}, {"x-ratelimit-reset": "soon"}, {"x-ratelimit-reset": "1760000042000"}])
 def test_a_rate_limit_that_says_nothing_asks_for_nothing(headers):
     (_, response) = ask(CONNECTION, ({"success": False}, 429, headers))
     assert response.retry_after is None
