@@ -318,6 +318,14 @@ def test_milvus_tells_rows_times_and_files():
     }
 
 
+@pytest.mark.parametrize("rows", [None, -1, 0.5, "many", True, [], 10**400])
+def test_rows_that_cannot_be_read_are_unknown_and_no_zero(rows):
+    file = {"fileName": "1.parquet", "importedRows": rows, "totalRows": rows}
+    progress = poll(MILVUS, v2(totalRows=rows, importedRows=rows, details=[file]))
+    assert (progress.total, progress.processed) == (None, None)
+    assert progress.details["files"] == [{"name": "1.parquet"}]
+
+
 def test_the_cloud_tells_the_rows_of_a_completed_job_and_its_time():
     progress = poll(CLOUD_V2, v2(state="Completed", progress=100, completeTime="2024-04-01T06:17:55Z"))
     assert (progress.total, progress.processed) == (100000, None)
