@@ -57,12 +57,19 @@ def second_workspace() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def database_url() -> Iterator[str]:
-    """A PostgreSQL of its own: SQLite refuses to start so many runs while the scheduler works."""
+def database_folder() -> Iterator[Path]:
+    """Where the database keeps its files."""
     # Not below pytest's folder: the path of a Unix socket must be short.
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", folder)
-        with get_server(f"{folder}/data", cleanup_mode="delete") as server:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def database_url(database_folder: Path) -> Iterator[str]:
+    """A PostgreSQL of its own: SQLite refuses to start so many runs while the scheduler works."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(database_folder))
+        with get_server(database_folder / "data", cleanup_mode="delete") as server:
             yield server.get_uri(driver="psycopg2")
 
 
