@@ -165,6 +165,7 @@ def test_a_fault_never_hits_the_control_api(sandbox: Sandbox) -> None:
         ({"fault": {"status": 99}}, "fault.status"),
         ({"fault": {"status": 600}}, "fault.status"),
         ({"fault": {"status": 503, "delay": 1}}, "fault.delay"),
+        ({"fault": {"status": 503, "headers": ["A"]}}, "fault.headers"),
         ({"fault": {"status": 503, "headers": {"A": 1}}}, "fault.headers.A"),
         ({"fault": {"status": 503, "headers": {"A": "1\r\nB: 2"}}}, "fault.headers.A"),
         ({"fault": {"status": 503, "headers": {"Content-Length": "1"}}}, "fault.headers.Content-Length"),

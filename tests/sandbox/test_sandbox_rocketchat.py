@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from airflow_import_progress.sandbox import InvalidInputError, Sandbox
-from airflow_import_progress.sandbox.rocketchat_operations import Operation
+from airflow_import_progress.sandbox.rocketchat_operations import Operation, Standing, Step
 from airflow_import_progress.sandbox.script import Script
 from airflow_import_progress.sandbox.world import Import, World
 from tests.sandbox.sandbox_client import RocketChatClient
@@ -439,6 +439,13 @@ def test_counts_of_messages_are_flushed_every_500(percent: float, completed: int
     records = {"users": 500, "messages": 9500}
     operation = Operation(subject, "me", records, records, standing=None, changed_at=0)
     assert operation.now().completed == completed
+
+
+def test_an_import_runs_from_the_beginning_however_long_it_waited_for_a_client() -> None:
+    subject = Import("rocketchat", "api", "any", Script.steady(10), started=-1000.0)
+    operation = Operation(subject, "me", {"users": 5}, {}, standing=Standing(Step.USER_SELECTION), changed_at=0)
+    operation.run({"users": 5})
+    assert operation.now().step is Step.IMPORTING_STARTED
 
 
 def test_users_of_a_file_are_counted_twice_at_their_end(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
