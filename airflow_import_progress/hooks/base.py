@@ -214,7 +214,8 @@ class ImportProgressHook(BaseHook, ABC):
         """
         Send any request with the vendor's authentication, for example to start an import.
 
-        It is sent once and never repeated, since a repeated upload might import twice.
+        It is sent once and never repeated, since a repeated upload might import twice; but after a 401, which did
+        nothing, a vendor that logs in may do so anew and send it again.
 
         :param method: The HTTP method.
         :param path: The path at the connection's host, beginning with ``/``.

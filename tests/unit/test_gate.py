@@ -31,6 +31,10 @@ def test_a_failure_repeats_the_vendors_words():
     assert verdict.reason == "failed at the vendor (status -1: schema mismatch)"
 
 
+def test_a_failure_without_any_words_says_so():
+    assert judge(Gate(), ImportState.FAILED).reason == "failed at the vendor (it gave no reason)"
+
+
 def test_an_import_that_needs_an_action_fails_if_asked_to():
     verdict = judge(Gate(on_action_required="fail"), ImportState.ACTION_REQUIRED, vendor_status="user_selection")
     assert verdict.decision is Decision.FAIL_FOR_ACTION
@@ -97,6 +101,7 @@ def test_record_counts_are_judged_only_at_the_end():
         ("min_success_rate", -0.1),
         ("min_success_rate", float("nan")),
         ("min_success_rate", "95"),
+        ("min_success_rate", True),
         ("on_action_required", "ignore"),
     ],
 )

@@ -291,6 +291,11 @@ def test_an_operation_that_another_one_replaced_has_failed_as_superseded(status)
     assert progress.message.startswith(f"superseded by the import '{OPERATION_ID}' (slack, created at 2023-08-10")
 
 
+def test_an_operation_that_one_without_a_time_replaced_has_failed_as_superseded():
+    progress = poll(RocketChatImport(operation_id="ours"), operation("importer_done", importerKey="slack", ts=None))
+    assert progress.message.startswith(f"superseded by the import '{OPERATION_ID}' (slack), so how it ended")
+
+
 def test_the_words_for_a_superseded_import_are_no_status_of_the_other_one():
     progress = poll(RocketChatImport(operation_id="ours"), operation("importer_done"))
     verdict = Gate().judge(progress)
@@ -388,6 +393,11 @@ def test_a_done_import_stays_done_after_a_restart_and_says_what_else_that_may_be
     progress = poll(RocketChatImport(operation_id=OPERATION_ID), operation("importer_done", state="done", valid=False))
     assert progress.state is ImportState.SUCCEEDED
     assert "cleared while it ran" in progress.warning
+
+
+def test_a_done_import_that_is_valid_says_nothing_more():
+    progress = poll(RocketChatImport(operation_id=OPERATION_ID), operation("importer_done", state="done"))
+    assert (progress.state, progress.warning) == (ImportState.SUCCEEDED, None)
 
 
 def test_a_done_import_in_another_state_is_no_success():
@@ -622,6 +632,11 @@ TOO_MANY = {
     "error": "Error, too many requests. Please slow down. You must wait 42 seconds before trying this endpoint again. "
     "[error-too-many-requests]",
 }
+
+
+def test_only_a_429_is_read_as_a_rate_limit():
+    (_, response) = ask(CONNECTION, (TOO_MANY, 503, {}))
+    assert response.retry_after is None
 
 
 def test_waits_as_long_as_the_words_of_the_rate_limit_say():
