@@ -468,6 +468,15 @@ def test_a_body_without_the_import_is_not_repeated_because_addresses_and_people_
     assert all(text not in str(caught.value) for text in ("https://", "Ada", "ada@"))
 
 
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [([COMPLETED], "a list"), ({}, "an empty object"), ("completed", '"completed"'), (None, "null")],
+)
+def test_a_body_without_the_import_is_told_by_its_shape(answer, shown):
+    with pytest.raises(ImportProtocolError, match=f"answered {shown} where"):
+        poll(answer)
+
+
 def test_another_imports_progress_is_a_protocol_error():
     with pytest.raises(ImportProtocolError, match=r"with the import 'IMP-OTHER' where .* the import 'IMP-7F3A'"):
         poll({"import_file": COMPLETED | {"import_code": "IMP-OTHER"}})

@@ -332,6 +332,10 @@ def test_the_cloud_tells_the_rows_of_a_completed_job_and_its_time():
     assert progress.finished_at.isoformat() == "2024-04-01T06:17:55+00:00"
 
 
+def test_a_collection_of_any_name_stays_short_in_what_travels():
+    assert len(poll(CLOUD_V2, v2(collectionName="x\n" * 100_000)).details["collection"]) == 200
+
+
 def test_only_some_files_travel_along_those_with_an_error_first():
     files = [
         {"fileName": f"{n}.parquet", "state": "Pending", "reason": "x" * 5000 if n > 997 else ""} for n in range(1000)
