@@ -158,6 +158,14 @@ def test_an_import_that_was_never_started_waits_for_somebody(rocketchat_sandbox,
         assert get_by(RocketChatHook(), import_).state is ImportState.ACTION_REQUIRED
 
 
+def test_a_done_import_that_somebody_looks_at_again_waits_for_somebody(create, get_by):
+    operation_id = create(duration=0)
+    with RocketChatHook() as hook:
+        hook.request("GET", "/api/v1/getImportFileData")
+    for import_ in (RocketChatImport(), RocketChatImport(operation_id=operation_id)):
+        assert get_by(RocketChatHook(), import_).state is ImportState.ACTION_REQUIRED
+
+
 def test_more_completed_than_total_is_no_more_than_all(create, get_by):
     operation_id = create(points=[[0, 99]], records=128, failed_records=2)
     progress = get_by(RocketChatHook(), RocketChatImport(operation_id=operation_id))

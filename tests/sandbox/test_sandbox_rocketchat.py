@@ -623,6 +623,16 @@ def test_messages_of_a_file_are_imported_with_its_users(instant_rocketchat: Rock
     assert instant_rocketchat.progress()["count"] == counts(3, 3)
 
 
+def test_how_users_are_counted_depends_on_who_starts_their_import(instant_rocketchat: RocketChatClient) -> None:
+    instant_rocketchat.upload(b"username,email\njdoe,jdoe@x.example\n", "slack-users")
+    instant_rocketchat.get("getImportFileData")
+    instant_rocketchat.post("import.run")
+    once = instant_rocketchat.progress()["count"]
+    instant_rocketchat.get("getImportFileData")
+    instant_rocketchat.post("startImport", {"input": {"users": {"all": True}}})
+    assert (once, instant_rocketchat.progress()["count"]) == (counts(1, 1), counts(2, 1))
+
+
 # Files
 
 
@@ -868,6 +878,12 @@ def test_an_import_can_be_cancelled(sandbox: Sandbox, rocketchat: RocketChatClie
     assert rocketchat.progress()["count"] == counts(200, 1000)
     assert (rocketchat.step(), rocketchat.status()["state"]) == ("importer_import_cancelled", "canceled")
     assert sandbox.imports()[0]["progress"] == -1
+
+
+def test_a_cancelled_import_gives_no_scripted_answers_any_more(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+    create(sandbox, {"answers": [{"step": "importer_done"}]})
+    sandbox.change("rocketchat", cancel=True)
+    assert (rocketchat.step(), rocketchat.status()["state"]) == ("importer_import_cancelled", "canceled")
 
 
 @pytest.mark.parametrize("path", OLDER)
