@@ -634,6 +634,11 @@ TOO_MANY = {
 }
 
 
+def test_a_rate_limit_is_read_for_those_who_log_in_too():
+    (_, response) = ask(BY_PASSWORD, LOGGED_IN, (TOO_MANY, 429, {}))
+    assert response.retry_after == 42
+
+
 def test_only_a_429_is_read_as_a_rate_limit():
     (_, response) = ask(CONNECTION, (TOO_MANY, 503, {}))
     assert response.retry_after is None
