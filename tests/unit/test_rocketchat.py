@@ -376,7 +376,7 @@ def test_an_operation_that_is_no_object_is_no_answer():
 @pytest.mark.parametrize(
     "status", ["importer_new", "importer_importing_users", "importer_user_selection", "importer_odd"]
 )
-@pytest.mark.parametrize("dead", [{"valid": False}, {"state": "error"}, {"valid": "false", "state": "error"}])
+@pytest.mark.parametrize("dead", [{"valid": False}, {"state": "error"}, {"valid": "false"}])
 def test_an_import_that_died_in_a_restart_of_the_server_has_failed(status, dead):
     progress = poll(RocketChatImport(operation_id=OPERATION_ID), operation(status, **dead))
     assert progress.state is ImportState.FAILED
