@@ -229,7 +229,7 @@ def checked_id(name: str, value: object) -> str:
     value = value.strip()
     if value.lower() in ("", "none", "null", "undefined"):
         raise ValueError(
-            f"{name} is {value!r}, so there is no import to wait for. If it comes from an XCom, "
+            f"{name} is {value!r}, which identifies nothing. If it comes from an XCom, "
             f"check that the upstream task returned it."
         )
     if "{{" in value or "{%" in value:

@@ -47,7 +47,7 @@ class Gate:
     :param max_failed_records: How many records may have failed in an import that succeeded, from 0; None does
         not look at them.
     :param min_success_rate: Which share of the records that were processed must not have failed, in percent from
-        0 to 100; None does not look at it.
+        0 to 100; None does not look at it. What looks like a fraction (above 0, below 1) is refused.
     :param on_action_required: ``"wait"`` keeps waiting while the vendor waits for somebody, ``"fail"`` does
         not.
     :raises ValueError: if a value is outside its range; the message names the argument.
@@ -64,6 +64,11 @@ class Gate:
         rate = self.min_success_rate
         if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 100):
             raise ValueError(f"min_success_rate must be a percentage from 0 to 100, not {rate!r}")
+        if rate is not None and 0 < rate < 1:
+            raise ValueError(
+                f"min_success_rate is a percentage, and {rate!r} would demand less than 1 %: for that share write "
+                f"{100 * rate:g}"
+            )
         if self.on_action_required not in get_args(OnActionRequired):
             raise ValueError(
                 f"on_action_required must be one of {get_args(OnActionRequired)}, not {self.on_action_required!r}"
@@ -89,6 +94,9 @@ class Gate:
                     Decision.FAIL_FOR_ACTION,
                     f"waits for somebody to act at the vendor ({_told(progress)}) and does not go on by itself",
                 )
+            case ImportState.FAILED if progress.vendor_status is None and progress.message:
+                # Nothing that the vendor says of this import, such as that another one took its place.
+                return Verdict(Decision.FAIL, f"cannot pass: {progress.message}")
             case ImportState.FAILED:
                 return Verdict(Decision.FAIL, f"failed at the vendor ({_told(progress)})")
             case ImportState.CANCELLED:
@@ -103,7 +111,7 @@ class Gate:
             if failed is None:
                 return Verdict(
                     Decision.FAIL,
-                    "ended without the vendor telling how many records failed (max_failed_records)",
+                    "ended without the vendor telling how many records failed, which max_failed_records looks at",
                 )
             if failed > self.max_failed_records:
                 return Verdict(
@@ -115,7 +123,8 @@ class Gate:
             if failed is None or processed is None:
                 return Verdict(
                     Decision.FAIL,
-                    "ended without the vendor telling how many records were processed and failed (min_success_rate)",
+                    "ended without the vendor telling how many records were processed and failed, which "
+                    "min_success_rate looks at",
                 )
             rate = 100.0 * max(processed - failed, 0) / processed if processed else 100.0 if not failed else 0.0
             if rate < self.min_success_rate:

@@ -59,6 +59,7 @@ def main() -> int:
             console.print(f"The vendors' sandbox listens on {sandbox.url}")
             with LocalAirflow(EXAMPLE_DAGS, connections=connections_to(sandbox), tell=console.print) as airflow:
                 console.print(f"Airflow is up on {airflow.url} after {time.monotonic() - started:.0f} s\n")
+                console.print("Imports into Rocket.Chat run one after the other: a workspace has one at a time.\n")
                 airflow.api.wait_for_dags(*{case.dag_id for case in CASES})
                 waits = [Wait(case) for case in CASES]
                 _watch(console, airflow, sandbox, waits)

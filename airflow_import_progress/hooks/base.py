@@ -253,7 +253,8 @@ class ImportProgressHook(BaseHook, ABC):
         :return: Whether it does, and in words what was verified or what is wrong.
         """
         try:
-            with self._explaining(self._subject):
+            # Without the connection's id: behind the button it is one that Airflow made up.
+            with self._explaining(self.hook_name):
                 return True, self._converse(self.verification(self._resolve()))
         except ImportProgressError as error:
             return False, str(error)

@@ -79,7 +79,7 @@ def read_base_url(host: str | None, scheme: str | None, port: int | None) -> str
     match = HOST.fullmatch(rest)
     if match is None:
         # Not repeated if it may hold a password.
-        given = "" if "@" in rest else f", not {excerpt(rest)!r}"
+        given = "" if {"@", "?"} & set(rest) else f", not {excerpt(rest)!r}"
         raise ImportRequestError(f"The connection's host must be a host name alone, such as 'acme.example.com'{given}.")
     if match["port"] and port and int(match["port"]) != port:
         raise ImportRequestError(

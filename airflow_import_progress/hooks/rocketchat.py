@@ -230,7 +230,7 @@ class RocketChatImport(Import):
             return self._another(
                 progress,
                 f"the last import of the workspace is one of {progress.details.get('importer_key')!r}: it took the "
-                f"place of the one of {self.importer_key!r}, or that was never started",
+                f"place of the one of {self.importer_key!r}, or that was never started. Check importer_key, too",
             )
         return progress
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
-from airflow_import_progress.exchange import Conversation, Request, Response, checked_id, excerpt
+from airflow_import_progress.exchange import TRANSIENT_STATUSES, Conversation, Request, Response, checked_id, excerpt
 from airflow_import_progress.hooks.answers import as_count, as_moment, as_number, as_text
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.hooks.connection import VendorConnection, read_base_url
@@ -329,6 +329,9 @@ def _cloud_host(extra: Mapping[str, Any]) -> str:
 
 def _data(response: Response) -> dict[str, Any]:
     """Return what is in the envelope, which tells success and failure for itself, mostly under HTTP 200."""
+    if response.status >= 500 or response.status in TRANSIENT_STATUSES:
+        # Whatever the code: it is what stands in front of the server that fails.
+        response.raise_for_status()
     answer = response.parsed_or_none()
     code = as_count(answer.get("code")) if isinstance(answer, dict) else None
     said = f"{response.asked} answered the error {code}: {response.error_text().rstrip('.')}."

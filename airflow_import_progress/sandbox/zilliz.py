@@ -73,6 +73,8 @@ class Zilliz(Vendor):
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the documented endpoints; that of the progress has three names in v2."""
         return (
+            web.get("/v1/clusters", _clusters_v1, allow_head=False),
+            web.get("/v2/clusters", _clusters_v2, allow_head=False),
             web.post(V1, _clear_about_refusals(_create_v1)),
             web.get(f"{V1}/get", _clear_about_refusals(_progress_v1), allow_head=False),
             web.get(f"{V1}/list", _clear_about_refusals(_list_v1), allow_head=False),
@@ -268,6 +270,20 @@ def _job_asked_for(request: web.Request, parameters: Mapping[str, Json], kind: s
     except UnknownImportError as error:
         message = f"import job does not exist, jobID={job_id}: importing data failed"
         raise _RefusedError(_IMPORT_FAILED, message) from error
+
+
+async def _clusters_v1(request: web.Request) -> web.Response:
+    return _envelope(_clusters(request), _V1_SUCCESS)
+
+
+async def _clusters_v2(request: web.Request) -> web.Response:
+    return _success(request, _clusters(request))
+
+
+def _clusters(request: web.Request) -> Json:
+    cluster_id = request.app[WORLD].credentials_of(_NAME)["cluster_id"]
+    clusters = [{"clusterId": cluster_id, "clusterName": "Sandbox", "status": "RUNNING"}]
+    return {"count": len(clusters), "currentPage": 1, "pageSize": 10, "clusters": clusters}
 
 
 # v1

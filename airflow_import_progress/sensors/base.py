@@ -27,6 +27,7 @@ from airflow_import_progress.compat import (
     TaskDeferralTimeout,
     first_poke_at,
     is_deferral_timeout,
+    mapped_arguments,
 )
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
@@ -45,9 +46,11 @@ from airflow_import_progress.triggers.wait import Wait, failure
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-#: How long a wait stays off the worker at the least, in seconds. Airflow takes a task that comes back before the
-#: scheduler has heard of the end of its last part for a dead one, which costs a retry.
-SHORTEST_ABSENCE = 5.0
+#: How long a wait stays off the worker at the least, in seconds: Airflow takes a task that comes back before the
+#: scheduler has heard of the end of its last part for a dead one, which costs a retry. On a busy machine that may be
+#: many seconds late, and a rescheduled wait runs the risk at every poll, a deferred one once.
+SHORTEST_DEFERRAL = 10.0
+SHORTEST_RESCHEDULING = 30.0
 
 #: A timeout beyond this, in seconds, cannot be told as a date.
 LONGEST_TIMEOUT = 10 * 366 * 86400
@@ -150,8 +153,9 @@ class BaseImportSensor(BaseSensorOperator):
         :raises ValueError: if an argument is no identifier; the message names it.
         """
         arguments = {field.name: getattr(self, field.name) for field in fields(self.import_class)}
-        for name in self._rendered_later:
-            # Left out, an argument may mean another import; what became None must not be taken for left out.
+        # Left out, an argument may mean another import: None that came from elsewhere is not taken for left out.
+        from_elsewhere = self._rendered_later.union(mapped_arguments(self)).intersection(self.template_fields)
+        for name in sorted(from_elsewhere.intersection(arguments)):
             if arguments[name] is None:
                 raise ValueError(
                     f"{name} was resolved to None, so it is unknown which import to wait for. If it comes from an "
@@ -261,7 +265,10 @@ class BaseImportSensor(BaseSensorOperator):
         return f"{self.import_class.noun} (connection {self._conn_id!r})"
 
     def _wait(self, context: Context) -> dict[str, Any]:
-        import_ = self.get_import()
+        try:
+            import_ = self.get_import()
+        except ValueError as error:
+            raise ValueError(f"{self._subject}: {error}") from None
         reschedules = self.reschedule and not self.deferrable
         first = first_poke_at(self, context) if reschedules else None
         started_at = first.timestamp() if first else time.time()
@@ -295,9 +302,10 @@ class BaseImportSensor(BaseSensorOperator):
                     if next_gap is None:
                         return progress.to_dict()
                     gap = next_gap
-                absence = max(gap, SHORTEST_ABSENCE)
+                shortest = SHORTEST_DEFERRAL if self.deferrable else SHORTEST_RESCHEDULING
+                absence = max(gap, shortest)
                 # Too near the deadline to leave and come back, the wait ends on this worker.
-                if time.time() + SHORTEST_ABSENCE <= wait.deadline:
+                if time.time() + shortest <= wait.deadline:
                     if self.deferrable:
                         self._defer(wait, absence, max_wait)
                     # Airflow keeps nothing between two pokes in reschedule mode, so failures in a row can be

@@ -82,18 +82,10 @@ class RocketChatImportSensor(BaseImportSensor):
         :raises ValueError: if an argument cannot be right; the message names it.
         """
         import_ = super().get_import()
-        given = mapped_arguments(self)
-        # Of what was mapped, None is what an upstream task failed to return.
-        for name in sorted(given.intersection(import_.to_dict())):
-            if getattr(self, name) is None:
-                raise ValueError(
-                    f"{name} was mapped to None, so it is unknown which import to wait for. If it comes from an XCom, "
-                    f"check that the upstream task returned it."
-                )
-        if given and import_.caveat:
+        # Too many to follow one and the same last import, and each easily taken for one of its own.
+        if mapped_arguments(self) and import_.caveat:
             raise ValueError(
-                "operation_id, importer_key and started_after are all None, and a mapped sensor does not trust "
-                "whatever the workspace reports. If one of them comes from an XCom, check that the upstream task "
-                "returned it."
+                "a mapped sensor does not trust whatever the workspace reports: give operation_id, importer_key or "
+                "started_after"
             )
         return import_

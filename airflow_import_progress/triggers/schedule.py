@@ -60,12 +60,13 @@ class Schedule:
         Return the seconds until the next poll, after one that did not get through.
 
         :param failures: How many failed in a row, from 1.
-        :param retry_after: Seconds that the vendor asked to wait, or None. It wins, up to an hour:
-            chance only adds to it.
+        :param retry_after: Seconds that the vendor asked to wait, or None. It wins, up to an hour: chance only adds
+            to it. Less than the first gap of failures asks for nothing that these do not give.
         """
-        if retry_after is not None:
-            return min(max(retry_after, SHORTEST_GAP), LONGEST_RETRY_AFTER) + self.chance()
         first = min(max(self.poke_interval, SHORTEST_GAP), FIRST_FAILURE_GAP)
+        # "At once", said again and again, would use up the failures that are allowed in seconds.
+        if retry_after is not None and retry_after >= first:
+            return min(retry_after, LONGEST_RETRY_AFTER) + self.chance()
         # The exponent is bounded because a wait under silent_fail may fail a thousand times.
         gap = min(first * 2 ** min(failures - 1, 30), LAST_FAILURE_GAP)
         return self._spread(gap)

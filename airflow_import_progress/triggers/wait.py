@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import pendulum
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
 from airflow_import_progress.exceptions import (
@@ -94,14 +93,12 @@ class Wait:
             self.log.info("%s: polls get through again.", self.subject)
         self.failures, self._last_failure, self._last_progress = 0, None, progress
         self._log_progress(progress)
-        if progress.warning and progress.warning != self.last_warning:
-            self.last_warning = progress.warning
-            self.log.warning("%s: %s", self.subject, progress.warning)
         verdict = self.gate.judge(progress)
+        if verdict.decision not in (Decision.PASS, Decision.WAIT):
+            raise failure(self.import_, self.subject, verdict)
+        self._log_warning(progress)
         if verdict.decision is Decision.PASS:
             return None
-        if verdict.decision is not Decision.WAIT:
-            raise failure(self.import_, self.subject, verdict)
         return self._until_next(self.schedule.gap_after_progress(time.time() - self.started_at))
 
     def missed(self, error: ImportProgressError) -> float:
@@ -143,7 +140,11 @@ class Wait:
         if self._last_failure is not None:
             words = f"{words} The last poll failed: {self._last_failure}"
         elif self._last_progress is not None:
-            words = f"{words} Last known: {self._last_progress}."
+            status = self._last_progress.vendor_status
+            words = f"{words} Last known: {self._last_progress} (status {status!r})."
+            # What kept it waiting may stand far above in the log, or in that of another process.
+            if obstacle := _obstacle(self.import_, self._last_progress):
+                return f"{words} {obstacle[0].upper()}{obstacle[1:]}"
         return f"{words} The import may still be running at the vendor; clear this task to wait again."
 
     def _log_progress(self, progress: ImportProgress) -> None:
@@ -154,15 +155,20 @@ class Wait:
             return
         self._logged, self._logged_at = (progress.state, step), now
         self.log.info("%s", progress.describe(seconds_left if progress.state is ImportState.RUNNING else None))
-        if progress.state is ImportState.ACTION_REQUIRED:
-            self.log.warning(
-                "%s waits for somebody to act at the vendor (status %r). %sThis wait lasts until that is done, "
-                "or until %s.",
-                self.subject,
-                progress.vendor_status,
-                f"{self.import_.action_advice} " if self.import_.action_advice else "",
-                pendulum.from_timestamp(self.deadline).to_datetime_string() + " UTC",
-            )
+
+    def _log_warning(self, progress: ImportProgress) -> None:
+        warning = _obstacle(self.import_, progress)
+        if warning and warning != self.last_warning:
+            self.last_warning = warning
+            self.log.warning("%s: %s", self.subject, warning)
+
+
+def _obstacle(import_: Import, progress: ImportProgress) -> str | None:
+    """Return what may keep a wait from ever ending well, or None."""
+    if progress.state is not ImportState.ACTION_REQUIRED:
+        return progress.warning
+    words = f"it waits for somebody to act at the vendor (status {progress.vendor_status!r}), and this wait for that."
+    return " ".join(filter(None, [words, import_.action_advice, progress.warning]))
 
 
 def failure(import_: Import, subject: str, verdict: Verdict) -> ImportFailedError:

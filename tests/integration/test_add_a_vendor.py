@@ -77,5 +77,8 @@ def test_airflow_is_told_of_it(project):
     ("tool", "arguments"), [("ruff", ["check", "--no-cache", "."]), ("lint-imports", ["--no-cache"])]
 )
 def test_it_keeps_the_rules_of_the_project(project, tool, arguments):
-    done = run(project, str(Path(sys.executable).with_name(tool)), *arguments)
+    executable = Path(sys.executable).with_name(tool)
+    if not executable.exists():
+        pytest.skip(f"{tool} is not installed here, as with the lowest versions")
+    done = run(project, str(executable), *arguments)
     assert done.returncode == 0, done.stdout

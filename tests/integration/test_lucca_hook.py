@@ -434,3 +434,5 @@ def test_the_connection_test_says_what_is_wrong(connect, fields, words):
     verified, said = LuccaHook().test_connection()
     assert not verified
     assert words in said
+    # Behind the button the connection has an id that Airflow made up.
+    assert "lucca_default" not in said

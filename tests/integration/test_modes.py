@@ -96,7 +96,7 @@ def test_an_import_that_never_ends_times_out(run, leave_import, clock):
         run(summary_id=import_id, timeout=600)
     assert str(caught.value) == (
         f"Lucca leave import '{import_id}' (connection 'lucca_default'): not done within the timeout of 600 s. "
-        f"Last known: [###########---------] 57 % · running. "
+        f"Last known: [###########---------] 57 % · running (status 57). "
         f"The import may still be running at the vendor; clear this task to wait again."
     )
     assert clock.now - started == pytest.approx(600)

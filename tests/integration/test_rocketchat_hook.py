@@ -334,7 +334,7 @@ def test_an_operation_that_fails_fails_the_task(run_sensor, create):
 def test_a_superseded_operation_fails_the_task(run_sensor, create):
     ours = create(duration=0)
     create(key="slack", duration=0)
-    with pytest.raises(ImportFailedError, match=rf"'{ours}'.*failed at the vendor \(superseded by the import"):
+    with pytest.raises(ImportFailedError, match=rf"'{ours}'.*cannot pass: superseded by the import"):
         run_sensor(RocketChatImportSensor, operation_id=ours)
 
 
@@ -342,7 +342,7 @@ def test_somebody_who_has_to_act_is_waited_for(run_sensor, create, logged):
     create(answers=[step("importer_user_selection"), step("importer_importing_users"), step("importer_done")])
     assert run_sensor(RocketChatImportSensor)["state"] == "succeeded"
     log = logged()
-    assert "waits for somebody to act at the vendor (status 'importer_user_selection')" in log
+    assert "it waits for somebody to act at the vendor (status 'importer_user_selection')" in log
     assert "Go on with it under Administration > Import in Rocket.Chat" in log
 
 
@@ -354,6 +354,35 @@ def test_somebody_who_has_to_act_fails_the_task_if_asked_for(run_sensor, create,
         ImportActionRequiredError, match=rf"status '{name}'.*startImport or import\.run.*clear this task"
     ):
         run_sensor(RocketChatImportSensor, on_action_required="fail")
+
+
+def test_a_wait_that_fails_for_somebody_does_not_say_that_it_waits(run_sensor, create, logged):
+    create(answers=[step("importer_user_selection")])
+    with pytest.raises(ImportActionRequiredError):
+        run_sensor(RocketChatImportSensor, on_action_required="fail")
+    assert "and this wait for that" not in logged()
+
+
+def test_says_once_that_somebody_has_to_act(run_sensor, create, caplog, logged):
+    if run_sensor.mode == "reschedule":
+        pytest.skip("each poke is a log of its own there")
+    create(answers=[*[step("importer_user_selection")] * 5, step("importer_done")])
+    run_sensor(RocketChatImportSensor)
+    assert count_of("waits for somebody to act", caplog, logged) == 1
+
+
+def test_a_timeout_says_who_has_to_act(run_sensor, create):
+    create(answers=[step("importer_user_selection")])
+    with pytest.raises(
+        AirflowSensorTimeout, match=r"\(status 'importer_user_selection'\)\. It waits for .* Go on with it"
+    ):
+        run_sensor(RocketChatImportSensor, timeout=300)
+
+
+def test_a_timeout_repeats_what_kept_it_waiting(run_sensor, create):
+    create(answers=[step("importer_polishing")])
+    with pytest.raises(AirflowSensorTimeout, match="does not know"):
+        run_sensor(RocketChatImportSensor, importer_key="csv", timeout=300)
 
 
 def test_says_once_that_it_trusts_whatever_the_workspace_reports(run_sensor, create, caplog, logged):

@@ -9,12 +9,12 @@ import json
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
-from airflow_import_progress.compat import TaskDeferralError
+from airflow_import_progress.compat import AirflowRescheduleException, TaskDeferralError
 from airflow_import_progress.exceptions import ImportPollError, ImportProgressError, ImportProtocolError
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
-from tests.integration.conftest import API_KEY
+from tests.integration.conftest import API_KEY, TaskInstance
 
 PATH = "airflow_import_progress.triggers.import_progress.ImportProgressTrigger"
 
@@ -100,7 +100,16 @@ def test_the_sensors_arguments_reach_the_trigger(sandbox, clock):
 def test_a_wait_never_comes_back_so_soon_that_airflow_takes_it_for_dead(leave_import, clock):
     deferred = deferred_by(LuccaLeaveImportSensor(task_id="wait", summary_id=leave_import(57), poke_interval=1))
     _, kwargs = deferred.trigger.serialize()
-    assert kwargs["first_poll_at"] == clock.now + 5
+    assert kwargs["first_poll_at"] == clock.now + 10
+
+
+def test_a_rescheduled_wait_stays_away_longer_because_it_runs_the_risk_at_every_poll(leave_import, clock):
+    sensor = LuccaLeaveImportSensor(
+        task_id="wait", summary_id=leave_import(57), poke_interval=1, deferrable=False, mode="reschedule"
+    )
+    with pytest.raises(AirflowRescheduleException) as rescheduled:
+        sensor.execute({"ti": TaskInstance(clock)})
+    assert rescheduled.value.reschedule_date.timestamp() == clock.now + 30
 
 
 def test_airflows_own_timeout_is_a_back_stop_behind_the_deadline(leave_import, clock):

@@ -202,6 +202,14 @@ def test_v1_create_needs_its_parameters(zilliz: ZillizClient, missing: str) -> N
     assert zilliz.post(V1, order) == {"code": 1802, "message": f"missing required parameters: {missing}"}
 
 
+@pytest.mark.parametrize(("version", "code"), [("v1", 200), ("v2", 0)])
+def test_the_key_lists_its_cluster(sandbox: Sandbox, version: str, code: int) -> None:
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    answer = requests.get(f"{sandbox.url}/{version}/clusters", headers=headers, timeout=5).json()
+    assert answer["code"] == code
+    assert [cluster["clusterId"] for cluster in answer["data"]["clusters"]] == [CLUSTER]
+
+
 def test_v1_list(sandbox: Sandbox, zilliz: ZillizClient) -> None:
     sandbox.create_import("zilliz", "milvus", DONE)
     jobs = [sandbox.create_import("zilliz", "cloud", script) for script in (PARTLY, DONE, FAILED)]

@@ -104,6 +104,7 @@ def test_an_address_has_nothing_that_opens_the_file(value, address):
         "errors.csv",
         "/errors.csv",
         "javascript:alert(1)",
+        "ftp://files.example/errors.csv",
         "https://",
         "https://[",
         "https://a/\nb",

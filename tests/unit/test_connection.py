@@ -78,6 +78,7 @@ def test_the_address_is_https_unless_the_schema_says_otherwise(read, fields, bas
         ({"port": 99999}, "port must be from 1 to 65535"),
         ({"host": "acme.ilucca.net:0"}, "port must be from 1 to 65535"),
         ({"host": "u:hunter2@acme.ilucca.net"}, "host name alone"),
+        ({"host": "acme.ilucca.net/api?token=hunter2"}, "host name alone"),
         ({"extra": {"proxy": "proxy.example:3128"}}, "'proxy'"),
         ({"extra": {"proxy": "http://u:hunter2@[bad"}}, "'proxy'"),
         ({"extra": {"proxy": "socks5://proxy.example"}}, "'proxy'"),

@@ -98,6 +98,7 @@ def test_record_counts_are_judged_only_at_the_end():
         ("max_failed_records", True),
         ("max_failed_records", "3"),
         ("min_success_rate", 101),
+        ("min_success_rate", 0.9),
         ("min_success_rate", -0.1),
         ("min_success_rate", float("nan")),
         ("min_success_rate", "95"),

@@ -300,7 +300,7 @@ def test_the_words_for_a_superseded_import_are_no_status_of_the_other_one():
     progress = poll(RocketChatImport(operation_id="ours"), operation("importer_done"))
     verdict = Gate().judge(progress)
     assert verdict.decision is Decision.FAIL
-    assert verdict.reason.startswith("failed at the vendor (superseded by")
+    assert verdict.reason.startswith("cannot pass: superseded by")
 
 
 @pytest.mark.parametrize("step", ["importer_done", "importer_importing_users", "importer_user_selection"])

@@ -71,6 +71,11 @@ def test_retry_after_wins_and_chance_only_adds_to_it(chance):
     assert 120 <= gap <= 121
 
 
+def test_a_vendor_that_says_at_once_again_and_again_is_no_reason_to_hurry():
+    schedule = Schedule(poke_interval=30, chance=no_chance)
+    assert schedule.gap_after_failure(6, retry_after=0) == schedule.gap_after_failure(6) > 100
+
+
 def running(percent):
     return ImportProgress(import_id="i-1", state=ImportState.RUNNING, percent=percent)
 

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator, task_group
 from airflow_import_progress.hooks.rocketchat import RocketChatImport
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
+from airflow_import_progress.sensors.zilliz import ZillizImportSensor
 
 SENSORS = [LuccaLeaveImportSensor, LuccaUserLocationImportSensor]
 
@@ -169,8 +170,15 @@ def test_a_mapped_operation_that_is_none_is_not_made_up_for_by_its_importer():
     with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
         mapped = RocketChatImportSensor.partial(task_id="wait", importer_key="csv").expand(operation_id=["64d5", None])
     assert mapped.unmap({"operation_id": "64d5"}).get_import().operation_id == "64d5"
-    with pytest.raises(ValueError, match=r"operation_id was mapped to None.*upstream task"):
+    with pytest.raises(ValueError, match=r"operation_id was resolved to None.*upstream task"):
         mapped.unmap({"operation_id": None}).execute({})
+
+
+def test_a_mapped_cluster_that_is_none_is_not_taken_for_the_connections():
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+        mapped = ZillizImportSensor.partial(task_id="wait", job_id="job-1").expand(cluster_id=["in01-1", None])
+    with pytest.raises(ValueError, match="cluster_id was resolved to None"):
+        mapped.unmap({"cluster_id": None}).execute({})
 
 
 def test_a_sensor_may_be_told_nothing_about_the_import():

@@ -419,6 +419,14 @@ def test_what_is_not_authorised_counts_as_http_401_whatever_the_status(code, sta
     assert (caught.value.transient, caught.value.status) == (False, 401)
 
 
+@pytest.mark.parametrize("code", [1800, 80002, 2100, 5, None])
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_server_that_fails_may_recover_whatever_the_code(code, status):
+    with pytest.raises(ImportPollError, match=f"HTTP {status}.*upstream") as caught:
+        poll(CLOUD_V2, {"code": code, "message": "upstream is gone"}, status=status)
+    assert caught.value.transient
+
+
 @pytest.mark.parametrize("code", [2100, 2101])
 def test_an_unknown_job_is_fatal_and_says_what_to_check(code):
     answer = {"code": code, "message": "import job does not exist, jobID=42: importing data failed"}
