@@ -22,6 +22,11 @@ SHARED_CONN_FIELDS: dict[str, dict[str, Any]] = {
         "description": "true (default), false, or the path of a file with the certificates to trust.",
         "schema": {"type": ["string", "null"]},
     },
+    "requests_per_minute": {
+        "label": "Requests a minute",
+        "description": "How many a triggerer may send, from 0.1. Default: what the vendor publishes, if anything.",
+        "schema": {"type": ["number", "null"], "minimum": 0.1},
+    },
     "proxy": {
         "label": "Proxy",
         "description": "Address of an HTTP proxy, such as http://proxy.example:3128. Default: none.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -27,6 +27,7 @@ from airflow_import_progress.hooks.connection import (
     is_empty_object,
     read_base_url,
     read_proxy,
+    read_requests_per_minute,
     read_timeout,
     read_verify,
 )
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
 T = TypeVar("T")
+
+#: What sends a request on an event loop.
+AsyncSender = Callable[["aiohttp.ClientSession", VendorConnection, Request], Awaitable[Response]]
 
 #: How long the look-up of a connection in Airflow may take on an event loop, in seconds.
 LOOKUP_TIMEOUT = 60.0
@@ -114,6 +118,8 @@ class ImportProgressHook(BaseHook, ABC):
     hook_name: ClassVar[str]
     #: What to do about an HTTP status that refuses a request.
     refusal_advice: ClassVar[Mapping[int, str]] = {}
+    #: How many requests a minute the vendor allows, as it publishes; None if it publishes nothing.
+    requests_per_minute: ClassVar[float | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -129,10 +135,13 @@ class ImportProgressHook(BaseHook, ABC):
         #: that it does not exist, so a wait that has seen it already takes that for an outage.
         self.connection_is_known = False
         self._connection: VendorConnection | None = None
+        self._connection_read_at = 0.0
+        self._looking_up_async = asyncio.Lock()
         self._has_polled = False
         self._keeps_sessions = False
         self._session: requests.Session | None = None
         self._async_session: aiohttp.ClientSession | None = None
+        self._asend: AsyncSender = asend
 
     # What a vendor says about itself ------------------------------------------------------------------------
 
@@ -174,6 +183,14 @@ class ImportProgressHook(BaseHook, ABC):
         """
         return read_base_url(connection.host, connection.schema, connection.port)
 
+    def rate_limit_group(self, request: Request) -> str:
+        """
+        Return which requests the vendor's limit counts together with this one; default: all.
+
+        :param request: The request.
+        """
+        return ""
+
     # What people call ---------------------------------------------------------------------------------------
 
     def get_progress(self, import_: Import) -> ImportProgress:
@@ -186,10 +203,11 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportProtocolError: if the answer is not what the vendor's API promises.
         """
         with self._explaining(import_.subject(self.conn_id)):
+            connection = self._resolve()
             try:
-                return self._without_secrets(self._converse(import_.poll(self._resolve())))
+                return self._without_secrets(self._converse(import_.poll(connection)))
             except ImportRequestError as error:
-                if not self._forgets_connection(error):
+                if not self._outdated(connection, error):
                     raise
             return self._without_secrets(self._converse(import_.poll(self._resolve())))
 
@@ -203,10 +221,11 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportProtocolError: if the answer is not what the vendor's API promises.
         """
         with self._explaining(import_.subject(self.conn_id)):
+            connection = await self._aresolve()
             try:
-                return self._without_secrets(await self._aconverse(import_.poll(await self._aresolve())))
+                return self._without_secrets(await self._aconverse(import_.poll(connection)))
             except ImportRequestError as error:
-                if not self._forgets_connection(error):
+                if not self._outdated(connection, error):
                     raise
             return self._without_secrets(await self._aconverse(import_.poll(await self._aresolve())))
 
@@ -279,6 +298,30 @@ class ImportProgressHook(BaseHook, ABC):
             await self._async_session.close()
             self._async_session = None
 
+    # What the poller calls ----------------------------------------------------------------------------------
+
+    def keep_sessions(self, send: AsyncSender) -> None:
+        """
+        Keep the HTTP session of the event loop until the end of ``async with``, and send through something else.
+
+        :param send: What sends in place of the transport.
+        """
+        self._keeps_sessions = True
+        self._asend = send
+
+    async def afirst_request(self, import_: Import) -> Request:
+        """
+        Return the request with which a poll of an import begins, before it is authenticated.
+
+        :param import_: The import.
+        :raises ImportProgressError: if the connection cannot be looked up, or does not fit the import.
+        """
+        with (
+            self._explaining(import_.subject(self.conn_id)),
+            closing(import_.poll(await self._aresolve())) as conversation,
+        ):
+            return next(conversation)
+
     # The connection -----------------------------------------------------------------------------------------
 
     @property
@@ -294,6 +337,11 @@ class ImportProgressHook(BaseHook, ABC):
         return self._connection
 
     async def _aresolve(self) -> VendorConnection:
+        # One look-up for all who need it at the same time.
+        async with self._looking_up_async:
+            return await self._aresolve_alone()
+
+    async def _aresolve_alone(self) -> VendorConnection:
         if self._connection is None:
             from airflow.providers.common.compat.connection import (
                 get_async_connection,
@@ -307,11 +355,15 @@ class ImportProgressHook(BaseHook, ABC):
             self._connection = await asyncio.to_thread(self._read, connection, extra)
         return self._connection
 
-    def _forgets_connection(self, error: ImportRequestError) -> bool:
-        """Forget the connection after a 401, if it has worked: its key may have been replaced in Airflow meanwhile."""
-        if error.status != 401 or not self._has_polled:
+    def _outdated(self, connection: VendorConnection, error: ImportRequestError) -> bool:
+        """Tell whether a refused connection, which has worked, may have another key in Airflow by now."""
+        if error.status != 401:
             return False
-        self._connection, self._has_polled = None, False
+        if self._connection is connection:
+            if not self._has_polled:
+                return False
+            self._connection, self._has_polled = None, False
+        # Otherwise another poll has been refused before, and had it looked up again.
         return True
 
     @contextmanager
@@ -348,6 +400,7 @@ class ImportProgressHook(BaseHook, ABC):
             timeout=read_timeout(extra.get("timeout")),
             verify=read_verify(extra.get("verify")),
             proxy=read_proxy(extra.get("proxy")),
+            requests_per_minute=read_requests_per_minute(extra.get("requests_per_minute")),
             extra=extra,
         )
         self.check_connection(result)
@@ -376,7 +429,7 @@ class ImportProgressHook(BaseHook, ABC):
                 try:
                     request = next(conversation)
                     while True:
-                        request = conversation.send(await asend(session, connection, request))
+                        request = conversation.send(await self._asend(session, connection, request))
                 except StopIteration as end:
                     result: T = end.value
                     return result

@@ -19,6 +19,8 @@ from airflow_import_progress.exchange import excerpt
 DEFAULT_REQUEST_TIMEOUT = 30.0
 MIN_REQUEST_TIMEOUT = 0.1
 MAX_REQUEST_TIMEOUT = 300.0
+MIN_REQUESTS_PER_MINUTE = 0.1
+MAX_REQUESTS_PER_MINUTE = 100_000.0
 HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:(?P<port>\d{1,5}))?")
 
 
@@ -34,6 +36,7 @@ class VendorConnection:
     :param timeout: How long one request may take, in seconds.
     :param verify: Whether to verify TLS, or the path of a file with the certificates to trust.
     :param proxy: The proxy's address, or None.
+    :param requests_per_minute: How many requests a triggerer may send in a minute, or None for what the vendor allows.
     :param extra: All the extras of the connection.
     """
 
@@ -44,6 +47,7 @@ class VendorConnection:
     timeout: float = DEFAULT_REQUEST_TIMEOUT
     verify: bool | str = True
     proxy: str | None = field(default=None, repr=False)
+    requests_per_minute: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -105,6 +109,22 @@ def read_timeout(value: Any) -> float:
             f"{MAX_REQUEST_TIMEOUT:g}, not {value!r}."
         )
     return seconds
+
+
+def read_requests_per_minute(value: Any) -> float | None:
+    """Return how many requests may be sent in a minute, or None, from the extra ``requests_per_minute``."""
+    if value in (None, ""):
+        return None
+    try:
+        requests = float(value) if not isinstance(value, bool) else math.nan
+    except (TypeError, ValueError):
+        requests = math.nan
+    if not MIN_REQUESTS_PER_MINUTE <= requests <= MAX_REQUESTS_PER_MINUTE:
+        raise ImportRequestError(
+            f"The connection's extra 'requests_per_minute' must be a number from {MIN_REQUESTS_PER_MINUTE:g} to "
+            f"{MAX_REQUESTS_PER_MINUTE:g}, not {value!r}."
+        )
+    return requests
 
 
 def read_verify(value: Any) -> bool | str:

@@ -128,6 +128,7 @@ class LuccaHook(ImportProgressHook):
     default_conn_name: ClassVar[str] = "lucca_default"
     conn_type: ClassVar[str] = "lucca"
     hook_name: ClassVar[str] = "Lucca"
+    requests_per_minute: ClassVar[float | None] = 50
     refusal_advice: ClassVar[Mapping[int, str]] = {
         401: "Lucca did not accept the API key: put a valid one into the connection's password.",
         403: "Lucca does not let this API key do that: give the key the rights for the import in Lucca.",

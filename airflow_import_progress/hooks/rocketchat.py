@@ -271,6 +271,7 @@ class RocketChatHook(ImportProgressHook):
     default_conn_name: ClassVar[str] = "rocketchat_default"
     conn_type: ClassVar[str] = "rocketchat"
     hook_name: ClassVar[str] = "Rocket.Chat"
+    requests_per_minute: ClassVar[float | None] = 10
     refusal_advice: ClassVar[Mapping[int, str]] = {
         401: "Rocket.Chat did not accept the credentials: check the connection's login (user id) and password "
         "(personal access token), or user name and password if its extra 'auth_method' is 'password'.",
@@ -304,6 +305,14 @@ class RocketChatHook(ImportProgressHook):
                     raise ImportRequestError(
                         f"The connection's {name} has characters that no user id or token of Rocket.Chat has."
                     )
+
+    def rate_limit_group(self, request: Request) -> str:
+        """
+        Return the method and the path, each of which has a limit of its own.
+
+        :param request: The request.
+        """
+        return f"{request.method} {request.path}"
 
     def authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """

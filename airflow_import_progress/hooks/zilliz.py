@@ -183,6 +183,7 @@ class ZillizHook(ImportProgressHook):
     default_conn_name: ClassVar[str] = "zilliz_default"
     conn_type: ClassVar[str] = "zilliz"
     hook_name: ClassVar[str] = "Zilliz"
+    requests_per_minute: ClassVar[float | None] = 1200
     refusal_advice: ClassVar[Mapping[int, str]] = {
         401: "Zilliz did not accept the credentials: put a valid API key into the connection's password, or the user "
         "and password of a Milvus into its login and password; and check that the key may read the cluster.",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.gate import Decision, Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
-from airflow_import_progress.triggers.schedule import Schedule
+from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, SHORTEST_GAP, Schedule
 from airflow_import_progress.triggers.wait import Wait, failure
 
 if TYPE_CHECKING:
@@ -92,6 +93,10 @@ class BaseImportSensor(BaseSensorOperator):
       ``never_fail`` makes it a skip, ``silent_fail`` logs it and goes on until the timeout.
 
     :param deferrable: Whether to wait in the triggerer. Default True.
+    :param min_poke_interval: Shortest gap between two polls, in seconds from 1: the gap shrinks to it from
+        ``poke_interval`` where the pace of the import says that it is about to end. Default 5. More than
+        ``poke_interval`` counts as ``poke_interval``, so the two alike make the gap a fixed one. With
+        ``mode="reschedule"`` nothing is known of the pace, and the gap is ``poke_interval``.
     :param max_consecutive_failures: How many polls in a row may not get through (connection trouble, HTTP 408,
         425, 429 and 5xx, answers that are not JSON) before the wait gives up, from 1. The gap between them
         doubles from 5 s up to 5 minutes, or is what the vendor asks for with ``Retry-After``; so the default of
@@ -113,11 +118,20 @@ class BaseImportSensor(BaseSensorOperator):
         self,
         *,
         deferrable: bool = True,
+        min_poke_interval: timedelta | float = MIN_POKE_INTERVAL,
         max_consecutive_failures: int = 10,
         gate: Gate | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if isinstance(min_poke_interval, timedelta):
+            min_poke_interval = min_poke_interval.total_seconds()
+        if (
+            isinstance(min_poke_interval, bool)
+            or not isinstance(min_poke_interval, int | float)
+            or not SHORTEST_GAP <= min_poke_interval < math.inf
+        ):
+            raise ValueError(f"min_poke_interval must be a number of seconds from 1, not {min_poke_interval!r}")
         if (
             isinstance(max_consecutive_failures, bool)
             or not isinstance(max_consecutive_failures, int)
@@ -129,6 +143,7 @@ class BaseImportSensor(BaseSensorOperator):
         if not self.timeout <= LONGEST_TIMEOUT:
             raise ValueError(f"timeout must be at most {LONGEST_TIMEOUT:.0f} seconds (ten years), not {self.timeout!r}")
         self.deferrable = deferrable
+        self.min_poke_interval = min_poke_interval
         self.max_consecutive_failures = max_consecutive_failures
         self.gate = gate or Gate()
 
@@ -279,6 +294,7 @@ class BaseImportSensor(BaseSensorOperator):
             gate=self.gate,
             schedule=Schedule(
                 poke_interval=self.poke_interval,
+                min_poke_interval=self.min_poke_interval,
                 exponential_backoff=self.exponential_backoff,
                 max_wait=max_wait,
             ),
@@ -333,6 +349,7 @@ class BaseImportSensor(BaseSensorOperator):
                 deadline=wait.deadline,
                 first_poll_at=now + absence,
                 poke_interval=self.poke_interval,
+                min_poke_interval=self.min_poke_interval,
                 exponential_backoff=self.exponential_backoff,
                 max_wait=max_wait,
                 max_consecutive_failures=self.max_consecutive_failures,

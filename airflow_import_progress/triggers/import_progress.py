@@ -16,7 +16,8 @@ from airflow_import_progress.exceptions import ImportFailedError, ImportPollErro
 from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
-from airflow_import_progress.triggers.schedule import Schedule
+from airflow_import_progress.triggers.poller import Watch, shared_poller
+from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, Schedule
 from airflow_import_progress.triggers.wait import Wait
 
 #: How long a poll that is under way at the deadline may still take, in seconds.
@@ -41,6 +42,7 @@ class ImportProgressTrigger(BaseTrigger):
     :param deadline: When it ends at the latest, in seconds since the epoch.
     :param first_poll_at: When to poll first, in seconds since the epoch; a time that has passed is now.
     :param poke_interval: Longest gap between two polls, in seconds.
+    :param min_poke_interval: Shortest gap, kept where the pace of the import says that it is about to end.
     :param exponential_backoff: Whether the gap doubles from poll to poll.
     :param max_wait: Longest gap that the doubling may reach, in seconds, or None.
     :param max_consecutive_failures: How many polls in a row may not get through before the wait gives up.
@@ -61,6 +63,7 @@ class ImportProgressTrigger(BaseTrigger):
         deadline: float,
         first_poll_at: float,
         poke_interval: float,
+        min_poke_interval: float = MIN_POKE_INTERVAL,
         exponential_backoff: bool = False,
         max_wait: float | None = None,
         max_consecutive_failures: int = 10,
@@ -80,6 +83,7 @@ class ImportProgressTrigger(BaseTrigger):
         self.deadline = deadline
         self.first_poll_at = first_poll_at
         self.poke_interval = poke_interval
+        self.min_poke_interval = min_poke_interval
         self.exponential_backoff = exponential_backoff
         self.max_wait = max_wait
         self.max_consecutive_failures = max_consecutive_failures
@@ -101,6 +105,7 @@ class ImportProgressTrigger(BaseTrigger):
                 "deadline": self.deadline,
                 "first_poll_at": self.first_poll_at,
                 "poke_interval": self.poke_interval,
+                "min_poke_interval": self.min_poke_interval,
                 "exponential_backoff": self.exponential_backoff,
                 "max_wait": self.max_wait,
                 "max_consecutive_failures": self.max_consecutive_failures,
@@ -132,6 +137,7 @@ class ImportProgressTrigger(BaseTrigger):
             gate=Gate(**(self.gate or {})),
             schedule=Schedule(
                 poke_interval=self.poke_interval,
+                min_poke_interval=self.min_poke_interval,
                 exponential_backoff=self.exponential_backoff,
                 max_wait=self.max_wait,
             ),
@@ -143,13 +149,11 @@ class ImportProgressTrigger(BaseTrigger):
             log=self.log,
             last_warning=self.last_warning,
         )
-        await asyncio.sleep(max(0.0, self.first_poll_at - time.time()))
-        async with hook_class(**{hook_class.conn_name_attr: self.conn_id}) as hook:
-            # The worker has used it before it deferred.
-            hook.connection_is_known = True
+        async with shared_poller(hook_class, self.conn_id) as poller, poller.watching(import_) as watch:
+            await watch.sleep(max(0.0, self.first_poll_at - time.time()))
             while True:
                 try:
-                    progress = await self._poll(hook, import_)
+                    progress = await self._poll(watch)
                 except ImportProgressError as error:
                     gap = wait.missed(error)
                 else:
@@ -157,12 +161,12 @@ class ImportProgressTrigger(BaseTrigger):
                     if next_gap is None:
                         return progress
                     gap = next_gap
-                await asyncio.sleep(gap)
+                await watch.sleep(gap)
 
-    async def _poll(self, hook: ImportProgressHook, import_: Import) -> ImportProgress:
+    async def _poll(self, watch: Watch) -> ImportProgress:
         try:
             async with asyncio.timeout(max(0.0, self.deadline - time.time()) + LAST_POLL_GRACE):
-                return await hook.aget_progress(import_)
+                return await watch.get_progress()
         except TimeoutError:
             raise ImportPollError("The poll was still under way at the deadline.", transient=True) from None
 

@@ -14,6 +14,8 @@ from airflow_import_progress.progress import ImportProgress
 FIRST_FAILURE_GAP = 5.0
 #: The doubling ends here, in seconds, so that the end of an outage is noticed.
 LAST_FAILURE_GAP = 300.0
+#: How close polls come, in seconds, where an import is about to end.
+MIN_POKE_INTERVAL = 5.0
 #: No poll is followed by another one sooner than this, in seconds.
 SHORTEST_GAP = 1.0
 #: What a vendor asks for beyond this, in seconds, is not believed: the import may be over long before.
@@ -30,12 +32,14 @@ class Schedule:
     Decide how long to wait before the next poll.
 
     :param poke_interval: Longest gap between two polls, in seconds; less than 1 counts as 1.
+    :param min_poke_interval: Shortest gap, in seconds; more than ``poke_interval`` counts as that.
     :param exponential_backoff: Whether the gap doubles from poll to poll instead.
     :param max_wait: Longest gap that the doubling may reach, in seconds; None has no limit.
     :param chance: Returns a number from 0 to 1.
     """
 
     poke_interval: float
+    min_poke_interval: float = MIN_POKE_INTERVAL
     exponential_backoff: bool = False
     max_wait: float | None = None
     chance: Callable[[], float] = field(default=random.random, repr=False, compare=False)

@@ -27,6 +27,7 @@ from airflow_import_progress.compat import AirflowRescheduleException
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.triggers import import_progress as trigger_module
+from airflow_import_progress.triggers import poller as poller_module
 from airflow_import_progress.triggers import wait as wait_module
 
 API_KEY = "sandbox-key-never-to-be-seen"
@@ -64,7 +65,9 @@ def clock(monkeypatch):
     monkeypatch.setattr(sensors_base, "time", faked)
     monkeypatch.setattr(wait_module, "time", faked)
     monkeypatch.setattr(trigger_module, "time", faked)
-    monkeypatch.setattr(trigger_module, "asyncio", SimpleNamespace(sleep=clock.asleep, timeout=asyncio.timeout))
+    monkeypatch.setattr(poller_module.Watch, "sleep", lambda self, seconds: clock.asleep(seconds))
+    # The vendors' limits count real time.
+    monkeypatch.setattr(poller_module.Poller, "_turn", lambda *_: asyncio.sleep(0))
 
     class Datetime(datetime):
         @classmethod

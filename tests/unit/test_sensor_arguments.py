@@ -68,6 +68,11 @@ def test_what_a_missing_xcom_renders_to_is_never_sent(sensor_class):
         ("timeout", -1),
         ("max_wait", -1),
         ("mode", "patient"),
+        ("min_poke_interval", 0.5),
+        ("min_poke_interval", float("nan")),
+        ("min_poke_interval", float("inf")),
+        ("min_poke_interval", "5"),
+        ("min_poke_interval", True),
         ("max_consecutive_failures", 0),
         ("max_consecutive_failures", 2.5),
         ("max_consecutive_failures", True),
@@ -109,10 +114,12 @@ def test_intervals_may_be_timedeltas():
         task_id="wait",
         summary_id="3c90",
         poke_interval=timedelta(minutes=2),
+        min_poke_interval=timedelta(seconds=10),
         timeout=timedelta(hours=1),
         max_wait=timedelta(minutes=10),
     )
-    assert (sensor.poke_interval, sensor.timeout, sensor.max_wait) == (120, 3600, timedelta(minutes=10))
+    assert (sensor.poke_interval, sensor.min_poke_interval) == (120, 10)
+    assert (sensor.timeout, sensor.max_wait) == (3600, timedelta(minutes=10))
 
 
 def test_can_be_mapped():
