@@ -8,6 +8,7 @@ A vendor's module adds its :class:`Import` references and a thin :class:`ImportP
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -31,7 +32,7 @@ from airflow_import_progress.hooks.connection import (
     read_timeout,
     read_verify,
 )
-from airflow_import_progress.hooks.transport import asend, new_async_session, new_session, send
+from airflow_import_progress.hooks.transport import asend, new_async_session, new_session, send, session_settings
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.provider_info import get_provider_info
 
@@ -47,6 +48,8 @@ AsyncSender = Callable[["aiohttp.ClientSession", VendorConnection, Request], Awa
 
 #: How long the look-up of a connection in Airflow may take on an event loop, in seconds.
 LOOKUP_TIMEOUT = 60.0
+#: How long a connection is used before it is looked up again, in seconds, so that what was changed counts.
+CONNECTION_LIFETIME = 300.0
 #: What to do about a refusal, where the vendor's hook does not know better.
 REFUSAL_ADVICE: Mapping[int, str] = {
     401: "Check the credentials in the connection.",
@@ -135,12 +138,13 @@ class ImportProgressHook(BaseHook, ABC):
         #: that it does not exist, so a wait that has seen it already takes that for an outage.
         self.connection_is_known = False
         self._connection: VendorConnection | None = None
-        self._connection_read_at = 0.0
+        self._looked_up_at = 0.0
         self._looking_up_async = asyncio.Lock()
         self._has_polled = False
         self._keeps_sessions = False
         self._session: requests.Session | None = None
         self._async_session: aiohttp.ClientSession | None = None
+        self._session_made_for: tuple[Any, ...] = ()
         self._asend: AsyncSender = asend
 
     # What a vendor says about itself ------------------------------------------------------------------------
@@ -329,30 +333,50 @@ class ImportProgressHook(BaseHook, ABC):
         return f"{self.hook_name} (connection {self.conn_id!r})"
 
     def _resolve(self) -> VendorConnection:
-        if self._connection is None:
-            with self._looking_up():
-                connection = self.get_connection(self.conn_id)
-                extra = connection.extra_dejson
-            self._connection = self._read(connection, extra)
-        return self._connection
+        if self._connection is None or self._is_old():
+            with self._renewing():
+                with self._looking_up():
+                    connection = self.get_connection(self.conn_id)
+                    extra = connection.extra_dejson
+                self._connection = self._read(connection, extra)
+        return self._known_connection()
 
     async def _aresolve(self) -> VendorConnection:
-        # One look-up for all who need it at the same time.
-        async with self._looking_up_async:
-            return await self._aresolve_alone()
+        if self._connection is None or self._is_old():
+            # One look-up for all who need it at the same time.
+            async with self._looking_up_async:
+                if self._connection is None or self._is_old():
+                    await self._alook_up()
+        return self._known_connection()
 
-    async def _aresolve_alone(self) -> VendorConnection:
-        if self._connection is None:
-            from airflow.providers.common.compat.connection import (
-                get_async_connection,
-                get_async_extra_dejson,
-            )
+    async def _alook_up(self) -> None:
+        from airflow.providers.common.compat.connection import (
+            get_async_connection,
+            get_async_extra_dejson,
+        )
 
+        with self._renewing():
             with self._looking_up():
                 async with asyncio.timeout(LOOKUP_TIMEOUT):
                     connection = await get_async_connection(self.conn_id, hook=self)
                     extra = await get_async_extra_dejson(connection)
             self._connection = await asyncio.to_thread(self._read, connection, extra)
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._looked_up_at > CONNECTION_LIFETIME
+
+    @contextmanager
+    def _renewing(self) -> Iterator[None]:
+        try:
+            yield
+        except ImportProgressError:
+            # What is known may still be right, and if it is not, the vendor says so.
+            if self._connection is None:
+                raise
+        self._looked_up_at = time.monotonic()
+
+    def _known_connection(self) -> VendorConnection:
+        assert self._connection is not None  # noqa: S101
         return self._connection
 
     def _outdated(self, connection: VendorConnection, error: ImportRequestError) -> bool:
@@ -440,8 +464,12 @@ class ImportProgressHook(BaseHook, ABC):
             with new_session(connection) as session:
                 yield session
             return
+        if self._session is not None and self._session_made_for != session_settings(connection):
+            self._session.close()
+            self._session = None
         if self._session is None:
             self._session = new_session(connection)
+            self._session_made_for = session_settings(connection)
         yield self._session
 
     @asynccontextmanager
@@ -450,7 +478,11 @@ class ImportProgressHook(BaseHook, ABC):
             async with await new_async_session(connection) as session:
                 yield session
             return
+        if self._async_session is not None and self._session_made_for != session_settings(connection):
+            outdated, self._async_session = self._async_session, None
+            await outdated.close()
         if self._async_session is None:
+            self._session_made_for = session_settings(connection)
             session = await new_async_session(connection)
             # Another poll may have been faster meanwhile, and its session be in use.
             self._async_session = self._async_session or session

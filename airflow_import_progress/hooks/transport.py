@@ -48,6 +48,11 @@ MAX_HEADER_BYTES = 64 * 1024
 _shared_under_way: dict[tuple[Any, ...], asyncio.Task[Response]] = {}
 
 
+def session_settings(connection: VendorConnection) -> tuple[Any, ...]:
+    """Return what a session is made with: one that was made with something else cannot be used any longer."""
+    return connection.verify, connection.proxy, connection.timeout, connection.base_url.partition(":")[0]
+
+
 def new_session(connection: VendorConnection) -> requests.Session:
     """Return a session of requests with the connection's TLS and proxy settings, and without credentials."""
     import requests

@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import ssl
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +17,7 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
     ImportRequestError,
 )
+from airflow_import_progress.hooks import base as hooks_base
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
 from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sandbox import Sandbox
@@ -436,3 +439,70 @@ def test_the_connection_test_says_what_is_wrong(connect, fields, words):
     assert words in said
     # Behind the button the connection has an id that Airflow made up.
     assert "lucca_default" not in said
+
+
+# A connection that is used for long
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Return a function that lets a connection grow old."""
+    past = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(hooks_base, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + past.seconds))
+
+    def later():
+        past.seconds += hooks_base.CONNECTION_LIFETIME + 1
+
+    return later
+
+
+@pytest.fixture(params=["requests", "aiohttp"])
+def poll_twice(request, leave_import):
+    """Return a function that polls with one hook before and after something, by each of the transports."""
+
+    def poll_twice(meanwhile):
+        import_ = LuccaLeaveImport(leave_import(10, 20))
+        poll_twice.import_id = import_.summary_id
+
+        async def with_aiohttp():
+            async with LuccaHook() as hook:
+                await hook.aget_progress(import_)
+                meanwhile()
+                return await hook.aget_progress(import_)
+
+        if request.param == "aiohttp":
+            return asyncio.run(with_aiohttp()).percent
+        with LuccaHook() as hook:
+            hook.get_progress(import_)
+            meanwhile()
+            return hook.get_progress(import_).percent
+
+    return poll_twice
+
+
+def test_a_key_that_was_replaced_in_airflow_counts_after_a_while(sandbox, connect, poll_twice, later):
+    def replace_key():
+        sandbox.set_credentials("lucca", api_key="the-new-key")
+        connect(password="the-new-key")
+        later()
+
+    assert poll_twice(replace_key) == 20
+    assert [asked["status"] for asked in sandbox.requests(poll_twice.import_id)] == [200, 200]
+
+
+def test_a_time_limit_that_was_changed_in_airflow_counts_after_a_while(sandbox, connect, poll_twice, later):
+    def shorten():
+        connect(extra={"timeout": 0.2})
+        sandbox.add_fault({"delay": 30})
+        later()
+
+    with pytest.raises(ImportPollError, match=r"longer than 0\.2 s"):
+        poll_twice(shorten)
+
+
+def test_a_connection_that_cannot_be_looked_up_again_is_used_on(sandbox, monkeypatch, poll_twice, later):
+    def lose():
+        monkeypatch.delenv("AIRFLOW_CONN_LUCCA_DEFAULT")
+        later()
+
+    assert poll_twice(lose) == 20
