@@ -11,6 +11,8 @@ LOWEST_VENV = $(VENV)-lowest
 LOWEST_INSTALLED = $(LOWEST_VENV)/installed
 FIDELITY_VENV = $(VENV)-fidelity
 FIDELITY_INSTALLED = $(FIDELITY_VENV)/installed
+BENCH_VENV = $(VENV)-bench
+BENCH_INSTALLED = $(BENCH_VENV)/installed
 TYPINGS_INSTALLED = tests/fidelity/node_modules/.package-lock.json
 
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
@@ -18,7 +20,7 @@ PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test test-lowest fidelity e2e dist constraints clean
+.PHONY: help venv demo ui check test test-lowest fidelity e2e bench dist constraints clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -47,6 +49,9 @@ fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## hold the sandbox against
 e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e
 
+bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: about an hour; BENCH_SECONDS=20 for a quick look
+	$(IN_TEMPORARY_HOME) $(BENCH_VENV)/bin/python -m benchmarks
+
 dist: $(INSTALLED) ## build the wheel and the source distribution into dist/
 	@rm -rf dist
 	$(BIN)/python -m hatchling build
@@ -73,6 +78,13 @@ $(FIDELITY_INSTALLED): constraints.txt Makefile
 	@$(FIDELITY_VENV)/bin/python $(PIP_INSTALL) --constraint constraints.txt 'pymilvus[bulk-writer]==3.0.2' aiohttp jsonschema pytest pytest-asyncio
 	@touch $@
 
+# An environment of its own: the peers and what draws the plots are needed by nothing else.
+$(BENCH_INSTALLED): pyproject.toml constraints.txt Makefile
+	@echo "Installing the peers of the benchmarks into $(BENCH_VENV): takes about a minute, once"
+	@$(PYTHON) -m venv --clear $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) --constraint constraints.txt --editable . apache-airflow-providers-http==6.3.0 matplotlib==3.11.2 psutil
+	@touch $@
+
 $(TYPINGS_INSTALLED): tests/fidelity/package-lock.json
 	@echo "Installing Rocket.Chat's published types into tests/fidelity/node_modules"
 	@cd tests/fidelity && npm ci --no-audit --no-fund --loglevel=error
@@ -87,5 +99,5 @@ constraints: ## pin anew, in constraints.txt, all that the targets above install
 	cp "$$env/constraints.txt" constraints.txt
 
 clean: ## remove .venv, caches and what was built
-	rm -rf $(VENV) $(LOWEST_VENV) $(FIDELITY_VENV) tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	find airflow_import_progress demo example_dags tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(LOWEST_VENV) $(FIDELITY_VENV) $(BENCH_VENV) tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find airflow_import_progress benchmarks demo example_dags tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waiting costs, measured beside what others offer for it. ``make bench`` runs it."""

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Tables and plots of the figures.
+
+``python -m benchmarks.report`` puts those of ``results/`` into ``docs/performance.md``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "performance.md"
+PLOTS = ROOT / "docs" / "performance"
+NAMES = {"ours": "this provider", "peer": "HttpSensorTrigger", "floor": "bare aiohttp", "idle": "sleeping only"}
+COLOURS = {"ours": "#1b7837", "peer": "#b2182b", "floor": "#878787", "idle": "#c7c7c7"}
+
+Rows = list[list[str]]
+
+
+def rows_of(name: str, figures: dict[str, Any]) -> Rows:
+    """
+    Return a figure as the rows of a table, the heading first.
+
+    :param name: The figure.
+    :param figures: What was measured.
+    """
+    return _ROWS[name](figures)
+
+
+def show(name: str, figures: dict[str, Any]) -> None:
+    """
+    Print a figure as a table.
+
+    :param name: The figure.
+    :param figures: What was measured.
+    """
+    heading, *rows = rows_of(name, figures)
+    table = Table(*heading, title=name.replace("_", " "))
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if Console().is_terminal else 130).print(table)
+
+
+def _cpu_rows(figures: dict[str, Any]) -> Rows:
+    rows = [["waits", "interval", "begun", "peer / ours", "ours / floor", "ours, ms per poll", "peer", "floor"]]
+    for setting in figures["settings"]:
+        milliseconds = (
+            f"{_median([run[contender]['cpu_ms_per_poll'] for run in setting['runs']]):.2f}"
+            for contender in ("ours", "peer", "floor")
+        )
+        rows.append(
+            [
+                f"{setting['waits']:,}",
+                f"{setting['poke_interval']:g} s",
+                setting["begun"],
+                _ratio(setting["peer_to_ours"]),
+                _ratio(setting["ours_to_floor"]),
+                *milliseconds,
+            ]
+        )
+    return rows
+
+
+def _many_rows(figures: dict[str, Any]) -> Rows:
+    rows = [["10,000 waits", *(NAMES[contender] for contender in figures["lag"])]]
+    for key, words in {
+        "lag_p50_ms": "event loop lag, median, ms",
+        "lag_p99_ms": "event loop lag, p99, ms",
+        "lag_max_ms": "event loop lag, max, ms",
+        "blocked_warnings": 'times that Airflow warns "async thread was blocked"',
+        "polls": "polls",
+        "cpu_share": "share of one core",
+    }.items():
+        rows.append([words, *(f"{lag[key]:.3g}" for lag in figures["lag"].values())])
+    for key, words in {"rss": "memory per wait, KiB (RSS)", "traced": "memory per wait, KiB (tracemalloc)"}.items():
+        rows.append([words, *(f"{figures['memory'][contender][key]:.1f}" for contender in figures["lag"])])
+    for point in figures["growth"]:
+        words = f"{point['waits']:,} waits at 10 s: share of one core; ms per poll"
+        rows.append([words, f"{point['cpu_share']:.3f}; {point['cpu_ms_per_poll']:.2f}", "", ""])
+    return rows
+
+
+def _rate_rows(figures: dict[str, Any]) -> Rows:
+    rows = [["", NAMES["ours"], NAMES["peer"]]]
+    for key, words in {
+        "seconds": "seconds",
+        "requests": "requests",
+        "answered_429": "answered 429",
+        "imports_polled": "imports polled, of 500",
+        "polls_per_import_least": "polls of an import, least",
+        "polls_per_import_most": "polls of an import, most",
+    }.items():
+        rows.append([words, *(f"{figures[contender][key]:,.10g}" for contender in ("ours", "peer"))])
+    rows.append(["waits that ended with an error", *(str(_ended(figures[name])) for name in ("ours", "peer"))])
+    return rows
+
+
+def _workspace_rows(figures: dict[str, Any]) -> Rows:
+    requests = {
+        waits: [f"{figures[f'{contender}_{waits}']['requests']:,}" for contender in ("ours", "peer")]
+        for waits in (1, 200)
+    }
+    return [
+        ["requests", NAMES["ours"], NAMES["peer"]],
+        ["1 wait", *requests[1]],
+        ["200 waits", *requests[200]],
+        ["ratio", f"{figures['ours_ratio']:.2f}", f"{figures['peer_ratio']:.2f}"],
+    ]
+
+
+_ROWS: dict[str, Callable[[dict[str, Any]], Rows]] = {
+    "cpu_per_poll": _cpu_rows,
+    "many_waits": _many_rows,
+    "under_rate_limit": _rate_rows,
+    "one_workspace": _workspace_rows,
+}
+
+
+def _ended(figures: dict[str, Any]) -> int:
+    return sum(count for event, count in figures["events"].items() if event != "success")
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def _ratio(ratio: dict[str, float]) -> str:
+    return f"{ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['most']:.2f})"
+
+
+# The page --------------------------------------------------------------------------------------------------
+
+
+def _plot_cpu(axes: Any, figures: dict[str, Any]) -> None:
+    for index, contender in enumerate(("peer", "ours", "floor")):
+        heights = [
+            _median([run[contender]["cpu_ms_per_poll"] / run["floor"]["cpu_ms_per_poll"] for run in setting["runs"]])
+            for setting in figures["settings"]
+        ]
+        places = [place + (index - 1) * 0.27 for place in range(len(heights))]
+        axes.bar(places, heights, width=0.25, color=COLOURS[contender], label=NAMES[contender])
+    labels = [
+        f"{setting['waits']:,} waits\n{setting['poke_interval']:g} s, {setting['begun']}"
+        for setting in figures["settings"]
+    ]
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_ylabel("CPU per poll, floor = 1")
+    axes.legend()
+
+
+def _plot_growth(axes: Any, figures: dict[str, Any]) -> None:
+    waits = [point["waits"] for point in figures["growth"]]
+    shares = [100 * point["cpu_share"] for point in figures["growth"]]
+    axes.loglog(waits, shares, "o-", color=COLOURS["ours"], label=NAMES["ours"])
+    axes.loglog(waits, [shares[0] * count / waits[0] for count in waits], "--", color=COLOURS["floor"], label="linear")
+    axes.set_xlabel("waits, each polled every 10 s")
+    axes.set_ylabel("percent of one core")
+    axes.legend()
+
+
+def _plot_requests(axes: Any, figures: dict[str, Any]) -> None:
+    for place, contender in enumerate(("ours", "peer")):
+        per_minute = 60 / figures[contender]["seconds"]
+        refused = figures[contender]["answered_429"] * per_minute
+        answered = figures[contender]["requests"] * per_minute - refused
+        axes.bar(place, answered, color=COLOURS["ours"], label="answered" if place else None)
+        axes.bar(place, refused, bottom=answered, color=COLOURS["peer"], label="refused with 429" if place else None)
+    axes.axhline(figures["limit_per_minute"], color=COLOURS["floor"], linestyle="--", label="the vendor's limit")
+    axes.set_yscale("log")
+    axes.set_xticks((0, 1), [NAMES["ours"], NAMES["peer"]])
+    axes.set_ylabel("requests per minute")
+    axes.legend()
+
+
+_PLOTS: dict[str, Callable[[Any, dict[str, Any]], None]] = {
+    "cpu_per_poll": _plot_cpu,
+    "many_waits": _plot_growth,
+    "under_rate_limit": _plot_requests,
+}
+
+
+def update_page() -> None:
+    """Put the tables of the last full runs between their marks, and draw the plots."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    # The same figures make the same file.
+    mpl.rcParams["svg.hashsalt"] = "performance"
+    from matplotlib import pyplot
+
+    page = PAGE.read_text()
+    PLOTS.mkdir(exist_ok=True)
+    for name in _ROWS:
+        source = Path(__file__).parent / "results" / f"{name}.json"
+        if not source.exists():
+            continue
+        figures = json.loads(source.read_text())
+        heading, *rows = rows_of(name, figures)
+        lines = [heading, ["---"] * len(heading), *rows]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        block = f"<!-- {name} -->\n\n{table}\n\nMeasured on: {figures['machine']}.\n\n<!-- end -->"
+        before, _, after = page.partition(f"<!-- {name} -->")
+        page = before + block + after.partition("<!-- end -->")[2]
+        if name in _PLOTS:
+            drawing, axes = pyplot.subplots(figsize=(7.5, 3.6), layout="constrained")
+            _PLOTS[name](axes, figures)
+            drawing.savefig(PLOTS / f"{name}.svg", metadata={"Date": None})
+    PAGE.write_text(page)
+
+
+if __name__ == "__main__":
+    update_page()
