@@ -156,15 +156,23 @@ class Poller:
             self._news.pop(question, None)
             self._bells.pop(question, None)
 
-    async def hear(self, question: Question, since: float) -> None:
+    async def hear(self, question: Question, since: float, seconds: float) -> bool:
         """
-        Sleep until something came of a question that another wait has asked.
+        Sleep, but not on when something came of a question that another wait has asked, and tell whether it did.
 
         :param question: The question.
         :param since: When it must have been asked at the earliest, on the event loop's clock.
+        :param seconds: How long to sleep at the most.
         """
-        while (news := self._news.get(question)) is None or news.sent_at < since:
-            await self._bells.setdefault(question, asyncio.Event()).wait()
+        if self._listeners[question] < 2:
+            await asyncio.sleep(seconds)
+            return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while (news := self._news.get(question)) is None or news.sent_at < since:
+                    await self._bells.setdefault(question, asyncio.Event()).wait()
+                return True
+        return False
 
     # The sending --------------------------------------------------------------------------------------------
 
@@ -172,6 +180,8 @@ class Poller:
         question = question_of(request)
         if (watch := _polling.get()) and (news := watch.take(self._news.get(question))):
             return news.response()
+        if self._listeners[question] == 1:
+            return await self._send_in_turn(session, connection, request, question)
         task = self._under_way.get(question)
         if task is None:
             task = asyncio.create_task(self._send_in_turn(session, connection, request, question))
@@ -291,12 +301,9 @@ class Watch:
         if self._question is None:
             await asyncio.sleep(seconds)
             return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._poller.hear(self._question, self._since)
-                return
-        # Nobody has asked: it is this wait's turn.
-        self._since = loop.time()
+        if not await self._poller.hear(self._question, self._since, seconds):
+            # Nobody has asked: it is this wait's turn.
+            self._since = loop.time()
 
     def end(self) -> None:
         """Stop watching."""
