@@ -180,8 +180,6 @@ class Poller:
         question = question_of(request)
         if (watch := _polling.get()) and (news := watch.take(self._news.get(question))):
             return news.response()
-        if self._listeners[question] == 1:
-            return await self._send_in_turn(session, connection, request, question)
         task = self._under_way.get(question)
         if task is None:
             task = asyncio.create_task(self._send_in_turn(session, connection, request, question))
