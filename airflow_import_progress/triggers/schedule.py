@@ -7,8 +7,10 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf, sqrt
+from typing import NamedTuple
 
-from airflow_import_progress.progress import ImportProgress
+from airflow_import_progress.progress import ImportProgress, ImportState
 
 #: After the first failed poll in a row the wait is this long at the most, in seconds; it doubles from there.
 FIRST_FAILURE_GAP = 5.0
@@ -22,8 +24,42 @@ SHORTEST_GAP = 1.0
 LONGEST_RETRY_AFTER = 3600.0
 #: How much of a gap is left to chance, so that waits which began together spread out.
 JITTER = 0.2
-#: How many observations the estimate of the remaining time looks back.
+#: How many different percentages the estimate of the end looks back.
 PACE_WINDOW = 10
+#: What the pace predicts is believed to within this share of the time that it says is left.
+TOLERANCE = 0.05
+#: Two percentages closer than this are told apart, farther than this are taken for whole numbers: a vendor that tells
+#: whole numbers has done up to one more percent than it says.
+COARSEST_STEP = 1.0
+#: A pace that falls off is believed later by this factor if it fits nothing, and if it fits a curve.
+FALLING_PACE = 2.5
+CURVED_PACE = 1.3
+#: A curve is believed earlier by this factor, because its last bend is the least known.
+EARLY_CURVE = 0.75
+#: So many times wider must the room be that one way to go on leaves, to be preferred to another.
+CLEARLY_WIDER = 3.0
+#: So many percentages must agree with a curve before it is believed alone.
+ENOUGH_FOR_CURVE = 6
+#: So many earlier percentages must agree on the pace before people are told about it.
+ENOUGH_TO_TELL = 2
+#: How many polls the time between the earliest and the latest end is worth, for each percentage that agrees with it.
+POLLS_PER_AGREEING = 5
+#: How fast the gaps grow after the latest end, as a share of the time since.
+OVERDUE_GROWTH = 0.33
+
+
+class Ending(NamedTuple):
+    """
+    When an import is expected to end, in seconds from now; less than 0 is overdue.
+
+    :param earliest: The earliest end that the pace allows for.
+    :param latest: The latest one.
+    :param resolution: The gap that is worth keeping between the two.
+    """
+
+    earliest: float
+    latest: float
+    resolution: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +80,12 @@ class Schedule:
     max_wait: float | None = None
     chance: Callable[[], float] = field(default=random.random, repr=False, compare=False)
 
-    def gap_after_progress(self, elapsed: float) -> float:
+    def gap_after_progress(self, elapsed: float, ending: Ending | None = None) -> float:
         """
         Return the seconds until the next poll, after one that was answered.
 
         :param elapsed: Seconds since the wait began.
+        :param ending: When the import is expected to end, or None if nothing is known of it.
         """
         gap = self.poke_interval
         if self.exponential_backoff:
@@ -57,6 +94,11 @@ class Schedule:
             gap = self.poke_interval + max(elapsed, 0.0)
             if self.max_wait is not None:
                 gap = min(gap, self.max_wait)
+        if ending is not None:
+            # The longer the end is overdue, the less is known of it: the gaps grow back to what they were.
+            wanted = max(ending.earliest, ending.resolution, -ending.latest * OVERDUE_GROWTH)
+            # More than the shortest gap, so that chance does not take it below.
+            gap = min(gap, max(wanted, self.min_poke_interval / (1 - JITTER)))
         return self._spread(gap)
 
     def gap_after_failure(self, failures: int, retry_after: float | None = None) -> float:
@@ -79,26 +121,171 @@ class Schedule:
         return max(gap * (1 - JITTER * self.chance()), SHORTEST_GAP)
 
 
+class _Sighting:
+    """When a percentage was seen first and last."""
+
+    __slots__ = ("first", "last", "percent")
+
+    def __init__(self, percent: float, now: float) -> None:
+        self.percent = percent
+        self.first = self.last = now
+
+
+class _Fit(NamedTuple):
+    """The times at which the import may end if it goes on in one way, and how much of the past agrees with it."""
+
+    earliest: float
+    latest: float
+    agreeing: int
+    #: Whether what does not agree was faster, or slower.
+    was_faster: bool
+    was_slower: bool
+
+
 class Pace:
-    """Estimate from the last observations how long the import still takes."""
+    """
+    Predict from the percentages seen so far when the import ends.
+
+    A percentage is known only at the polls, and often only as a whole number. So each poll gives bounds: at least so
+    much was done, and less than the next number. The newest percentages that one straight line can pass tell the
+    earliest and the latest end. Because many imports end ever slower, a curve that does is tried too: the square root
+    of what is left is then a straight line.
+    """
+
+    __slots__ = ("_fits", "_seen", "_step")
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, float]] = deque(maxlen=PACE_WINDOW)
+        self._seen: deque[_Sighting] = deque(maxlen=PACE_WINDOW)
+        self._step = COARSEST_STEP
+        self._fits: tuple[_Fit, _Fit] | None = None
 
-    def seconds_left(self, progress: ImportProgress, now: float) -> float | None:
+    def observe(self, progress: ImportProgress, now: float) -> None:
         """
-        Take one more observation and return the estimate, or None if there is nothing to go by.
+        Take one more observation.
 
         :param progress: The newest progress.
         :param now: When it was observed, in seconds.
         """
+        if progress.state is not ImportState.RUNNING:
+            # How long it waits for its turn, or for somebody, tells nothing about how fast it is.
+            self._forget()
+            return
         if progress.percent is None:
+            return
+        if self._seen:
+            newest = self._seen[-1]
+            if progress.percent == newest.percent:
+                newest.last = max(newest.last, now)
+                return
+            if progress.percent < newest.percent or now <= newest.last:
+                # The vendor began again, or the clock did: what was seen before tells nothing about it.
+                self._forget()
+            else:
+                self._step = min(self._step, progress.percent - newest.percent)
+        self._seen.append(_Sighting(progress.percent, now))
+        self._fits = self._fit_both() if len(self._seen) > 1 else None
+
+    def ending(self, now: float) -> Ending | None:
+        """
+        Return when the import is expected to end, or None if there is nothing to go by.
+
+        :param now: The time, in seconds.
+        """
+        if self._fits is None:
             return None
-        if self._seen and progress.percent < self._seen[-1][1]:
-            # The vendor began again: what was seen before tells nothing about it.
-            self._seen.clear()
-        self._seen.append((now, progress.percent))
-        since, percent_then = self._seen[0]
-        if progress.percent <= percent_then or now <= since:
+        line, curve = self._fits
+        fit, is_curve, is_either = _choose(line, curve)
+        if fit.agreeing == 0 or fit.latest == inf:
             return None
-        return (100.0 - progress.percent) * (now - since) / (progress.percent - percent_then)
+        changed_at = self._seen[-1].first
+        earliest, latest = fit.earliest, fit.latest
+        if fit.was_faster and not is_curve:
+            latest = changed_at + FALLING_PACE * (latest - changed_at)
+        if is_curve:
+            earliest = changed_at + EARLY_CURVE * (earliest - changed_at)
+        if is_either and curve.latest < inf:
+            latest = max(latest, curve.latest)
+        resolution = (latest - earliest) / (POLLS_PER_AGREEING * fit.agreeing)
+        earliest = max(earliest, self._earliest_after_standstill(fit, is_curve))
+        if (is_curve or is_either) and curve.latest < inf:
+            latest = max(latest, changed_at + CURVED_PACE * (curve.latest - changed_at))
+        return Ending(earliest - now, latest - now, resolution)
+
+    def seconds_left(self, now: float) -> float | None:
+        """
+        Return an estimate that people can be told, or None if there is not enough to go by.
+
+        :param now: The time, in seconds.
+        """
+        if self._fits is None:
+            return None
+        # For polls it is safer to expect both ways to go on; people are told of the likelier one.
+        fit, is_curve, _ = _choose(*self._fits)
+        if fit.agreeing < ENOUGH_TO_TELL or fit.latest <= now:
+            return None
+        earliest = max(fit.earliest, self._earliest_after_standstill(fit, is_curve)) - now
+        latest = max(fit.latest - now, earliest)
+        # "About" is no word for what may as well take three times as long.
+        return (earliest + latest) / 2 if latest <= 3 * earliest else None
+
+    def _forget(self) -> None:
+        self._seen.clear()
+        self._step, self._fits = COARSEST_STEP, None
+
+    def _earliest_after_standstill(self, fit: _Fit, is_curve: bool) -> float:
+        # The longer the percentage stands still, the later the rest of it can be done.
+        newest, since = self._seen[-1], self._seen[-1 - fit.agreeing]
+        most, least = 100.0 - since.percent, max(100.0 - newest.percent - self._step, 0.0)
+        if is_curve:
+            least, most = sqrt(least), sqrt(most)
+        return newest.last + least * (newest.last - since.first) / (most - least) * (1 - TOLERANCE)
+
+    def _least_left(self) -> list[float]:
+        # Less than the next number was done when a percentage was seen last.
+        left = [100.0 - sighting.percent for sighting in self._seen]
+        return [max(most - self._step, least) for most, least in zip(left, [*left[1:], 0.0], strict=True)]
+
+    def _fit_both(self) -> tuple[_Fit, _Fit]:
+        seen = list(self._seen)
+        most, least = [100.0 - sighting.percent for sighting in seen], self._least_left()
+        return (
+            _fit(seen, most, least),
+            _fit(seen, [sqrt(left) for left in most], [sqrt(left) for left in least]),
+        )
+
+
+def _choose(line: _Fit, curve: _Fit) -> tuple[_Fit, bool, bool]:
+    """Return the fit to go by, whether it is the curve, and whether it may be the curve as well."""
+    if curve.agreeing > line.agreeing:
+        return (curve, True, False) if curve.agreeing >= ENOUGH_FOR_CURVE else (line, False, True)
+    if curve.agreeing == line.agreeing and not line.was_slower:
+        of_line, of_curve = line.latest - line.earliest, curve.latest - curve.earliest
+        # What leaves much room for the end fits easily; what leaves hardly any is about to fit no more.
+        if of_curve > CLEARLY_WIDER * of_line and curve.agreeing >= ENOUGH_FOR_CURVE:
+            return curve, True, False
+        return line, False, of_line < CLEARLY_WIDER * of_curve
+    return line, False, False
+
+
+def _fit(seen: list[_Sighting], most: list[float], least: list[float]) -> _Fit:
+    """
+    Lay a straight line through as many of the newest sightings as it can pass.
+
+    :param seen: The sightings.
+    :param most: For each, how much was left at the most when it was seen first.
+    :param least: For each, how much was left at the least when it was seen last.
+    """
+    newest, before = seen[-1], seen[-2]
+    now = newest.first
+    earliest, latest, agreeing = -inf, inf, 0
+    for sighting, most_then, least_then in zip(seen[-2::-1], most[-2::-1], least[-2::-1], strict=True):
+        soonest = now + least[-1] * (now - sighting.first) / (most_then - least[-1])
+        if sighting is not before:
+            soonest = max(soonest, before.last + least[-2] * (before.last - sighting.first) / (most_then - least[-2]))
+        done = least_then - most[-1]
+        slowest = now + most[-1] * (now - sighting.last) / done if done > 0 else inf
+        soonest, slowest = now + (soonest - now) * (1 - TOLERANCE), now + (slowest - now) * (1 + TOLERANCE)
+        if max(soonest, earliest) > min(slowest, latest):
+            return _Fit(earliest, latest, agreeing, slowest < earliest, slowest >= earliest)
+        earliest, latest, agreeing = max(soonest, earliest), min(slowest, latest), agreeing + 1
+    return _Fit(earliest, latest, agreeing, False, False)

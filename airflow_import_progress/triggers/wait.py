@@ -92,6 +92,7 @@ class Wait:
         if self.failures:
             self.log.info("%s: polls get through again.", self.subject)
         self.failures, self._last_failure, self._last_progress = 0, None, progress
+        self._pace.observe(progress, time.time())
         self._log_progress(progress)
         verdict = self.gate.judge(progress)
         if verdict.decision not in (Decision.PASS, Decision.WAIT):
@@ -99,7 +100,8 @@ class Wait:
         self._log_warning(progress)
         if verdict.decision is Decision.PASS:
             return None
-        return self._until_next(self.schedule.gap_after_progress(time.time() - self.started_at))
+        now = time.time()
+        return self._until_next(self.schedule.gap_after_progress(now - self.started_at, self._pace.ending(now)))
 
     def missed(self, error: ImportProgressError) -> float:
         """
@@ -149,12 +151,11 @@ class Wait:
 
     def _log_progress(self, progress: ImportProgress) -> None:
         now = time.time()
-        seconds_left = self._pace.seconds_left(progress, now)
         step = None if progress.percent is None else int(progress.percent) // LOG_STEP
         if (progress.state, step) == self._logged and now - self._logged_at < HEARTBEAT:
             return
         self._logged, self._logged_at = (progress.state, step), now
-        self.log.info("%s", progress.describe(seconds_left if progress.state is ImportState.RUNNING else None))
+        self.log.info("%s", progress.describe(self._pace.seconds_left(now)))
 
     def _log_warning(self, progress: ImportProgress) -> None:
         warning = _obstacle(self.import_, progress)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from itertools import pairwise
+from random import Random
+
 import pytest
 
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.triggers.schedule import LAST_FAILURE_GAP, Pace, Schedule
+from airflow_import_progress.triggers.schedule import LAST_FAILURE_GAP, Ending, Pace, Schedule
 
 
 def no_chance():
@@ -76,19 +79,203 @@ def test_a_vendor_that_says_at_once_again_and_again_is_no_reason_to_hurry():
     assert schedule.gap_after_failure(6, retry_after=0) == schedule.gap_after_failure(6) > 100
 
 
-def running(percent):
-    return ImportProgress(import_id="i-1", state=ImportState.RUNNING, percent=percent)
+def near(seconds, resolution=0.0):
+    return Ending(earliest=seconds, latest=seconds, resolution=resolution)
+
+
+def test_a_far_end_changes_nothing():
+    assert Schedule(poke_interval=60, chance=no_chance).gap_after_progress(0, near(1000)) == 60
+
+
+def test_the_next_poll_is_where_the_end_is_expected_at_the_earliest():
+    assert Schedule(poke_interval=60, chance=no_chance).gap_after_progress(0, near(40)) == 40
+
+
+@pytest.mark.parametrize("chance", [no_chance, full_chance])
+def test_around_the_expected_end_polls_come_close_but_never_closer_than_allowed(chance):
+    gap = Schedule(poke_interval=60, min_poke_interval=8, chance=chance).gap_after_progress(0, near(0))
+    assert 8 <= gap <= 10
+
+
+def test_a_shortest_gap_above_the_longest_counts_as_that():
+    schedule = Schedule(poke_interval=10, min_poke_interval=30, chance=no_chance)
+    assert schedule.gap_after_progress(0, near(0)) == 10
+
+
+def test_an_end_that_is_known_roughly_is_not_worth_the_closest_polls():
+    assert Schedule(poke_interval=60, chance=no_chance).gap_after_progress(0, near(0, resolution=20)) == 20
+
+
+def test_the_longer_the_end_is_overdue_the_longer_are_the_gaps_up_to_the_poke_interval():
+    schedule = Schedule(poke_interval=60, chance=no_chance)
+    gaps = [schedule.gap_after_progress(0, near(-overdue)) for overdue in (0, 30, 60, 120, 240, 10_000)]
+    assert gaps == sorted(gaps)
+    assert gaps[0] < 10
+    assert gaps[-2:] == [60, 60]
+
+
+def test_a_near_end_shortens_the_gaps_of_exponential_backoff_too():
+    schedule = Schedule(poke_interval=60, exponential_backoff=True, chance=no_chance)
+    assert schedule.gap_after_progress(5000, near(300)) == 300
+    assert schedule.gap_after_progress(5000, near(-(10**6))) == 5060
+
+
+def running(percent, state=ImportState.RUNNING):
+    return ImportProgress(import_id="i-1", state=state, percent=percent)
+
+
+def paced(*observations):
+    pace = Pace()
+    for now, percent in observations:
+        pace.observe(running(percent), now)
+    return pace
 
 
 def test_a_steady_pace_tells_the_time_left():
-    pace = Pace()
-    assert pace.seconds_left(running(10), now=0) is None
-    assert pace.seconds_left(running(20), now=60) == pytest.approx(480)
-    assert pace.seconds_left(running(50), now=240) == pytest.approx(300)
+    pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 7)))
+    assert pace.seconds_left(now=360) == pytest.approx(240, rel=0.15)
+    ending = pace.ending(now=360)
+    assert ending.earliest <= 240 <= ending.latest
 
 
-@pytest.mark.parametrize("percents", [[50, 50, 50], [50, 20], [None, None], [10, None]])
-def test_without_a_pace_nothing_is_estimated(percents):
-    pace = Pace()
-    estimates = [pace.seconds_left(running(percent), now=60.0 * n) for n, percent in enumerate(percents)]
-    assert estimates[-1] is None
+def test_the_time_left_becomes_less_while_nothing_is_asked():
+    pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 7)))
+    assert pace.seconds_left(now=390) == pytest.approx(pace.seconds_left(now=360) - 30, abs=10)
+
+
+@pytest.mark.parametrize(
+    "percents", [[], [50], [50, 50, 50], [10, 20], [50, 20], [None, None], [10, None], [10, 20, None, 5]]
+)
+def test_without_enough_to_go_by_nobody_is_told_a_time(percents):
+    assert paced(*((60.0 * n, percent) for n, percent in enumerate(percents))).seconds_left(now=600) is None
+
+
+def test_one_percent_tells_nothing_about_the_rest():
+    assert paced((0, 0), (60, 0), (120, 1)).seconds_left(now=120) is None
+
+
+def test_an_overdue_end_is_not_told_as_a_time():
+    pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 10)), (594, 99))
+    assert pace.seconds_left(now=2000) is None
+
+
+def test_a_whole_number_may_hide_up_to_one_percent_more():
+    pace = paced(*((10.0 * n, float(n // 10)) for n in range(981)))
+    ending = pace.ending(now=9800)
+    assert ending.earliest < 200
+    assert ending.latest >= 200 - 10
+
+
+def test_what_was_seen_before_an_import_began_again_is_forgotten():
+    steady = [(60.0 * n, 10.0 * n) for n in range(1, 10)]
+    assert paced(*steady).ending(now=540) is not None
+    assert paced(*steady, (600.0, 5.0)).ending(now=600) is None
+
+
+def test_an_import_that_waits_for_somebody_has_no_pace():
+    pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 10)))
+    pace.observe(running(90, ImportState.ACTION_REQUIRED), now=600)
+    assert pace.ending(now=600) is None
+
+
+def test_a_clock_that_was_set_back_begins_anew():
+    pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 6)), (10, 60))
+    assert pace.ending(now=20) is None
+
+
+def test_an_answer_without_a_percentage_changes_nothing():
+    steady = [(60.0 * n, 10.0 * n) for n in range(1, 8)]
+    assert paced(*steady, (450, None)).ending(now=460) == paced(*steady).ending(now=460)
+
+
+def test_a_percentage_that_stands_still_is_not_taken_for_the_end():
+    pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 6)), (3600, 50))
+    assert pace.ending(now=3600).earliest > 600
+
+
+def test_a_pace_that_falls_off_is_expected_later_than_the_last_step_says():
+    # Smooth at both ends, over after 3600 s; 98 % are done after 3300 s.
+    curve = [(t, 100 * (3 * (t / 3600) ** 2 - 2 * (t / 3600) ** 3)) for t in range(0, 3301, 60)]
+    (before, then), (now, percent) = curve[-2:]
+    as_the_last_step = (100 - percent) * (now - before) / (percent - then)
+    ending = paced(*curve).ending(now)
+    assert as_the_last_step < ending.earliest
+    assert ending.latest >= 300
+
+
+def test_what_is_kept_of_the_past_is_bounded():
+    pace = paced(*((float(n), n / 100) for n in range(5000)))
+    assert len(pace._seen) <= 10
+
+
+def whole(percent):
+    return float(min(99, int(percent)))
+
+
+def fine(percent):
+    return min(99.995, percent)
+
+
+def polls(shape, *, poke_interval=60, over_after, until=None):
+    """Return the times of all polls of an import that is done after a while."""
+    schedule, pace, now, times = Schedule(poke_interval=poke_interval, chance=no_chance), Pace(), 0.0, []
+    while now < (until or over_after):
+        times.append(now)
+        pace.observe(running(shape(now / over_after)), now)
+        now += schedule.gap_after_progress(now, pace.ending(now))
+    return [*times, now]
+
+
+SHAPES = {
+    "linear": lambda x: 100 * x,
+    "slow start": lambda x: 100 * x**2,
+    "s-curve": lambda x: 100 * (3 * x**2 - 2 * x**3),
+}
+
+
+@pytest.mark.parametrize("told", [whole, fine])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("over_after", [3300, 3600])
+def test_an_end_that_can_be_predicted_is_seen_soon_and_with_few_polls(shape, told, over_after):
+    times = polls(lambda x: told(shape(x)), over_after=over_after)
+    assert times[-1] - over_after <= 15
+    assert len(times) <= 1.6 * over_after / 60
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda x: None,
+        lambda x: 0.0,
+        lambda x: 5.0,
+        lambda x: 99.0,
+        lambda x: 100.0,
+        lambda x: whole(200 * x),
+        lambda x: fine(150 * x),
+        lambda x: 20.0 * x if x < 0.7 else 80.0,
+    ],
+    ids=["unknown", "0", "5", "99", "100", "99 from half", "99.995 from two thirds", "a jump"],
+)
+def test_an_end_that_cannot_be_predicted_costs_few_polls_more(shape):
+    assert len(polls(shape, over_after=7200)) <= 7200 / 60 + 40
+
+
+def test_99_percent_for_ever_is_no_reason_to_hurry():
+    times = polls(lambda x: whole(100 * x), over_after=3600, until=36000)
+    assert [then - now for now, then in pairwise(times[-500:])] == pytest.approx([60] * 499)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_a_vendor_answers_the_gap_stays_within_its_bounds(seed):
+    random = Random(seed)  # noqa: S311
+    schedule, pace, now = Schedule(poke_interval=60, chance=random.random), Pace(), 0.0
+    for _ in range(300):
+        pace.observe(
+            running(
+                random.choice([None, 0.0, 99.0, 100.0, random.uniform(0, 100), float(random.randint(0, 100))]),
+                random.choice([ImportState.PENDING, *[ImportState.RUNNING] * 9]),
+            ),
+            now,
+        )
+        assert 5 <= schedule.gap_after_progress(now, pace.ending(now)) <= 60
+        now += random.choice([0.0, 1.0, 30.0, 60.0, 5000.0])
