@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Measure all figures, or those that the command line names, and show them.
+Measure all figures, or those that the command line names, show them, and put them into ``docs/performance.md``.
 
 ``BENCH_SECONDS`` makes for short runs, whose figures are only shown, and kept in ``results/quick``.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.figures import FIGURES
-from benchmarks.report import show
+from benchmarks.report import show, update_page
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -35,6 +35,8 @@ def main(names: list[str]) -> None:
         figures = {"machine": _machine(), **FIGURES[name](seconds)}
         (folder / f"{name}.json").write_text(f"{json.dumps(figures, indent=2)}\n")
         show(name, figures)
+    if not seconds:
+        update_page()
 
 
 def _machine() -> str:

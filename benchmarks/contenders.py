@@ -8,7 +8,7 @@ import json
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,9 +51,9 @@ class Scene:
     connection: dict[str, Any] | None = None
     spread_out: bool = True
 
-    def waits(self, count: int) -> list[Waiting]:
+    def waits(self, count: int) -> Iterator[Waiting]:
         """
-        Return so many waits.
+        Make so many waits, one after the other as a triggerer does.
 
         :param count: How many; each but those on Rocket.Chat is for another import.
         """
@@ -61,7 +61,7 @@ class Scene:
         make: Callable[[int], Waiting] = {"ours": self._ours, "peer": self._peer, "floor": self._floor, "idle": _Idle}[
             self.contender
         ]
-        return [make(number) for number in range(count)]
+        return (make(number) for number in range(count))
 
     def _make_connections(self) -> None:
         connection = self.connection or {

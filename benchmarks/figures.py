@@ -169,7 +169,7 @@ def one_workspace(seconds: float | None) -> Figures:
 
     :param seconds: Seconds per measurement.
     """
-    figures: Figures = {"poke_interval": 10.0, "limit_per_minute": 10}
+    figures: Figures = {"poke_interval": 10.0, "limit_per_minute": 10, "seconds": seconds or 180.0}
     for contender in ("ours", "peer"):
         for waits in (1, 200):
             told = _Told()
@@ -183,7 +183,7 @@ def one_workspace(seconds: float | None) -> Figures:
                     connection=sandbox.airflow_connection("rocketchat"),
                     spread_out=False,
                 )
-                held = run_triggerer("hold", scene, waits=waits, seconds=seconds or 180.0)
+                held = run_triggerer("hold", scene, waits=waits, seconds=figures["seconds"])
             figures[f"{contender}_{waits}"] = {
                 "requests": sum(told.statuses.values()),
                 "statuses": dict(told.statuses),
