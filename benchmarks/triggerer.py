@@ -95,13 +95,18 @@ class LoopWatch:
     def __init__(self) -> None:
         self.lags: list[float] = []
         self.blocked_at: list[float] = []
+        self.collections: list[float] = []
+        self._collecting_since = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> LoopWatch:
+        # Python's garbage collector holds up everything, and longest where there are many objects.
+        gc.callbacks.append(self._measure_collection)
         self._tasks = [asyncio.create_task(self._measure_lag()), asyncio.create_task(self._watch_as_airflow_does())]
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        gc.callbacks.remove(self._measure_collection)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -115,7 +120,14 @@ class LoopWatch:
             "lag_max_ms": 1000 * lags[-1],
             "blocked_warnings": len(self.blocked_at),
             "blocked_at_seconds": self.blocked_at,
+            "longest_collections_ms": [1000 * length for length in sorted(self.collections)[:-6:-1]],
         }
+
+    def _measure_collection(self, phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            self._collecting_since = time.monotonic()
+        else:
+            self.collections.append(time.monotonic() - self._collecting_since)
 
     async def _measure_lag(self) -> None:
         while True:
