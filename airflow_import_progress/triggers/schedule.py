@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf, sqrt
@@ -25,7 +24,7 @@ LONGEST_RETRY_AFTER = 3600.0
 #: How much of a gap is left to chance, so that waits which began together spread out.
 JITTER = 0.2
 #: How many different percentages the estimate of the end looks back.
-PACE_WINDOW = 10
+PACE_WINDOW = 8
 #: What the pace predicts is believed to within this share of the time that it says is left.
 TOLERANCE = 0.05
 #: Two percentages closer than this are told apart, farther than this are taken for whole numbers: a vendor that tells
@@ -43,7 +42,7 @@ ENOUGH_FOR_CURVE = 6
 #: So many earlier percentages must agree on the pace before people are told about it.
 ENOUGH_TO_TELL = 2
 #: How many polls the time between the earliest and the latest end is worth, for each percentage that agrees with it.
-POLLS_PER_AGREEING = 5
+POLLS_PER_AGREEING = 6
 #: How fast the gaps grow after the latest end, as a share of the time since.
 OVERDUE_GROWTH = 0.33
 
@@ -155,7 +154,8 @@ class Pace:
     __slots__ = ("_fits", "_seen", "_step")
 
     def __init__(self) -> None:
-        self._seen: deque[_Sighting] = deque(maxlen=PACE_WINDOW)
+        # A list, because a deque takes half a kilobyte however short it is.
+        self._seen: list[_Sighting] = []
         self._step = COARSEST_STEP
         self._fits: tuple[_Fit, _Fit] | None = None
 
@@ -183,6 +183,7 @@ class Pace:
             else:
                 self._step = min(self._step, progress.percent - newest.percent)
         self._seen.append(_Sighting(progress.percent, now))
+        del self._seen[:-PACE_WINDOW]
         self._fits = self._fit_both() if len(self._seen) > 1 else None
 
     def ending(self, now: float) -> Ending | None:
@@ -246,11 +247,10 @@ class Pace:
         return [max(most - self._step, least) for most, least in zip(left, [*left[1:], 0.0], strict=True)]
 
     def _fit_both(self) -> tuple[_Fit, _Fit]:
-        seen = list(self._seen)
-        most, least = [100.0 - sighting.percent for sighting in seen], self._least_left()
+        most, least = [100.0 - sighting.percent for sighting in self._seen], self._least_left()
         return (
-            _fit(seen, most, least),
-            _fit(seen, [sqrt(left) for left in most], [sqrt(left) for left in least]),
+            _fit(self._seen, most, least),
+            _fit(self._seen, [sqrt(left) for left in most], [sqrt(left) for left in least]),
         )
 
 

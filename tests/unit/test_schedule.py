@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.triggers.schedule import LAST_FAILURE_GAP, Ending, Pace, Schedule
+from airflow_import_progress.triggers.schedule import LAST_FAILURE_GAP, PACE_WINDOW, Ending, Pace, Schedule
 
 
 def no_chance():
@@ -205,7 +205,7 @@ def test_a_pace_that_falls_off_is_expected_later_than_the_last_step_says():
 
 def test_what_is_kept_of_the_past_is_bounded():
     pace = paced(*((float(n), n / 100) for n in range(5000)))
-    assert len(pace._seen) <= 10
+    assert len(pace._seen) <= PACE_WINDOW
 
 
 def whole(percent):
