@@ -78,12 +78,16 @@ def _many_rows(figures: dict[str, Any]) -> Rows:
         "polls": "polls",
         "cpu_share": "share of one core",
     }.items():
-        rows.append([words, *(f"{lag[key]:.3g}" for lag in figures["lag"].values())])
+        rows.append(
+            [words, *(f"{lag[key]:,.0f}" if lag[key] >= 100 else f"{lag[key]:.3g}" for lag in figures["lag"].values())]
+        )
     for key, words in {"rss": "memory per wait, KiB (RSS)", "traced": "memory per wait, KiB (tracemalloc)"}.items():
         rows.append([words, *(f"{figures['memory'][contender][key]:.1f}" for contender in figures["lag"])])
     for point in figures["growth"]:
         words = f"{point['waits']:,} waits at 10 s: share of one core; ms per poll"
-        rows.append([words, f"{point['cpu_share']:.3f}; {point['cpu_ms_per_poll']:.2f}", "", ""])
+        rows.append([words, f"{point['cpu_share']:.3f}; {point['cpu_ms_per_poll']:.2f}"])
+    longest = (f"{max(lag['longest_collections_ms'], default=0):.3g}" for lag in figures["lag"].values())
+    rows.append(["longest garbage collection, ms", *longest])
     return rows
 
 
@@ -204,7 +208,9 @@ def update_page() -> None:
         figures = json.loads(source.read_text())
         heading, *rows = rows_of(name, figures)
         lines = [heading, ["---"] * len(heading), *rows]
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        # A figure of one contender alone leaves the cells of the others empty.
+        filled = [line + [""] * (len(heading) - len(line)) for line in lines]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in filled)
         block = f"<!-- {name} -->\n\n{table}\n\nMeasured on: {figures['machine']}.\n\n<!-- end -->"
         before, _, after = page.partition(f"<!-- {name} -->")
         page = before + block + after.partition("<!-- end -->")[2]
