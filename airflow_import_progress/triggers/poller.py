@@ -223,8 +223,9 @@ class Poller:
         if group not in self._turns:
             from aiolimiter import AsyncLimiter
 
-            # One at a time: a burst may exceed the limit in what the vendor takes for a minute.
-            self._turns[group] = (asyncio.Lock(), AsyncLimiter(1, SPACING_MARGIN * 60 / limit))
+            # What is allowed in a second at once, and no more: a burst and the minute after it must keep the limit.
+            burst = max(1.0, limit / 60)
+            self._turns[group] = (asyncio.Lock(), AsyncLimiter(burst, SPACING_MARGIN * burst * 60 / limit))
         lock, limiter = self._turns[group]
         # The lock keeps the order, in which the limiter alone lets newcomers push in.
         async with lock:
