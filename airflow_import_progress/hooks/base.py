@@ -534,9 +534,10 @@ class ImportProgressHook(BaseHook, ABC):
 
     def _without_secrets(self, progress: ImportProgress) -> ImportProgress:
         self._has_polled = True
-        # Only what a vendor words freely can repeat a secret, and most polls have none of it.
+        # Only what a vendor words freely can repeat a secret, and hardly any poll does.
         free = {name: getattr(progress, name) for name in ("vendor_status", "message", "warning", "details")}
-        return replace(progress, **{name: self._redacted(value) for name, value in free.items() if value})
+        redacted_texts = {name: self._redacted(value) for name, value in free.items()}
+        return progress if redacted_texts == free else replace(progress, **redacted_texts)
 
 
 def _ask(request: Request) -> Conversation[Response]:

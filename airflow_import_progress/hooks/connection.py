@@ -97,34 +97,27 @@ def read_base_url(host: str | None, scheme: str | None, port: int | None) -> str
 
 def read_timeout(value: Any) -> float:
     """Return how long a request may take, in seconds, from the extra ``timeout``."""
-    if value in (None, ""):
-        return DEFAULT_REQUEST_TIMEOUT
-    try:
-        seconds = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not MIN_REQUEST_TIMEOUT <= seconds <= MAX_REQUEST_TIMEOUT:
-        raise ImportRequestError(
-            f"The connection's extra 'timeout' must be seconds from {MIN_REQUEST_TIMEOUT:g} to "
-            f"{MAX_REQUEST_TIMEOUT:g}, not {value!r}."
-        )
-    return seconds
+    seconds = _read_number("timeout", value, "seconds", MIN_REQUEST_TIMEOUT, MAX_REQUEST_TIMEOUT)
+    return DEFAULT_REQUEST_TIMEOUT if seconds is None else seconds
 
 
 def read_requests_per_minute(value: Any) -> float | None:
     """Return how many requests may be sent in a minute, or None, from the extra ``requests_per_minute``."""
+    return _read_number("requests_per_minute", value, "a number", MIN_REQUESTS_PER_MINUTE, MAX_REQUESTS_PER_MINUTE)
+
+
+def _read_number(name: str, value: Any, what: str, minimum: float, maximum: float) -> float | None:
     if value in (None, ""):
         return None
     try:
-        requests = float(value) if not isinstance(value, bool) else math.nan
+        number = float(value) if not isinstance(value, bool) else math.nan
     except (TypeError, ValueError):
-        requests = math.nan
-    if not MIN_REQUESTS_PER_MINUTE <= requests <= MAX_REQUESTS_PER_MINUTE:
+        number = math.nan
+    if not minimum <= number <= maximum:
         raise ImportRequestError(
-            f"The connection's extra 'requests_per_minute' must be a number from {MIN_REQUESTS_PER_MINUTE:g} to "
-            f"{MAX_REQUESTS_PER_MINUTE:g}, not {value!r}."
+            f"The connection's extra {name!r} must be {what} from {minimum:g} to {maximum:g}, not {value!r}."
         )
-    return requests
+    return number
 
 
 def read_verify(value: Any) -> bool | str:

@@ -29,6 +29,7 @@ from airflow_import_progress.exceptions import (
 )
 from airflow_import_progress.exchange import Request, Response
 from airflow_import_progress.hooks.connection import VendorConnection
+from airflow_import_progress.hooks.sharing import Sharing
 
 # Both are imported where they are used: a DAG file that only names a sensor loads neither.
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ READ_CHUNK_BYTES = 64 * 1024
 #: Longest header that is read, in bytes: as much as http.client, and so requests, reads.
 MAX_HEADER_BYTES = 64 * 1024
 
-#: Requests under way whose answer is shared, by event loop and by what is asked.
-_shared_under_way: dict[tuple[Any, ...], asyncio.Task[Response]] = {}
+#: Requests whose answer is shared, by event loop and by what is asked.
+_sharing: Sharing[tuple[Any, ...], Response] = Sharing()
 
 
 def session_settings(connection: VendorConnection) -> tuple[Any, ...]:
@@ -140,24 +141,15 @@ def _tls(connection: VendorConnection) -> ssl.SSLContext | bool:
 async def asend(session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
     """Send a request with aiohttp, and return the answer whole."""
     if request.shared:
-        return await _asend_shared(connection, request)
+        asked = (
+            asyncio.get_running_loop(),
+            connection.base_url,
+            request.method,
+            request.path,
+            json.dumps(request.json),
+        )
+        return await _sharing.share(asked, lambda: _asend_alone(connection, request))
     return await _asend(session, connection, request)
-
-
-async def _asend_shared(connection: VendorConnection, request: Request) -> Response:
-    key = (asyncio.get_running_loop(), connection.base_url, request.method, request.path, json.dumps(request.json))
-    if key not in _shared_under_way:
-        _shared_under_way[key] = task = asyncio.create_task(_asend_alone(connection, request))
-
-        def forget(done: asyncio.Task[Response]) -> None:
-            del _shared_under_way[key]
-            if not done.cancelled():
-                # Looked at, lest asyncio complains of an error that nobody waits for any more.
-                done.exception()
-
-        task.add_done_callback(forget)
-    # Whoever is cancelled must not take the answer from the others.
-    return await asyncio.shield(_shared_under_way[key])
 
 
 async def _asend_alone(connection: VendorConnection, request: Request) -> Response:

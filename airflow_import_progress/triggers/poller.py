@@ -24,6 +24,7 @@ from airflow_import_progress.exceptions import ImportProgressError
 from airflow_import_progress.exchange import Request, Response
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.hooks.connection import VendorConnection
+from airflow_import_progress.hooks.sharing import Sharing
 from airflow_import_progress.hooks.transport import asend
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.triggers.schedule import LONGEST_RETRY_AFTER
@@ -109,7 +110,7 @@ class Poller:
         self._listeners: Counter[Question] = Counter()
         self._news: dict[Question, News] = {}
         self._bells: dict[Question, asyncio.Event] = {}
-        self._under_way: dict[Question, asyncio.Task[Response]] = {}
+        self._sharing: Sharing[Question, Response] = Sharing()
         self._turns: dict[str, tuple[asyncio.Lock, AsyncLimiter]] = {}
         self._paused_until = 0.0
 
@@ -128,10 +129,7 @@ class Poller:
 
     async def close(self) -> None:
         """End what is under way, and close the session."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._sharing.end()
         await self.hook.__aexit__()
 
     # What watches ask for -----------------------------------------------------------------------------------
@@ -180,19 +178,7 @@ class Poller:
         question = question_of(request)
         if (watch := _polling.get()) and (news := watch.take(self._news.get(question))):
             return news.response()
-        task = self._under_way.get(question)
-        if task is None:
-            task = asyncio.create_task(self._send_in_turn(session, connection, request, question))
-            self._under_way[question] = task
-            task.add_done_callback(lambda done: self._forget(question, done))
-        # Whoever is cancelled must not take the answer from the others.
-        return await asyncio.shield(task)
-
-    def _forget(self, question: Question, done: asyncio.Task[Response]) -> None:
-        del self._under_way[question]
-        if not done.cancelled():
-            # Looked at, lest asyncio complains of an error that nobody waits for any more.
-            done.exception()
+        return await self._sharing.share(question, lambda: self._send_in_turn(session, connection, request, question))
 
     async def _send_in_turn(
         self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request, question: Question
