@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -32,7 +32,13 @@ from airflow_import_progress.hooks.connection import (
     read_timeout,
     read_verify,
 )
-from airflow_import_progress.hooks.transport import asend, new_async_session, new_session, send, session_settings
+from airflow_import_progress.hooks.transport import (
+    asend_or_share,
+    new_async_session,
+    new_session,
+    send,
+    session_settings,
+)
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.provider_info import get_provider_info
 
@@ -145,7 +151,6 @@ class ImportProgressHook(BaseHook, ABC):
         self._session: requests.Session | None = None
         self._async_session: aiohttp.ClientSession | None = None
         self._session_made_for: tuple[Any, ...] = ()
-        self._asend: AsyncSender = asend
 
     # What a vendor says about itself ------------------------------------------------------------------------
 
@@ -224,14 +229,7 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportRequestError: if the vendor refuses it.
         :raises ImportProtocolError: if the answer is not what the vendor's API promises.
         """
-        with self._explaining(import_.subject(self.conn_id)):
-            connection = await self._aresolve()
-            try:
-                return self._without_secrets(await self._aconverse(import_.poll(connection)))
-            except ImportRequestError as error:
-                if not self._outdated(connection, error):
-                    raise
-            return self._without_secrets(await self._aconverse(import_.poll(await self._aresolve())))
+        return await self.aget_progress_through(asend_or_share, import_)
 
     def request(self, method: str, path: str, **kwargs: Any) -> Response:
         """
@@ -267,7 +265,7 @@ class ImportProgressHook(BaseHook, ABC):
         """
         request = Request(method=method, path=path, **kwargs)
         with self._explaining(self._subject):
-            return await self._aconverse(_ask(request))
+            return await self._aconverse(_ask(request), asend_or_share)
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -304,14 +302,22 @@ class ImportProgressHook(BaseHook, ABC):
 
     # What the poller calls ----------------------------------------------------------------------------------
 
-    def keep_sessions(self, send: AsyncSender) -> None:
+    async def aget_progress_through(self, send: AsyncSender, import_: Import) -> ImportProgress:
         """
-        Keep the HTTP session of the event loop until the end of ``async with``, and send through something else.
+        Ask the vendor how far an import is, as :meth:`aget_progress`, but send through something else.
 
         :param send: What sends in place of the transport.
+        :param import_: The import.
+        :raises ImportProgressError: as :meth:`aget_progress`.
         """
-        self._keeps_sessions = True
-        self._asend = send
+        with self._explaining(import_.subject(self.conn_id)):
+            connection = await self._aresolve()
+            try:
+                return self._without_secrets(await self._aconverse(import_.poll(connection), send))
+            except ImportRequestError as error:
+                if not self._outdated(connection, error):
+                    raise
+            return self._without_secrets(await self._aconverse(import_.poll(await self._aresolve()), send))
 
     async def afirst_request(self, import_: Import) -> Request:
         """
@@ -445,18 +451,13 @@ class ImportProgressHook(BaseHook, ABC):
                 result: T = end.value
                 return result
 
-    async def _aconverse(self, conversation: Conversation[T]) -> T:
+    async def _aconverse(self, conversation: Conversation[T], send: AsyncSender) -> T:
         connection = await self._aresolve()
         conversation = self._with_authentication(conversation, connection)
-        async with self._async_session_for(connection) as session:
-            with closing(conversation):
-                try:
-                    request = next(conversation)
-                    while True:
-                        request = conversation.send(await self._asend(session, connection, request))
-                except StopIteration as end:
-                    result: T = end.value
-                    return result
+        if self._keeps_sessions:
+            return await _asend_all(conversation, send, await self._kept_async_session(connection), connection)
+        async with await new_async_session(connection) as session:
+            return await _asend_all(conversation, send, session, connection)
 
     @contextmanager
     def _session_for(self, connection: VendorConnection) -> Iterator[requests.Session]:
@@ -472,12 +473,7 @@ class ImportProgressHook(BaseHook, ABC):
             self._session_made_for = session_settings(connection)
         yield self._session
 
-    @asynccontextmanager
-    async def _async_session_for(self, connection: VendorConnection) -> AsyncIterator[aiohttp.ClientSession]:
-        if not self._keeps_sessions:
-            async with await new_async_session(connection) as session:
-                yield session
-            return
+    async def _kept_async_session(self, connection: VendorConnection) -> aiohttp.ClientSession:
         if self._async_session is not None and self._session_made_for != session_settings(connection):
             outdated, self._async_session = self._async_session, None
             await outdated.close()
@@ -488,7 +484,7 @@ class ImportProgressHook(BaseHook, ABC):
             self._async_session = self._async_session or session
             if self._async_session is not session:
                 await session.close()
-        yield self._async_session
+        return self._async_session
 
     def _with_authentication(self, conversation: Conversation[T], connection: VendorConnection) -> Conversation[T]:
         try:
@@ -538,6 +534,19 @@ class ImportProgressHook(BaseHook, ABC):
         free = {name: getattr(progress, name) for name in ("vendor_status", "message", "warning", "details")}
         redacted_texts = {name: self._redacted(value) for name, value in free.items()}
         return progress if redacted_texts == free else replace(progress, **redacted_texts)
+
+
+async def _asend_all(
+    conversation: Conversation[T], send: AsyncSender, session: aiohttp.ClientSession, connection: VendorConnection
+) -> T:
+    with closing(conversation):
+        try:
+            request = next(conversation)
+            while True:
+                request = conversation.send(await send(session, connection, request))
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 def _ask(request: Request) -> Conversation[Response]:

@@ -35,6 +35,7 @@ from airflow_import_progress.hooks.sharing import Sharing
 if TYPE_CHECKING:
     import aiohttp
     import requests
+    import yarl
 
 HEADERS = {
     "Accept": "application/json",
@@ -138,37 +139,30 @@ def _tls(connection: VendorConnection) -> ssl.SSLContext | bool:
     return ssl.create_default_context(cafile=bundle)
 
 
-async def asend(session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
-    """Send a request with aiohttp, and return the answer whole."""
-    if request.shared:
-        asked = (
-            asyncio.get_running_loop(),
-            connection.base_url,
-            request.method,
-            request.path,
-            json.dumps(request.json),
-        )
-        return await _sharing.share(asked, lambda: _asend_alone(connection, request))
-    return await _asend(session, connection, request)
+async def asend_or_share(session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
+    """Send a request with aiohttp; one that is marked as shared goes out once for all who send it at the same time."""
+    if not request.shared:
+        return await asend(session, connection, request)
+    asked = asyncio.get_running_loop(), connection.base_url, request.method, request.path, json.dumps(request.json)
+    return await _sharing.share(asked, lambda: _asend_alone(connection, request))
 
 
 async def _asend_alone(connection: VendorConnection, request: Request) -> Response:
     # In a session of its own, since nobody's may be closed under the others.
     async with await new_async_session(connection) as session:
-        return await _asend(session, connection, request)
+        return await asend(session, connection, request)
 
 
-async def _asend(session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
+async def asend(session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
+    """Send a request with aiohttp, and return the answer whole."""
     import aiohttp
-    import yarl
 
     handled_before = sys.exc_info()[1]
     body = bytearray()
     try:
         async with session.request(
             request.method,
-            # Already encoded: decoding and encoding again might turn a quoted identifier into a path.
-            yarl.URL(f"{connection.base_url}{request.path}", encoded=True).extend_query(request.params),
+            _url(connection, request),
             headers={**HEADERS, **request.headers},
             json=request.json,
             data=_form(request),
@@ -182,6 +176,14 @@ async def _asend(session: aiohttp.ClientSession, connection: VendorConnection, r
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise _not_through(request, connection, error, handled_before) from error
     return _response(request, connection, answer.status, answer.headers, bytes(body))
+
+
+def _url(connection: VendorConnection, request: Request) -> yarl.URL:
+    import yarl
+
+    # Already encoded: decoding and encoding again might turn a quoted identifier into a path.
+    url = yarl.URL(f"{connection.base_url}{request.path}", encoded=True)
+    return url.extend_query(request.params) if request.params else url
 
 
 def _form(request: Request) -> Any:

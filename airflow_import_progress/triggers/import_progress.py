@@ -16,7 +16,7 @@ from airflow_import_progress.exceptions import ImportFailedError, ImportPollErro
 from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
-from airflow_import_progress.triggers.poller import Watch, shared_poller
+from airflow_import_progress.triggers.poller import Watch
 from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, Schedule
 from airflow_import_progress.triggers.wait import Wait
 
@@ -149,26 +149,30 @@ class ImportProgressTrigger(BaseTrigger):
             log=self.log,
             last_warning=self.last_warning,
         )
-        async with shared_poller(hook_class, self.conn_id) as poller, poller.watching(import_) as watch:
-            await watch.sleep(max(0.0, self.first_poll_at - time.time()))
+        async with Watch(hook_class, self.conn_id, import_) as watch:
+            gap = self.first_poll_at - time.time()
             while True:
                 try:
-                    progress = await self._poll(watch)
-                except ImportProgressError as error:
-                    gap = wait.missed(error)
-                else:
-                    next_gap = wait.heard(progress)
-                    if next_gap is None:
-                        return progress
-                    gap = next_gap
-                await watch.sleep(gap)
+                    # One timer for the whole wait: a poll may have to queue for longer than is left.
+                    async with asyncio.timeout(max(0.0, self.deadline - time.time()) + LAST_POLL_GRACE):
+                        return await _poll_until_over(wait, watch, gap)
+                except TimeoutError:
+                    # The deadline is the wall clock's, which may have been set back meanwhile.
+                    gap = wait.missed(ImportPollError("The poll was still under way at the deadline.", transient=True))
 
-    async def _poll(self, watch: Watch) -> ImportProgress:
+
+async def _poll_until_over(wait: Wait, watch: Watch, gap: float) -> ImportProgress:
+    while True:
+        await watch.sleep(max(0.0, gap))
         try:
-            async with asyncio.timeout(max(0.0, self.deadline - time.time()) + LAST_POLL_GRACE):
-                return await watch.get_progress()
-        except TimeoutError:
-            raise ImportPollError("The poll was still under way at the deadline.", transient=True) from None
+            progress = await watch.get_progress()
+        except ImportProgressError as error:
+            gap = wait.missed(error)
+        else:
+            next_gap = wait.heard(progress)
+            if next_gap is None:
+                return progress
+            gap = next_gap
 
 
 def _error_event(error: Exception) -> dict[str, Any]:

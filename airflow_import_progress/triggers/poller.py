@@ -13,11 +13,9 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from contextvars import ContextVar
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from weakref import WeakKeyDictionary
 
 from airflow_import_progress.exceptions import ImportProgressError
@@ -38,37 +36,15 @@ SPACING_MARGIN = 1.05
 #: After a pause without a rate limit, requests are spread over as long as the pause was, up to this, in seconds.
 LONGEST_SPREAD = 30.0
 
+#: Waits wake up at multiples of this, in seconds: many at once cost an event loop less than one after the other.
+TICK = 0.1
+
 #: What a request asks. Requests with the same question over one connection may share one answer.
 Question = tuple[str, str, str]
-
-#: The watch whose poll is under way.
-_polling: ContextVar[Watch | None] = ContextVar("_polling", default=None)
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[type[ImportProgressHook], str], Poller]] = (
     WeakKeyDictionary()
 )
-
-
-@asynccontextmanager
-async def shared_poller(hook_class: type[ImportProgressHook], conn_id: str) -> AsyncIterator[Poller]:
-    """
-    Give one wait the poller that all waits of this event loop on a connection share; the last one to leave closes it.
-
-    :param hook_class: The vendor's hook.
-    :param conn_id: The Airflow connection.
-    """
-    pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
-    poller = pollers.get((hook_class, conn_id))
-    if poller is None:
-        poller = pollers[hook_class, conn_id] = Poller(hook_class(**{hook_class.conn_name_attr: conn_id}))
-    poller.waits += 1
-    try:
-        yield poller
-    finally:
-        poller.waits -= 1
-        if not poller.waits:
-            del pollers[hook_class, conn_id]
-            await poller.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +81,17 @@ class Poller:
         self.hook = hook
         # The workers have used it before they deferred.
         hook.connection_is_known = True
-        hook.keep_sessions(self._send)
         self.waits = 0
         self._listeners: Counter[Question] = Counter()
         self._news: dict[Question, News] = {}
         self._bells: dict[Question, asyncio.Event] = {}
         self._sharing: Sharing[Question, Response] = Sharing()
-        self._turns: dict[str, tuple[asyncio.Lock, AsyncLimiter]] = {}
+        self._turns: dict[tuple[str, float], tuple[asyncio.Lock, AsyncLimiter]] = {}
         self._paused_until = 0.0
 
-    @asynccontextmanager
-    async def watching(self, import_: Import) -> AsyncIterator[Watch]:
-        """
-        Give one wait its view of an import.
-
-        :param import_: The import that is waited for.
-        """
-        watch = Watch(self, import_)
-        try:
-            yield watch
-        finally:
-            watch.end()
+    async def open(self) -> None:
+        """Keep the session from now on."""
+        await self.hook.__aenter__()
 
     async def close(self) -> None:
         """End what is under way, and close the session."""
@@ -154,31 +120,47 @@ class Poller:
             self._news.pop(question, None)
             self._bells.pop(question, None)
 
-    async def hear(self, question: Question, since: float, seconds: float) -> bool:
+    def is_shared(self, question: Question) -> bool:
         """
-        Sleep, but not on when something came of a question that another wait has asked, and tell whether it did.
+        Tell whether more than one wait asks a question.
 
         :param question: The question.
-        :param since: When it must have been asked at the earliest, on the event loop's clock.
-        :param seconds: How long to sleep at the most.
         """
-        if self._listeners[question] < 2:
-            await asyncio.sleep(seconds)
-            return False
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while (news := self._news.get(question)) is None or news.sent_at < since:
-                    await self._bells.setdefault(question, asyncio.Event()).wait()
-                return True
-        return False
+        return self._listeners[question] > 1
+
+    def news(self, question: Question) -> News | None:
+        """
+        Return what came of a shared question last, if anything did.
+
+        :param question: The question.
+        """
+        return self._news.get(question)
+
+    async def more_news(self, question: Question) -> None:
+        """
+        Wait until something comes of a shared question.
+
+        :param question: The question.
+        """
+        await self._bells.setdefault(question, asyncio.Event()).wait()
 
     # The sending --------------------------------------------------------------------------------------------
 
-    async def _send(self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
+    async def send(self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
+        """
+        Send a request when its turn has come, or share the answer with who is sending the same.
+
+        :param session: The session.
+        :param connection: The connection.
+        :param request: The request.
+        """
         question = question_of(request)
-        if (watch := _polling.get()) and (news := watch.take(self._news.get(question))):
-            return news.response()
-        return await self._sharing.share(question, lambda: self._send_in_turn(session, connection, request, question))
+        return await self._sharing.share(
+            question,
+            lambda: self._send_in_turn(session, connection, request, question),
+            # Whoever is alone and need not queue saves the task: that is most waits, most of the time.
+            alone=not self.is_shared(question) and self._is_free(connection, request),
+        )
 
     async def _send_in_turn(
         self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request, question: Question
@@ -192,7 +174,7 @@ class Poller:
         except ImportProgressError as error:
             outcome = error
         news = News(sent_at, outcome)
-        if self._listeners[question] > 1:
+        if self.is_shared(question):
             self._news[question] = news
             if bell := self._bells.pop(question, None):
                 bell.set()
@@ -200,23 +182,39 @@ class Poller:
 
     async def _turn(self, connection: VendorConnection, request: Request) -> None:
         """Sleep until the vendor may be asked: as often as its limit allows, in the order of asking."""
-        limit = connection.requests_per_minute or self.hook.requests_per_minute
-        if limit is None:
+        turns = self._turns_for(connection, request)
+        if turns is None:
             if pause := await self._pause_over():
                 await asyncio.sleep(random.random() * min(pause, LONGEST_SPREAD))  # noqa: S311
             return
-        group = self.hook.rate_limit_group(request)
-        if group not in self._turns:
-            from aiolimiter import AsyncLimiter
-
-            # What is allowed in a second at once, and no more: a burst and the minute after it must keep the limit.
-            burst = max(1.0, limit / 60)
-            self._turns[group] = (asyncio.Lock(), AsyncLimiter(burst, SPACING_MARGIN * burst * 60 / limit))
-        lock, limiter = self._turns[group]
+        lock, limiter = turns
         # The lock keeps the order, in which the limiter alone lets newcomers push in.
         async with lock:
             await limiter.acquire()
             await self._pause_over()
+
+    def _is_free(self, connection: VendorConnection, request: Request) -> bool:
+        """Tell whether nobody has to wait for a turn."""
+        if self._paused_until > asyncio.get_running_loop().time():
+            return False
+        turns = self._turns_for(connection, request)
+        return turns is None or (not turns[0].locked() and turns[1].has_capacity())
+
+    def _turns_for(self, connection: VendorConnection, request: Request) -> tuple[asyncio.Lock, AsyncLimiter] | None:
+        limit = connection.requests_per_minute or self.hook.requests_per_minute
+        if limit is None:
+            return None
+        # By the limit too: it may be changed in the connection while waits go on.
+        key = (self.hook.rate_limit_group(request), limit)
+        turns = self._turns.get(key)
+        if turns is None:
+            from aiolimiter import AsyncLimiter
+
+            # What is allowed in a second at once, and no more: a burst and the minute after it must keep the limit.
+            burst = max(1.0, limit / 60)
+            turns = asyncio.Lock(), AsyncLimiter(burst, SPACING_MARGIN * burst * 60 / limit)
+            self._turns[key] = turns
+        return turns
 
     async def _pause_over(self) -> float:
         """Sleep until the vendor's pause is over, and return how long that was."""
@@ -235,19 +233,44 @@ class Poller:
 
 class Watch:
     """
-    One wait's view of an import, through a poller that others use too.
+    One wait's view of an import, through the poller that all waits of this event loop on a connection share.
 
-    :param poller: The poller.
+    Used in an ``async with`` block; the last one to leave closes the poller.
+
+    :param hook_class: The vendor's hook.
+    :param conn_id: The Airflow connection.
     :param import_: The import that is waited for.
     """
 
-    __slots__ = ("_import", "_poller", "_question", "_since")
+    __slots__ = ("_import", "_key", "_poller", "_question", "_since")
 
-    def __init__(self, poller: Poller, import_: Import) -> None:
-        self._poller = poller
+    _poller: Poller
+
+    def __init__(self, hook_class: type[ImportProgressHook], conn_id: str, import_: Import) -> None:
+        self._key = hook_class, conn_id
         self._import = import_
         self._question: Question | None = None
-        self._since = asyncio.get_running_loop().time()
+        self._since = 0.0
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._since = loop.time()
+        pollers = _pollers.setdefault(loop, {})
+        if self._key not in pollers:
+            hook_class, conn_id = self._key
+            pollers[self._key] = Poller(hook_class(**{hook_class.conn_name_attr: conn_id}))
+        self._poller = pollers[self._key]
+        self._poller.waits += 1
+        await self._poller.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._question is not None:
+            self._poller.stop_listening(self._question)
+        self._poller.waits -= 1
+        if not self._poller.waits:
+            del _pollers[asyncio.get_running_loop()][self._key]
+            await self._poller.close()
 
     async def get_progress(self) -> ImportProgress:
         """
@@ -258,42 +281,39 @@ class Watch:
         if self._question is None:
             self._question = question_of(await self._poller.hook.afirst_request(self._import))
             self._poller.listen(self._question)
-        token = _polling.set(self)
-        try:
-            return await self._poller.hook.aget_progress(self._import)
-        finally:
-            _polling.reset(token)
-
-    def take(self, news: News | None) -> News | None:
-        """
-        Return news that are new to this wait, once: who is refused asks again for an answer of its own.
-
-        :param news: What came of the question last, if anything did.
-        """
-        if news is None or news.sent_at < self._since:
-            return None
-        self._since = math.inf
-        return news
+        return await self._poller.hook.aget_progress_through(self._send, self._import)
 
     async def sleep(self, seconds: float) -> None:
         """
         Sleep until it is time to ask, or until another wait has heard of the same import.
 
-        :param seconds: How long at the most.
+        :param seconds: How long, at least if nobody has; up to a :data:`TICK` longer.
         """
         loop = asyncio.get_running_loop()
         self._since = loop.time()
-        if self._question is None:
+        seconds = math.ceil((self._since + seconds) / TICK) * TICK - self._since
+        if self._question is None or not self._poller.is_shared(self._question):
             await asyncio.sleep(seconds)
-            return
-        if not await self._poller.hear(self._question, self._since, seconds):
-            # Nobody has asked: it is this wait's turn.
-            self._since = loop.time()
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while not self._has_news(self._question):
+                        await self._poller.more_news(self._question)
+                    return
+        # Nobody has asked: it is this wait's turn.
+        self._since = loop.time()
 
-    def end(self) -> None:
-        """Stop watching."""
-        if self._question is not None:
-            self._poller.stop_listening(self._question)
+    async def _send(self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
+        question = question_of(request)
+        if self._has_news(question) and (news := self._poller.news(question)):
+            # Once: who is refused asks again for an answer of its own.
+            self._since = math.inf
+            return news.response()
+        return await self._poller.send(session, connection, request)
+
+    def _has_news(self, question: Question) -> bool:
+        news = self._poller.news(question)
+        return news is not None and news.sent_at >= self._since
 
 
 def question_of(request: Request) -> Question:
@@ -302,4 +322,6 @@ def question_of(request: Request) -> Question:
 
     :param request: The request.
     """
-    return request.method, request.path, json.dumps([dict(request.params), request.json], sort_keys=True)
+    # Most have only a path.
+    rest = json.dumps([dict(request.params), request.json], sort_keys=True) if request.params or request.json else ""
+    return request.method, request.path, rest

@@ -10,18 +10,21 @@ from __future__ import annotations
 import asyncio
 import json
 import selectors
+import time
 from bisect import bisect_left
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportRequestError
 from airflow_import_progress.exchange import Response
+from airflow_import_progress.hooks.base import CONNECTION_LIFETIME
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
 from airflow_import_progress.triggers import poller as poller_module
-from airflow_import_progress.triggers.poller import shared_poller
+from airflow_import_progress.triggers.poller import Watch
 
 
 class SkippingSelector(selectors.DefaultSelector):
@@ -123,12 +126,9 @@ def path_of(summary_id):
     return f"/timmi-absences/api/imports/v1.0/leavePeriods/{summary_id}/progress"
 
 
-async def wait(summary_id, *sleeps, hook_class=LuccaHook, import_=None):
+async def wait(summary_id, *sleeps, hook_class=LuccaHook, import_=None, conn_id="c"):
     """Poll after each of these sleeps, and return what was heard each time."""
-    async with (
-        shared_poller(hook_class, "c") as poller,
-        poller.watching(import_ or LuccaLeaveImport(summary_id)) as watch,
-    ):
+    async with Watch(hook_class, conn_id, import_ or LuccaLeaveImport(summary_id)) as watch:
         heard = []
         for seconds in sleeps:
             await watch.sleep(seconds)
@@ -206,15 +206,18 @@ def test_each_event_loop_has_its_own(vendor):
 
 def test_each_connection_has_its_own(vendor):
     async def main():
-        async with (
-            shared_poller(LuccaHook, "a") as a,
-            shared_poller(LuccaHook, "b") as b,
-            shared_poller(LuccaHook, "a") as c,
-        ):
-            assert a is c
-            assert a is not b
+        await asyncio.gather(*(wait("i-1", 5, conn_id=conn_id) for conn_id in ("a", "b", "a")))
 
     run(main())
+    assert (vendor.looked_up, Session.opened, len(vendor.asked)) == (2, 2, 2)
+
+
+def test_waits_that_are_due_at_about_the_same_time_wake_up_together(vendor):
+    async def main():
+        await asyncio.gather(*(wait(f"i-{number}", 5 + number / 1000) for number in range(1, 90)))
+
+    run(main())
+    assert {round(at, 3) for at in vendor.times} == {5.2}
 
 
 # The same question
@@ -271,14 +274,40 @@ def test_what_was_heard_before_a_wait_began_is_no_news_to_it(vendor):
 
 def test_one_waits_cancellation_does_not_harm_the_others(vendor):
     async def main():
-        tasks = [asyncio.create_task(wait("i-1", 5)) for _ in range(3)]
-        await asyncio.sleep(5.5)
+        tasks = [asyncio.create_task(wait("i-1", 5, 60)) for _ in range(3)]
+        await asyncio.sleep(66.7)
+        tasks[0].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    cancelled, *others = run(main())
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert others == [[57, 57], [57, 57]]
+    assert len(vendor.asked) == 2
+
+
+def test_a_cancelled_wait_that_seemed_to_be_alone_does_not_harm_who_joined_it(vendor):
+    async def main():
+        tasks = [asyncio.create_task(wait("i-1", seconds)) for seconds in (5, 5.2, 5.4)]
+        await asyncio.sleep(5.8)
         tasks[0].cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     cancelled, *others = run(main())
     assert isinstance(cancelled, asyncio.CancelledError)
     assert others == [[57], [57]]
+    assert len(vendor.asked) == 2
+
+
+def test_who_joins_a_wait_that_seemed_to_be_alone_can_be_cancelled_alone(vendor):
+    async def main():
+        tasks = [asyncio.create_task(wait("i-1", seconds)) for seconds in (5, 5.2, 5.4)]
+        await asyncio.sleep(5.8)
+        tasks[1].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, cancelled, third = run(main())
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert (first, third) == ([57], [57])
     assert len(vendor.asked) == 1
 
 
@@ -359,7 +388,7 @@ def test_rocket_chat_limits_each_endpoint_by_itself(vendor):
         )
 
     run(main())
-    assert sorted(vendor.times) == pytest.approx([0.1, 0.1, 6.4, 6.4, 12.7, 12.7], abs=0.01)
+    assert sorted(vendor.times) == pytest.approx([0.2, 0.2, 6.5, 6.5, 12.8, 12.8], abs=0.01)
 
 
 def test_the_connection_may_set_another_limit(vendor, monkeypatch):
@@ -371,7 +400,29 @@ def test_the_connection_may_set_another_limit(vendor, monkeypatch):
         await asyncio.gather(*(wait(f"i-{number}", 0) for number in range(3)))
 
     run(main())
-    assert vendor.times == pytest.approx([0, 6.3, 12.6], abs=0.01)
+    assert vendor.times == pytest.approx([0.1, 6.4, 12.7], abs=0.01)
+
+
+def test_another_limit_in_the_connection_counts_while_waits_go_on(vendor, monkeypatch):
+    limits = iter([600, 6])
+
+    async def look_up(hook):
+        await vendor_look_up(requests_per_minute=next(limits))(hook)
+        hook._looked_up_at = time.monotonic()
+
+    monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
+
+    async def main():
+        async with Watch(LuccaHook, "c", LuccaLeaveImport("i-1")) as watch:
+            for _ in range(3):
+                await watch.get_progress()
+            watch._poller.hook._looked_up_at -= CONNECTION_LIFETIME + 1
+            for _ in range(3):
+                await watch.get_progress()
+
+    run(main())
+    gaps = [later - earlier for earlier, later in pairwise(vendor.times)]
+    assert gaps == pytest.approx([1, 1, 1, 10.5, 10.5], abs=0.05)
 
 
 def vendor_look_up(**fields):
