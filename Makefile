@@ -51,7 +51,6 @@ e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 
 bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: about an hour; BENCH_SECONDS=20 for a quick look
 	$(IN_TEMPORARY_HOME) $(BENCH_VENV)/bin/python -m benchmarks
-	$(IN_TEMPORARY_HOME) $(BENCH_VENV)/bin/python -m benchmarks.detection
 
 dist: $(INSTALLED) ## build the wheel and the source distribution into dist/
 	@rm -rf dist

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,11 +33,16 @@ def main(names: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or FIGURES:
         print(f"Measuring {name} ...", flush=True)
-        figures = {"machine": _machine(), **FIGURES[name](seconds)}
+        figures = {"machine": _machine(), "commit": _commit(), **FIGURES[name](seconds)}
         (folder / f"{name}.json").write_text(f"{json.dumps(figures, indent=2)}\n")
         show(name, figures)
     if not seconds:
         update_page()
+
+
+def _commit() -> str:
+    describe = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(describe, cwd=RESULTS.parent, stdout=subprocess.PIPE, text=True).stdout.strip()  # noqa: S603
 
 
 def _machine() -> str:

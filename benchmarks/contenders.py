@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who waits: this provider's trigger, the HTTP provider's, and a loop of aiohttp that does nothing else."""
+"""Who waits: this provider's trigger, the HTTP provider's, a bare loop of aiohttp, and one that only sleeps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
+
+import aiohttp
+from airflow.providers.http.triggers.http import HttpSensorTrigger
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_import_progress.hooks.lucca import LEAVE_IMPORTS_PATH
 from airflow_import_progress.hooks.rocketchat import PROGRESS_PATH
+from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
 
 CONN_ID = "benchmark"
 PEER_CONN_ID = "benchmark_peer"
@@ -21,13 +26,6 @@ PEER_CONN_ID = "benchmark_peer"
 NO_LIMIT = 100_000.0
 #: Up to this much of the first gap is left to chance when a sensor hands a wait over to its trigger.
 FIRST_GAP_CHANCE = 0.2
-
-
-class Waiting(Protocol):
-    """What a triggerer runs."""
-
-    def run(self) -> AsyncIterator[Any]:
-        """Wait, and yield an event at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +49,20 @@ class Scene:
     connection: dict[str, Any] | None = None
     spread_out: bool = True
 
-    def waits(self, count: int) -> Iterator[Waiting]:
+    def waits(self, count: int) -> Iterator[BaseTrigger]:
         """
-        Make so many waits, one after the other as a triggerer does.
+        Make so many waits.
 
         :param count: How many; each but those on Rocket.Chat is for another import.
         """
         self._make_connections()
-        make: Callable[[int], Waiting] = {"ours": self._ours, "peer": self._peer, "floor": self._floor, "idle": _Idle}[
-            self.contender
-        ]
-        return (make(number) for number in range(count))
+        make: dict[str, Callable[[int], BaseTrigger]] = {
+            "ours": self._ours,
+            "peer": self._peer,
+            "floor": self._floor,
+            "idle": Idle,
+        }
+        return (make[self.contender](number) for number in range(count))
 
     def _make_connections(self) -> None:
         connection = self.connection or {
@@ -80,9 +81,7 @@ class Scene:
         chance = random.random()  # noqa: S311
         return self.poke_interval * (chance if self.spread_out else 1 - FIRST_GAP_CHANCE * chance)
 
-    def _ours(self, number: int) -> Waiting:
-        from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
-
+    def _ours(self, number: int) -> BaseTrigger:
         import_class, fields, hook_class = {
             "lucca": ("lucca.LuccaLeaveImport", {"summary_id": import_id(number)}, "lucca.LuccaHook"),
             "rocketchat": ("rocketchat.RocketChatImport", {}, "rocketchat.RocketChatHook"),
@@ -99,9 +98,7 @@ class Scene:
             poke_interval=self.poke_interval,
         )
 
-    def _peer(self, number: int) -> Waiting:
-        from airflow.providers.http.triggers.http import HttpSensorTrigger
-
+    def _peer(self, number: int) -> BaseTrigger:
         headers = {}
         if self.connection and self.vendor == "lucca":
             headers = {"Authorization": f"lucca application={self.connection['password']}"}
@@ -109,17 +106,17 @@ class Scene:
             headers = {"X-User-Id": self.connection["login"], "X-Auth-Token": self.connection["password"]}
         # Of an import that nobody knows, the vendor says 404, which this trigger takes for "not yet".
         path = f"{LEAVE_IMPORTS_PATH}/none-{number}" if self.vendor == "lucca" else f"{PROGRESS_PATH}/none"
-        peer = HttpSensorTrigger(
+        return Peer(
             endpoint=f"{path}/progress" if self.connection and self.vendor == "lucca" else path,
             http_conn_id=PEER_CONN_ID,
             headers=headers,
             poke_interval=self.poke_interval,
+            first_gap=self._first_gap() if self.spread_out else 0.0,
         )
-        return _StartedLater(peer, self._first_gap()) if self.spread_out else peer
 
-    def _floor(self, number: int) -> Waiting:
+    def _floor(self, number: int) -> BaseTrigger:
         url = f"http://127.0.0.1:{self.port}{LEAVE_IMPORTS_PATH}/{import_id(number)}/progress"
-        return _Floor(url, self.poke_interval, self._first_gap())
+        return Floor(url, self.poke_interval, self._first_gap())
 
 
 def import_id(number: int) -> str:
@@ -131,49 +128,65 @@ def import_id(number: int) -> str:
     return f"00000000-0000-4000-8000-{number:012d}"
 
 
-class _Floor:
+class Peer(HttpSensorTrigger):
+    """The HTTP provider's trigger, begun later than it is given to the triggerer."""
+
+    def __init__(self, *, first_gap: float, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.first_gap = first_gap
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments."""
+        _, arguments = super().serialize()
+        return f"{__name__}.Peer", {**arguments, "first_gap": self.first_gap}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait."""
+        await asyncio.sleep(self.first_gap)
+        async for event in super().run():
+            yield event
+
+
+class Floor(BaseTrigger):
     """The least that anything with aiohttp can do: one session for all, one request, no rules."""
 
-    _session: Any = None
+    session: aiohttp.ClientSession | None = None
 
     def __init__(self, url: str, poke_interval: float, first_gap: float) -> None:
-        self._url = url
-        self._poke_interval = poke_interval
-        self._first_gap = first_gap
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.url = url
+        self.poke_interval = poke_interval
+        self.first_gap = first_gap
 
-    async def run(self) -> AsyncIterator[Any]:
-        import aiohttp
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments."""
+        arguments = {"url": self.url, "poke_interval": self.poke_interval, "first_gap": self.first_gap}
+        return f"{__name__}.Floor", arguments
 
-        if _Floor._session is None:
-            _Floor._session = aiohttp.ClientSession()
-        await asyncio.sleep(self._first_gap)
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait."""
+        session = Floor.session = Floor.session or aiohttp.ClientSession()
+        await asyncio.sleep(self.first_gap)
         while True:
-            async with _Floor._session.get(self._url) as answer:
+            async with session.get(self.url) as answer:
                 if json.loads(await answer.read()) == 100:
                     break
-            await asyncio.sleep(self._poke_interval)
-        yield True
+            await asyncio.sleep(self.poke_interval)
+        yield TriggerEvent(True)
 
 
-class _Idle:
+class Idle(BaseTrigger):
     """What Airflow and asyncio need for a wait that does nothing."""
 
     def __init__(self, number: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.number = number
 
-    async def run(self) -> AsyncIterator[Any]:
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments."""
+        return f"{__name__}.Idle", {"number": self.number}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait."""
         await asyncio.sleep(24 * 3600)
-        yield True
-
-
-class _StartedLater:
-    """A wait that the triggerer gets later than others."""
-
-    def __init__(self, wait: Waiting, delay: float) -> None:
-        self._wait = wait
-        self._delay = delay
-
-    async def run(self) -> AsyncIterator[Any]:
-        await asyncio.sleep(self._delay)
-        async for event in self._wait.run():
-            yield event
+        yield TriggerEvent(True)

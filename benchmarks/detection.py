@@ -3,13 +3,11 @@
 How many requests it takes to see the end of an import within a given time.
 
 Nothing is asked and nothing sleeps: the schedule is driven with shapes of progress on a clock of its own. The peer is
-a fixed interval: the one that all waits would need to see the end as soon as the schedule does. Run with
-``python -m benchmarks.detection``.
+a fixed interval: the one that all waits would need to see the end as soon as the schedule does.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import statistics
@@ -45,16 +43,20 @@ TOLD: dict[str, Callable[[float], float]] = {
 }
 
 
-def requests_for_a_lag() -> list[dict[str, Any]]:
+def requests_for_a_lag() -> dict[str, Any]:
     """Return, for each shape, how it is told and how long it takes, what the schedule needs and a fixed gap does."""
-    return [
-        _compare(name, shape, told, duration)
-        for shapes in (PREDICTABLE, UNPREDICTABLE)
-        for name, shape in shapes.items()
-        # How finely something is told that is not told makes no difference.
-        for told in (TOLD if shape(0.5) is not None else ("whole",))
-        for duration in DURATIONS
-    ]
+    return {
+        "poke_interval": POKE_INTERVAL,
+        "imports": IMPORTS,
+        "shapes": [
+            _compare(name, shape, told, duration)
+            for shapes in (PREDICTABLE, UNPREDICTABLE)
+            for name, shape in shapes.items()
+            # How finely something is told that is not told makes no difference.
+            for told in (TOLD if shape(0.5) is not None else ("whole",))
+            for duration in DURATIONS
+        ],
+    }
 
 
 def _compare(name: str, shape: Shape, told: str, duration: float) -> dict[str, Any]:
@@ -101,25 +103,3 @@ def _interval_for(lag: float) -> float:
     """Return the interval that sees the end so late on average, when gaps are from four fifths of it to all of it."""
     # The mean of a gap's square over twice the mean of a gap.
     return lag / ((1 + 0.8 + 0.8**2) / 3 / (1 + 0.8))
-
-
-def main() -> None:
-    """Print a table, and the same as JSON."""
-    columns = "{:<16}{:<7}{:>8} |{:>10}{:>7} |{:>10}{:>7} |{:>10}{:>10}{:>7}"
-    print(columns.format("", "", "", "schedule", "", "every", "60 s", "fixed,", "same lag", ""))
-    print(columns.format("shape", "told", "takes", *["requests", "lag"] * 2, "interval", "requests", "times"))
-    rows = requests_for_a_lag()
-    for row in rows:
-        fixed, as_soon = row["fixed"], row["fixed_as_soon"]
-        figures = (
-            *(row["requests"], row["lag"]),
-            *(fixed["requests"], fixed["lag"]),
-            *(as_soon["interval"], as_soon["requests"], row["ratio"]),
-        )
-        takes = f"{row['duration']:,.0f} s"
-        print(columns.format(row["shape"], row["told"], takes, *(f"{figure:,.1f}" for figure in figures)))
-    print(json.dumps(rows))
-
-
-if __name__ == "__main__":
-    main()

@@ -13,10 +13,10 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from airflow_import_progress.sandbox import Sandbox
 from benchmarks.contenders import Scene, import_id
+from benchmarks.detection import requests_for_a_lag
 from benchmarks.triggerer import Figures, run_triggerer
 from benchmarks.vendor import cheap_vendor
 
@@ -81,13 +81,20 @@ def many_waits(seconds: float | None) -> Figures:
     with cheap_vendor() as port:
         return {
             "lag": {
-                contender: run_triggerer(
+                name: run_triggerer(
                     "lag",
-                    Scene(contender=contender, port=port, poke_interval=60.0, spread_out=False),
+                    Scene(contender=name.partition(",")[0], port=port, poke_interval=60.0, spread_out=False),
                     waits=10_000,
-                    seconds=seconds or 240.0,
+                    seconds=seconds or full,
+                    collects="," not in name,
                 )
-                for contender in ("ours", "floor", "peer")
+                for name, full in (
+                    ("ours", 300.0),
+                    ("ours, no collector", 150.0),
+                    ("idle", 150.0),
+                    ("floor", 150.0),
+                    ("peer", 150.0),
+                )
             },
             "memory": {
                 contender: {
@@ -100,7 +107,7 @@ def many_waits(seconds: float | None) -> Figures:
                     )["kib_per_wait"]
                     for name, traced in (("rss", 0), ("traced", 1))
                 }
-                for contender, waits in (("ours", 10_000), ("floor", 10_000), ("peer", 2_000), ("idle", 10_000))
+                for contender, waits in (("ours", 10_000), ("idle", 10_000), ("floor", 10_000), ("peer", 2_000))
             },
             "growth": [
                 {
@@ -169,7 +176,7 @@ def one_workspace(seconds: float | None) -> Figures:
 
     :param seconds: Seconds per measurement.
     """
-    figures: Figures = {"poke_interval": 10.0, "limit_per_minute": 10, "seconds": seconds or 180.0}
+    figures: Figures = {"poke_interval": 10.0, "limit_per_minute": 10, "seconds": max(seconds or 120.0, 25.0)}
     for contender in ("ours", "peer"):
         for waits in (1, 200):
             told = _Told()
@@ -210,9 +217,10 @@ class _Told(io.StringIO):
         return len(line)
 
 
-FIGURES: dict[str, Callable[[float | None], dict[str, Any]]] = {
+FIGURES: dict[str, Callable[[float | None], Figures]] = {
     "cpu_per_poll": cpu_per_poll,
     "many_waits": many_waits,
+    "requests_for_a_lag": lambda _: requests_for_a_lag(),
     "under_rate_limit": under_rate_limit,
     "one_workspace": one_workspace,
 }

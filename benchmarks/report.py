@@ -18,7 +18,13 @@ from rich.table import Table
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 PLOTS = ROOT / "docs" / "performance"
-NAMES = {"ours": "this provider", "peer": "HttpSensorTrigger", "floor": "bare aiohttp", "idle": "sleeping only"}
+NAMES = {
+    "ours": "this provider",
+    "ours, no collector": "the same, garbage collector off",
+    "peer": "HttpSensorTrigger",
+    "floor": "bare aiohttp",
+    "idle": "sleeping only",
+}
 COLOURS = {"ours": "#1b7837", "peer": "#b2182b", "floor": "#878787", "idle": "#c7c7c7"}
 
 Rows = list[list[str]]
@@ -81,13 +87,49 @@ def _many_rows(figures: dict[str, Any]) -> Rows:
         rows.append(
             [words, *(f"{lag[key]:,.0f}" if lag[key] >= 100 else f"{lag[key]:.3g}" for lag in figures["lag"].values())]
         )
+    longest = (f"{max(lag['longest_collections_ms'], default=0):.3g}" for lag in figures["lag"].values())
+    rows.append(["longest garbage collection, ms", *longest])
     for key, words in {"rss": "memory per wait, KiB (RSS)", "traced": "memory per wait, KiB (tracemalloc)"}.items():
-        rows.append([words, *(f"{figures['memory'][contender][key]:.1f}" for contender in figures["lag"])])
+        memory = (figures["memory"].get(contender) for contender in figures["lag"])
+        rows.append([words, *(f"{measured[key]:.1f}" if measured else "" for measured in memory)])
     for point in figures["growth"]:
         words = f"{point['waits']:,} waits at 10 s: share of one core; ms per poll"
         rows.append([words, f"{point['cpu_share']:.3f}; {point['cpu_ms_per_poll']:.2f}"])
-    longest = (f"{max(lag['longest_collections_ms'], default=0):.3g}" for lag in figures["lag"].values())
-    rows.append(["longest garbage collection, ms", *longest])
+    return rows
+
+
+def _detection_rows(figures: dict[str, Any]) -> Rows:
+    interval = f"every {figures['poke_interval']:g} s"
+    rows = [
+        [
+            "progress",
+            "told in",
+            "takes",
+            "requests",
+            "seen after",
+            interval,
+            "seen after",
+            "as soon: every",
+            "requests",
+            "",
+        ]
+    ]
+    for shape in figures["shapes"]:
+        fixed, as_soon = shape["fixed"], shape["fixed_as_soon"]
+        rows.append(
+            [
+                shape["shape"],
+                {"whole": "whole percents", "fine": "records"}[shape["told"]],
+                f"{shape['duration']:,.0f} s",
+                f"{shape['requests']:.1f}",
+                f"{shape['lag']:.1f} s",
+                f"{fixed['requests']:.1f}",
+                f"{fixed['lag']:.1f} s",
+                f"{as_soon['interval']:.1f} s",
+                f"{as_soon['requests']:,.0f}",
+                f"{shape['ratio']:.1f} times",
+            ]
+        )
     return rows
 
 
@@ -122,6 +164,7 @@ def _workspace_rows(figures: dict[str, Any]) -> Rows:
 _ROWS: dict[str, Callable[[dict[str, Any]], Rows]] = {
     "cpu_per_poll": _cpu_rows,
     "many_waits": _many_rows,
+    "requests_for_a_lag": _detection_rows,
     "under_rate_limit": _rate_rows,
     "one_workspace": _workspace_rows,
 }
@@ -169,6 +212,20 @@ def _plot_growth(axes: Any, figures: dict[str, Any]) -> None:
     axes.legend()
 
 
+def _plot_detection(axes: Any, figures: dict[str, Any]) -> None:
+    names = list(dict.fromkeys(shape["shape"] for shape in figures["shapes"]))
+    for index, (told, colour) in enumerate((("whole", COLOURS["idle"]), ("fine", COLOURS["ours"]))):
+        for place, name in enumerate(names):
+            ratios = [shape["ratio"] for shape in figures["shapes"] if (shape["shape"], shape["told"]) == (name, told)]
+            if ratios:
+                label = {"whole": "told in whole percents", "fine": "told in records"}[told] if not place else None
+                axes.bar(place + (index - 0.5) * 0.4, _median(ratios), width=0.38, color=colour, label=label)
+    axes.axhline(1, color=COLOURS["floor"], linestyle="--")
+    axes.set_xticks(range(len(names)), names)
+    axes.set_ylabel("requests of a fixed interval\nthat sees the end as soon, ours = 1")
+    axes.legend()
+
+
 def _plot_requests(axes: Any, figures: dict[str, Any]) -> None:
     for place, contender in enumerate(("ours", "peer")):
         per_minute = 60 / figures[contender]["seconds"]
@@ -186,6 +243,7 @@ def _plot_requests(axes: Any, figures: dict[str, Any]) -> None:
 _PLOTS: dict[str, Callable[[Any, dict[str, Any]], None]] = {
     "cpu_per_poll": _plot_cpu,
     "many_waits": _plot_growth,
+    "requests_for_a_lag": _plot_detection,
     "under_rate_limit": _plot_requests,
 }
 
@@ -211,7 +269,8 @@ def update_page() -> None:
         # A figure of one contender alone leaves the cells of the others empty.
         filled = [line + [""] * (len(heading) - len(line)) for line in lines]
         table = "\n".join(f"| {' | '.join(line)} |" for line in filled)
-        block = f"<!-- {name} -->\n\n{table}\n\nMeasured on: {figures['machine']}.\n\n<!-- end -->"
+        measured = f"Measured on: {figures['machine']}; commit {figures['commit']}."
+        block = f"<!-- {name} -->\n\n{table}\n\n{measured}\n\n<!-- end -->"
         before, _, after = page.partition(f"<!-- {name} -->")
         page = before + block + after.partition("<!-- end -->")[2]
         if name in _PLOTS:

@@ -22,7 +22,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.contenders import Scene, Waiting
+from airflow.executors.workloads import RunTrigger
+from airflow.jobs.triggerer_job_runner import TriggerRunner
+from airflow.models.trigger import Trigger
+from airflow.triggers.base import BaseTrigger
+
+from benchmarks.contenders import Scene
 from benchmarks.vendor import allow_many_connections, polls_answered
 
 #: How often Airflow's triggerer looks whether its event loop is blocked, in seconds, and from when on it says so.
@@ -55,38 +60,47 @@ def run_triggerer(measurement: str, scene: Scene, **arguments: float) -> Figures
 
 
 class Triggerer:
-    """Run waits as tasks on the event loop, as Airflow's ``TriggerRunner`` does."""
+    """Run waits in the part of Airflow's triggerer that runs triggers, fed as its supervisor would feed it."""
 
     def __init__(self) -> None:
-        self.tasks: list[asyncio.Task[None]] = []
-        self.events: Counter[str] = Counter()
+        self.runner = TriggerRunner()
+        self._number = 0
 
-    async def start(self, waits: Iterable[Waiting]) -> None:
+    async def start(self, waits: Iterable[BaseTrigger]) -> None:
         """
         Start waits.
 
         :param waits: The waits.
         """
         for wait in waits:
-            # Airflow gives others a chance to run as often as this.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            self.tasks.append(asyncio.create_task(self._run(wait)))
+            self._number += 1
+            class_path, arguments = wait.serialize()
+            self.runner.to_create.append(
+                RunTrigger(
+                    id=self._number, ti=None, classpath=class_path, encrypted_kwargs=Trigger.encrypt_kwargs(arguments)
+                )
+            )
+            await self.runner.create_triggers()
 
     async def stop(self) -> None:
         """Cancel all waits."""
-        for task in self.tasks:
+        tasks = [running["task"] for running in self.runner.triggers.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        self.tasks = []
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.runner.triggers.clear()
 
-    async def _run(self, wait: Waiting) -> None:
-        try:
-            async for event in wait.run():
-                payload = getattr(event, "payload", event)
-                self.events[payload.get("error", "success") if isinstance(payload, dict) else "success"] += 1
-        except Exception as error:
-            self.events[type(error).__name__] += 1
+    def events(self) -> Counter[str]:
+        """Return how many waits ended, and how."""
+        failed = [type(error).__name__ for _, error in self.runner.failed_triggers]
+        for running in self.runner.triggers.values():
+            task = running["task"]
+            if task.done() and not task.cancelled() and task.exception():
+                failed.append(type(task.exception()).__name__)
+        payloads = [entry.event.payload for entry in self.runner.events]
+        return Counter(
+            [*failed, *(load.get("error", "success") if isinstance(load, dict) else "success" for load in payloads)]
+        )
 
 
 class LoopWatch:
@@ -161,12 +175,14 @@ async def cpu(scene: Scene, *, waits: float, warm_up: float, seconds: float) -> 
         "cpu_ms_per_poll": 1000 * (cpu_after - cpu_before) / polls,
         "cpu_share": (cpu_after - cpu_before) / elapsed,
         "cpu_seconds_to_warm_up": cpu_before - before_start,
-        "events": dict(triggerer.events),
+        "events": dict(triggerer.events()),
     }
 
 
-async def lag(scene: Scene, *, waits: float, seconds: float) -> Figures:
-    """Measure how late the event loop is from the start of the waits on."""
+async def lag(scene: Scene, *, waits: float, seconds: float, collects: float) -> Figures:
+    """Measure how late the event loop is from the start of the waits on, with Python's garbage collector or without."""
+    if not collects:
+        gc.disable()
     triggerer = Triggerer()
     # Loading a trigger's code blocks the event loop, but a triggerer does it once in its life.
     await triggerer.start(scene.waits(1))
@@ -183,7 +199,7 @@ async def lag(scene: Scene, *, waits: float, seconds: float) -> Figures:
         "seconds_to_start": start_took,
         "polls": polls_answered(scene.port) - polls,
         "cpu_share": (time.process_time() - cpu_before) / seconds,
-        "events": dict(triggerer.events),
+        "events": dict(triggerer.events()),
     }
 
 
@@ -199,7 +215,7 @@ async def memory(scene: Scene, *, waits: float, seconds: float, traced: float) -
     before = _bytes_in_use(bool(traced))
     await triggerer.start(scene.waits(int(waits)))
     await asyncio.sleep(seconds)
-    return {"kib_per_wait": (_bytes_in_use(bool(traced)) - before) / waits / 1024, "events": dict(triggerer.events)}
+    return {"kib_per_wait": (_bytes_in_use(bool(traced)) - before) / waits / 1024, "events": dict(triggerer.events())}
 
 
 async def hold(scene: Scene, *, waits: float, seconds: float) -> Figures:
@@ -207,7 +223,7 @@ async def hold(scene: Scene, *, waits: float, seconds: float) -> Figures:
     triggerer = Triggerer()
     await triggerer.start(scene.waits(int(waits)))
     await asyncio.sleep(seconds)
-    return {"events": dict(triggerer.events)}
+    return {"events": dict(triggerer.events())}
 
 
 MEASUREMENTS: dict[str, Callable[..., Awaitable[Figures]]] = {"cpu": cpu, "lag": lag, "memory": memory, "hold": hold}
