@@ -150,6 +150,7 @@ class ImportProgressHook(BaseHook, ABC):
         self._keeps_sessions = False
         self._session: requests.Session | None = None
         self._async_session: aiohttp.ClientSession | None = None
+        self._outdated_async_sessions: list[aiohttp.ClientSession] = []
         self._session_made_for: tuple[Any, ...] = ()
 
     # What a vendor says about itself ------------------------------------------------------------------------
@@ -199,6 +200,14 @@ class ImportProgressHook(BaseHook, ABC):
         :param request: The request.
         """
         return ""
+
+    def asking_to_wait(self, response: Response) -> Response:
+        """
+        Return an answer that says when to ask again as one with ``Retry-After``; default: as it is.
+
+        :param response: The answer.
+        """
+        return response
 
     # What people call ---------------------------------------------------------------------------------------
 
@@ -296,9 +305,10 @@ class ImportProgressHook(BaseHook, ABC):
 
     async def __aexit__(self, *_: object) -> None:
         self._keeps_sessions = False
-        if self._async_session is not None:
-            await self._async_session.close()
-            self._async_session = None
+        sessions = [session for session in (self._async_session, *self._outdated_async_sessions) if session]
+        self._async_session, self._outdated_async_sessions = None, []
+        for session in sessions:
+            await session.close()
 
     # What the poller calls ----------------------------------------------------------------------------------
 
@@ -474,16 +484,17 @@ class ImportProgressHook(BaseHook, ABC):
         yield self._session
 
     async def _kept_async_session(self, connection: VendorConnection) -> aiohttp.ClientSession:
-        if self._async_session is not None and self._session_made_for != session_settings(connection):
-            outdated, self._async_session = self._async_session, None
-            await outdated.close()
-        if self._async_session is None:
-            self._session_made_for = session_settings(connection)
+        settings = session_settings(connection)
+        if self._async_session is None or self._session_made_for != settings:
             session = await new_async_session(connection)
-            # Another poll may have been faster meanwhile, and its session be in use.
-            self._async_session = self._async_session or session
-            if self._async_session is not session:
-                await session.close()
+            if self._async_session is not None:
+                if self._session_made_for == settings:
+                    # Another poll was faster meanwhile, and its session is in use.
+                    await session.close()
+                    return self._async_session
+                # Polls that queue for their turn still hold it.
+                self._outdated_async_sessions.append(self._async_session)
+            self._async_session, self._session_made_for = session, settings
         return self._async_session
 
     def _with_authentication(self, conversation: Conversation[T], connection: VendorConnection) -> Conversation[T]:

@@ -331,6 +331,14 @@ class RocketChatHook(ImportProgressHook):
             response = yield _signed(request, log_in)
         return replace(_asking_to_wait(response), secrets=(*response.secrets, log_in.auth_token))
 
+    def asking_to_wait(self, response: Response) -> Response:
+        """
+        Return a 429 with the seconds to wait, which Rocket.Chat tells in its words or in a header of its own.
+
+        :param response: The answer.
+        """
+        return _asking_to_wait(response)
+
     def verification(self, connection: VendorConnection) -> Conversation[str]:
         """
         Ask for the progress of the last import, which needs the credentials and the permission of a wait.
@@ -389,7 +397,6 @@ def _signed(request: Request, log_in: LogIn) -> Request:
 
 
 def _asking_to_wait(response: Response) -> Response:
-    """Return a 429 with the seconds to wait, which Rocket.Chat tells in its words or in a header of its own."""
     if response.status != 429 or response.retry_after is not None:
         return response
     # The words first: they do not depend on the clocks of two machines.

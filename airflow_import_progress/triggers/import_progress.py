@@ -154,25 +154,35 @@ class ImportProgressTrigger(BaseTrigger):
             while True:
                 try:
                     # One timer for the whole wait: a poll may have to queue for longer than is left.
-                    async with asyncio.timeout(max(0.0, self.deadline - time.time()) + LAST_POLL_GRACE):
-                        return await _poll_until_over(wait, watch, gap)
+                    async with asyncio.timeout(None) as timer:
+                        return await self._poll_until_over(wait, watch, gap, timer)
                 except TimeoutError:
-                    # The deadline is the wall clock's, which may have been set back meanwhile.
-                    gap = wait.missed(ImportPollError("The poll was still under way at the deadline.", transient=True))
+                    # A clock that was set back since gives the wait more time, and costs it no failure.
+                    gap = 0.0
+                    if time.time() >= self.deadline:
+                        gap = wait.missed(
+                            ImportPollError("The poll was still under way at the deadline.", transient=True)
+                        )
 
+    async def _poll_until_over(self, wait: Wait, watch: Watch, gap: float, timer: asyncio.Timeout) -> ImportProgress:
+        while True:
+            await watch.sleep(max(0.0, gap))
+            self._set(timer)
+            try:
+                progress = await watch.get_progress()
+            except ImportProgressError as error:
+                gap = wait.missed(error)
+            else:
+                next_gap = wait.heard(progress)
+                if next_gap is None:
+                    return progress
+                gap = next_gap
 
-async def _poll_until_over(wait: Wait, watch: Watch, gap: float) -> ImportProgress:
-    while True:
-        await watch.sleep(max(0.0, gap))
-        try:
-            progress = await watch.get_progress()
-        except ImportProgressError as error:
-            gap = wait.missed(error)
-        else:
-            next_gap = wait.heard(progress)
-            if next_gap is None:
-                return progress
-            gap = next_gap
+    def _set(self, timer: asyncio.Timeout) -> None:
+        at = asyncio.get_running_loop().time() + max(0.0, self.deadline - time.time()) + LAST_POLL_GRACE
+        # The deadline is the wall clock's, the timer's is another one.
+        if (set_to := timer.when()) is None or abs(set_to - at) > 1:
+            timer.reschedule(at)
 
 
 def _error_event(error: Exception) -> dict[str, Any]:

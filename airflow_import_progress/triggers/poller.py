@@ -15,7 +15,7 @@ import random
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeGuard
 from weakref import WeakKeyDictionary
 
 from airflow_import_progress.exceptions import ImportProgressError
@@ -25,7 +25,7 @@ from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.sharing import Sharing
 from airflow_import_progress.hooks.transport import asend
 from airflow_import_progress.progress import ImportProgress
-from airflow_import_progress.triggers.schedule import LONGEST_RETRY_AFTER
+from airflow_import_progress.triggers.schedule import FIRST_FAILURE_GAP, LONGEST_RETRY_AFTER
 
 if TYPE_CHECKING:
     import aiohttp
@@ -37,14 +37,19 @@ SPACING_MARGIN = 1.05
 LONGEST_SPREAD = 30.0
 
 #: Waits wake up at multiples of this, in seconds: many at once cost an event loop less than one after the other.
-TICK = 0.1
+TICK = 0.05
 
 #: What a request asks. Requests with the same question over one connection may share one answer.
 Question = tuple[str, str, str]
 
-_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[type[ImportProgressHook], str], Poller]] = (
-    WeakKeyDictionary()
-)
+#: A question, whom it is put to, and the headers, which hold the credentials: who has new ones wants no old refusal.
+Asked = tuple[Question, str, tuple[tuple[str, str], ...]]
+#: A connection, by the hook that is used and its id.
+Key = tuple[type[ImportProgressHook], str]
+
+_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, Poller]] = WeakKeyDictionary()
+#: They outlive the pollers: the vendor goes on counting when nobody waits for a moment.
+_allowances: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, Allowance]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,12 @@ class News:
     """
     Tell what came of a request.
 
+    :param asked: What was asked, and with which credentials.
     :param sent_at: When it was sent, on the event loop's clock.
     :param outcome: The answer, or what came instead.
     """
 
+    asked: Asked
     sent_at: float
     outcome: Response | ImportProgressError
 
@@ -70,32 +77,113 @@ class News:
         return self.outcome
 
 
+class Allowance:
+    """
+    Keep to what a vendor allows over one connection: its rate limit, and the pause that it asks for.
+
+    :param hook: The vendor's hook, for what the vendor publishes.
+    """
+
+    def __init__(self, hook: type[ImportProgressHook]) -> None:
+        self._published = hook.requests_per_minute
+        self._turns: dict[tuple[str, float], tuple[asyncio.Lock, AsyncLimiter]] = {}
+        self._paused_until = 0.0
+
+    async def turn(self, connection: VendorConnection, group: str) -> None:
+        """
+        Sleep until the vendor may be asked: as often as its limit allows, in the order of asking.
+
+        :param connection: The connection, which may have another limit than is published.
+        :param group: Which requests the vendor counts together.
+        """
+        turns = self._turns_for(connection, group)
+        if turns is None:
+            while pause := await self._pause_over():  # noqa: ASYNC110
+                await asyncio.sleep(random.random() * min(pause, LONGEST_SPREAD))  # noqa: S311
+            return
+        lock, limiter = turns
+        # The lock keeps the order, in which the limiter alone lets newcomers push in.
+        async with lock:
+            await limiter.acquire()
+            while await self._pause_over():
+                # What was allowed before the pause came on top of what is allowed after it.
+                await limiter.acquire()
+
+    def is_free(self, connection: VendorConnection, group: str) -> bool:
+        """
+        Tell whether nobody has to wait for a turn.
+
+        :param connection: The connection, which may have another limit than is published.
+        :param group: Which requests the vendor counts together.
+        """
+        if self._paused_until > asyncio.get_running_loop().time():
+            return False
+        turns = self._turns_for(connection, group)
+        return turns is None or (not turns[0].locked() and turns[1].has_capacity())
+
+    def pause(self, response: Response) -> None:
+        """
+        Let nobody ask for as long as the vendor says with an answer, if it does.
+
+        :param response: The answer.
+        """
+        seconds = response.retry_after
+        if seconds is None and response.status == 429:
+            seconds = FIRST_FAILURE_GAP
+        if response.status >= 400 and seconds is not None:
+            until = asyncio.get_running_loop().time() + min(seconds, LONGEST_RETRY_AFTER)
+            self._paused_until = max(self._paused_until, until)
+
+    async def _pause_over(self) -> float:
+        """Sleep until the vendor's pause is over, and return how long that was."""
+        left = self._paused_until - asyncio.get_running_loop().time()
+        if left <= 0:
+            return 0.0
+        await asyncio.sleep(left)
+        return left
+
+    def _turns_for(self, connection: VendorConnection, group: str) -> tuple[asyncio.Lock, AsyncLimiter] | None:
+        limit = connection.requests_per_minute or self._published
+        if limit is None:
+            return None
+        # By the limit too: it may be changed in the connection while waits go on.
+        turns = self._turns.get((group, limit))
+        if turns is None:
+            from aiolimiter import AsyncLimiter
+
+            # What is allowed in a second at once, and no more: a burst and the minute after it must keep the limit.
+            burst = max(1.0, limit / 60)
+            turns = asyncio.Lock(), AsyncLimiter(burst, SPACING_MARGIN * burst * 60 / limit)
+            self._turns[group, limit] = turns
+        return turns
+
+
 class Poller:
     """
     Ask a vendor over one connection on behalf of many waits.
 
     :param hook: The vendor's hook, which nobody else uses.
+    :param allowance: What the vendor allows over this connection.
     """
 
-    def __init__(self, hook: ImportProgressHook) -> None:
+    def __init__(self, hook: ImportProgressHook, allowance: Allowance) -> None:
         self.hook = hook
         # The workers have used it before they deferred.
         hook.connection_is_known = True
         self.waits = 0
+        self._allowance = allowance
         self._listeners: Counter[Question] = Counter()
         self._news: dict[Question, News] = {}
         self._bells: dict[Question, asyncio.Event] = {}
-        self._sharing: Sharing[Question, Response] = Sharing()
-        self._turns: dict[tuple[str, float], tuple[asyncio.Lock, AsyncLimiter]] = {}
-        self._paused_until = 0.0
+        self._sharing: Sharing[Asked, Response] = Sharing()
+        self._sent_at: dict[Asked, float] = {}
 
     async def open(self) -> None:
         """Keep the session from now on."""
         await self.hook.__aenter__()
 
     async def close(self) -> None:
-        """End what is under way, and close the session."""
-        await self._sharing.end()
+        """Close the session."""
         await self.hook.__aexit__()
 
     # What watches ask for -----------------------------------------------------------------------------------
@@ -146,89 +234,51 @@ class Poller:
 
     # The sending --------------------------------------------------------------------------------------------
 
-    async def send(self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
+    async def send(
+        self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request, since: float
+    ) -> Response:
         """
         Send a request when its turn has come, or share the answer with who is sending the same.
 
         :param session: The session.
         :param connection: The connection.
         :param request: The request.
+        :param since: When what is shared must have been sent at the earliest, on the event loop's clock.
         """
-        question = question_of(request)
+        asked = asked_by(connection, request)
+        # An answer from before may tell of a time when there was nothing to wait for yet.
+        while self._sent_at.get(asked, since) < since and await self._sharing.over(asked):
+            pass
+        is_expected = request.shared or self.is_shared(asked[0])
         return await self._sharing.share(
-            question,
-            lambda: self._send_in_turn(session, connection, request, question),
+            asked,
+            lambda: self._send_in_turn(session, connection, request, asked),
             # Whoever is alone and need not queue saves the task: that is most waits, most of the time.
-            alone=not self.is_shared(question) and self._is_free(connection, request),
+            alone=not is_expected and self._allowance.is_free(connection, self.hook.rate_limit_group(request)),
         )
 
     async def _send_in_turn(
-        self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request, question: Question
+        self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request, asked: Asked
     ) -> Response:
-        await self._turn(connection, request)
-        sent_at = asyncio.get_running_loop().time()
+        await self._allowance.turn(connection, self.hook.rate_limit_group(request))
+        sent_at = self._sent_at[asked] = asyncio.get_running_loop().time()
         outcome: Response | ImportProgressError
         try:
-            outcome = await asend(session, connection, request)
-            self._pause(outcome)
+            outcome = self.hook.asking_to_wait(await asend(session, connection, request))
+            self._allowance.pause(outcome)
         except ImportProgressError as error:
             outcome = error
-        news = News(sent_at, outcome)
+        finally:
+            # Unless another attempt has begun, because this one is wanted no more.
+            if self._sent_at.get(asked) == sent_at:
+                del self._sent_at[asked]
+        news = News(asked, sent_at, outcome)
+        question = asked[0]
         if self.is_shared(question):
             self._news[question] = news
             if bell := self._bells.pop(question, None):
                 bell.set()
         return news.response()
-
-    async def _turn(self, connection: VendorConnection, request: Request) -> None:
-        """Sleep until the vendor may be asked: as often as its limit allows, in the order of asking."""
-        turns = self._turns_for(connection, request)
-        if turns is None:
-            if pause := await self._pause_over():
-                await asyncio.sleep(random.random() * min(pause, LONGEST_SPREAD))  # noqa: S311
-            return
-        lock, limiter = turns
-        # The lock keeps the order, in which the limiter alone lets newcomers push in.
-        async with lock:
-            await limiter.acquire()
-            await self._pause_over()
-
-    def _is_free(self, connection: VendorConnection, request: Request) -> bool:
-        """Tell whether nobody has to wait for a turn."""
-        if self._paused_until > asyncio.get_running_loop().time():
-            return False
-        turns = self._turns_for(connection, request)
-        return turns is None or (not turns[0].locked() and turns[1].has_capacity())
-
-    def _turns_for(self, connection: VendorConnection, request: Request) -> tuple[asyncio.Lock, AsyncLimiter] | None:
-        limit = connection.requests_per_minute or self.hook.requests_per_minute
-        if limit is None:
-            return None
-        # By the limit too: it may be changed in the connection while waits go on.
-        key = (self.hook.rate_limit_group(request), limit)
-        turns = self._turns.get(key)
-        if turns is None:
-            from aiolimiter import AsyncLimiter
-
-            # What is allowed in a second at once, and no more: a burst and the minute after it must keep the limit.
-            burst = max(1.0, limit / 60)
-            turns = asyncio.Lock(), AsyncLimiter(burst, SPACING_MARGIN * burst * 60 / limit)
-            self._turns[key] = turns
-        return turns
-
-    async def _pause_over(self) -> float:
-        """Sleep until the vendor's pause is over, and return how long that was."""
-        left = self._paused_until - asyncio.get_running_loop().time()
-        if left <= 0:
-            return 0.0
-        await asyncio.sleep(left)
-        # It may have become longer meanwhile.
-        return left + await self._pause_over()
-
-    def _pause(self, response: Response) -> None:
-        if response.status >= 400 and response.retry_after is not None:
-            until = asyncio.get_running_loop().time() + min(response.retry_after, LONGEST_RETRY_AFTER)
-            self._paused_until = max(self._paused_until, until)
 
 
 class Watch:
@@ -258,7 +308,8 @@ class Watch:
         pollers = _pollers.setdefault(loop, {})
         if self._key not in pollers:
             hook_class, conn_id = self._key
-            pollers[self._key] = Poller(hook_class(**{hook_class.conn_name_attr: conn_id}))
+            allowance = _allowances.setdefault(loop, {}).setdefault(self._key, Allowance(hook_class))
+            pollers[self._key] = Poller(hook_class(**{hook_class.conn_name_attr: conn_id}), allowance)
         self._poller = pollers[self._key]
         self._poller.waits += 1
         await self._poller.open()
@@ -289,30 +340,24 @@ class Watch:
 
         :param seconds: How long, at least if nobody has; up to a :data:`TICK` longer.
         """
-        loop = asyncio.get_running_loop()
-        self._since = loop.time()
+        self._since = asyncio.get_running_loop().time()
         seconds = math.ceil((self._since + seconds) / TICK) * TICK - self._since
         if self._question is None or not self._poller.is_shared(self._question):
             await asyncio.sleep(seconds)
-        else:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    while not self._has_news(self._question):
-                        await self._poller.more_news(self._question)
-                    return
-        # Nobody has asked: it is this wait's turn.
-        self._since = loop.time()
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._is_news(self._poller.news(self._question)):
+                    await self._poller.more_news(self._question)
 
     async def _send(self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
-        question = question_of(request)
-        if self._has_news(question) and (news := self._poller.news(question)):
-            # Once: who is refused asks again for an answer of its own.
-            self._since = math.inf
+        news = self._poller.news(question_of(request))
+        # What another log-in was refused says nothing of this one.
+        if self._is_news(news) and news.asked == asked_by(connection, request):
             return news.response()
-        return await self._poller.send(session, connection, request)
+        return await self._poller.send(session, connection, request, self._since)
 
-    def _has_news(self, question: Question) -> bool:
-        news = self._poller.news(question)
+    def _is_news(self, news: News | None) -> TypeGuard[News]:
         return news is not None and news.sent_at >= self._since
 
 
@@ -325,3 +370,13 @@ def question_of(request: Request) -> Question:
     # Most have only a path.
     rest = json.dumps([dict(request.params), request.json], sort_keys=True) if request.params or request.json else ""
     return request.method, request.path, rest
+
+
+def asked_by(connection: VendorConnection, request: Request) -> Asked:
+    """
+    Return what a request asks, whom, and with which credentials.
+
+    :param connection: The connection.
+    :param request: The request, authenticated.
+    """
+    return question_of(request), connection.base_url, tuple(sorted(request.headers.items()))

@@ -67,7 +67,7 @@ def clock(monkeypatch):
     monkeypatch.setattr(trigger_module, "time", faked)
     monkeypatch.setattr(poller_module.Watch, "sleep", lambda self, seconds: clock.asleep(seconds))
     # The vendors' limits count real time.
-    monkeypatch.setattr(poller_module.Poller, "_turn", lambda *_: asyncio.sleep(0))
+    monkeypatch.setattr(poller_module.Allowance, "turn", lambda *_: asyncio.sleep(0))
 
     class Datetime(datetime):
         @classmethod

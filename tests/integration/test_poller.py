@@ -14,17 +14,22 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportRequestError
-from airflow_import_progress.exchange import Response
+from airflow_import_progress.exchange import Request, Response
+from airflow_import_progress.hooks import rocketchat
 from airflow_import_progress.hooks.base import CONNECTION_LIFETIME
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
+from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.triggers import poller as poller_module
-from airflow_import_progress.triggers.poller import Watch
+from airflow_import_progress.triggers import wait as wait_module
+from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
+from airflow_import_progress.triggers.poller import Watch, question_of
 
 
 class SkippingSelector(selectors.DefaultSelector):
@@ -69,20 +74,30 @@ class Vendor:
 
     def __init__(self):
         self.asked = []
+        self.sessions = set()
         self.answers = {}
+        self.seconds = Counter()
         self.looked_up = 0
+        #: When the first key is refused and the second one is accepted.
+        self.key_replaced_at = float("inf")
 
     async def asend(self, session, connection, request):
         loop = asyncio.get_running_loop()
-        self.asked.append((loop.time() - 1000.0, request.path))
-        await asyncio.sleep(1)
+        asked_at = loop.time() - 1000.0
+        self.asked.append((asked_at, request.path))
+        self.sessions.add(session)
+        await asyncio.sleep(self.seconds[request.path] or 1)
+        if asked_at > self.key_replaced_at and connection.password == "key-1":
+            return Response(status=401, headers={}, body=b"{}", asked=f"GET {request.path}")
         scripted = self.answers.get(request.path)
         answer = scripted.pop(0) if scripted else 57
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, tuple):
-            status, headers = answer
-            return Response(status=status, headers=headers, body=b"{}", asked=f"GET {request.path}")
+            status, headers, *body = answer
+            return Response(
+                status=status, headers=headers, body=json.dumps(*body or [{}]).encode(), asked=f"GET {request.path}"
+            )
         return Response(status=200, headers={}, body=json.dumps(answer).encode(), asked=f"GET {request.path}")
 
     @property
@@ -184,6 +199,97 @@ def test_a_wait_cancelled_while_it_asks_leaves_nothing_behind(vendor):
     assert (len(vendor.asked), Session.closed) == (1, 1)
 
 
+def test_waits_cancelled_twice_leave_nothing_behind(vendor):
+    async def main():
+        tasks = [asyncio.create_task(wait("i-1", 5, 60)) for _ in range(2)]
+        await asyncio.sleep(66.7)
+        for _ in range(2):
+            for task in tasks:
+                task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(main())
+    assert (len(vendor.asked), Session.opened, Session.closed) == (2, 1, 1)
+
+
+def test_a_wait_that_begins_while_the_last_one_closes_gets_a_session_of_its_own(vendor, monkeypatch):
+    async def close(self):
+        await asyncio.sleep(10)
+        Session.closed += 1
+
+    monkeypatch.setattr(Session, "close", close)
+
+    async def main():
+        first = asyncio.create_task(wait("i-1", 5))
+        await asyncio.sleep(8)
+        return await wait("i-2", 5), await first
+
+    assert run(main()) == ([57], [57])
+    assert (Session.opened, Session.closed) == (2, 2)
+
+
+def test_first_polls_at_the_same_time_keep_one_session(vendor, monkeypatch):
+    async def slowly(connection):
+        await asyncio.sleep(1)
+        return Session()
+
+    monkeypatch.setattr("airflow_import_progress.hooks.base.new_async_session", slowly)
+
+    async def main():
+        await asyncio.gather(*(wait(f"i-{number}", 5, 30) for number in range(3)))
+
+    run(main())
+    assert len(vendor.sessions) == 1
+    assert Session.opened == Session.closed
+
+
+def test_a_session_is_replaced_when_its_settings_change_and_serves_who_holds_it_until_the_end(vendor, monkeypatch):
+    sessions = []
+
+    class SettingsSession(Session):
+        def __init__(self, connection):
+            super().__init__()
+            self.verify = connection.verify
+            self.is_closed = False
+
+        async def close(self):
+            self.is_closed = True
+
+    async def new_session(connection):
+        sessions.append(SettingsSession(connection))
+        return sessions[-1]
+
+    verify = iter([True, False])
+
+    async def look_up(hook):
+        await vendor_look_up(verify=next(verify))(hook)
+        hook._looked_up_at = time.monotonic()
+
+    monkeypatch.setattr("airflow_import_progress.hooks.base.new_async_session", new_session)
+    monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", 6)
+    used = []
+
+    async def asend(session, connection, request):
+        used.append((connection.verify, session.verify, session.is_closed))
+        return await vendor.asend(session, connection, request)
+
+    monkeypatch.setattr(poller_module, "asend", asend)
+
+    async def main():
+        async with Watch(LuccaHook, "c", LuccaLeaveImport("i-0")) as watch:
+            queued = [asyncio.create_task(wait(f"i-{number}", 0)) for number in range(1, 4)]
+            await asyncio.sleep(1)
+            watch._poller.hook._looked_up_at -= CONNECTION_LIFETIME + 1
+            await watch.get_progress()
+            await asyncio.gather(*queued)
+
+    run(main())
+    assert used == [(True, True, False)] * 3 + [(False, False, False)]
+    assert [session.is_closed for session in sessions] == [True, True]
+
+
 def test_a_start_that_fails_leaves_nothing_behind(vendor, monkeypatch):
     async def failing(hook):
         raise ImportPollError("no database", transient=True)
@@ -214,10 +320,10 @@ def test_each_connection_has_its_own(vendor):
 
 def test_waits_that_are_due_at_about_the_same_time_wake_up_together(vendor):
     async def main():
-        await asyncio.gather(*(wait(f"i-{number}", 5 + number / 1000) for number in range(1, 90)))
+        await asyncio.gather(*(wait(f"i-{number}", 5 + number / 1000) for number in range(1, 45)))
 
     run(main())
-    assert {round(at, 3) for at in vendor.times} == {5.2}
+    assert {round(at, 3) for at in vendor.times} == {5.15}
 
 
 # The same question
@@ -311,6 +417,73 @@ def test_who_joins_a_wait_that_seemed_to_be_alone_can_be_cancelled_alone(vendor)
     assert len(vendor.asked) == 1
 
 
+def test_who_joined_a_wait_that_queues_keeps_its_place_when_that_one_is_cancelled(vendor, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", 6)
+
+    async def main():
+        tasks = [
+            asyncio.create_task(wait(summary_id, seconds))
+            for summary_id, seconds in (("i-1", 1), ("i-1", 2), ("i-0", 0), ("i-2", 3))
+        ]
+        await asyncio.sleep(5)
+        tasks[0].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(main())
+    assert vendor.paths == [path_of("i-0"), path_of("i-1"), path_of("i-2")]
+
+
+def test_what_nobody_waits_for_any_more_is_not_asked(vendor, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", 6)
+
+    async def main():
+        tasks = [asyncio.create_task(wait(f"i-{number}", 0)) for number in range(100)]
+        await asyncio.sleep(5)
+        for task in tasks:
+            task.cancel()
+        await wait("last", 0)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(main())
+    assert vendor.paths == [path_of("i-0"), path_of("last")]
+
+
+def test_an_answer_to_a_question_from_before_a_wait_began_is_not_for_it(vendor):
+    vendor.answers[path_of("i-1")] = [100, 5]
+    vendor.seconds[path_of("i-1")] = 8
+
+    async def main():
+        earlier = asyncio.create_task(wait("i-1", 5))
+        await asyncio.sleep(11)
+        return await wait("i-1", 0), await earlier
+
+    assert run(main()) == ([5], [100])
+
+
+def test_who_sleeps_is_woken_by_a_failure_too(vendor):
+    vendor.answers[path_of("i-1")] = [10, ImportPollError("gone", transient=True)]
+
+    async def main():
+        tasks = [asyncio.create_task(wait("i-1", 5, seconds)) for seconds in (3, 30, 300)]
+        await asyncio.sleep(60)
+        assert all(task.done() for task in tasks)
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert all(isinstance(outcome, ImportPollError) for outcome in run(main()))
+    assert len(vendor.asked) == 2
+
+
+def test_requests_that_differ_in_their_body_alone_ask_different_things():
+    first, second = (Request(method="POST", path="/p", json={"jobId": job}) for job in ("1", "2"))
+    assert question_of(first) != question_of(second)
+    assert question_of(first) == question_of(Request(method="POST", path="/p", json={"jobId": "1"}))
+
+
+def test_requests_that_differ_in_their_parameters_alone_ask_different_things():
+    first, second = (Request(method="GET", path="/p", params={"summaryId": summary}) for summary in ("1", "2"))
+    assert question_of(first) != question_of(second)
+
+
 def test_a_failure_is_shared_too(vendor):
     vendor.answers[path_of("i-1")] = [ImportPollError("gone", transient=True)]
 
@@ -330,6 +503,48 @@ def test_a_replaced_key_is_looked_up_once_for_all_waits(vendor):
 
     assert run(main()) == [[10, 20]] * 20
     assert vendor.looked_up == 2
+
+
+@pytest.mark.parametrize("waits", [1, 2, 5])
+def test_a_replaced_key_harms_no_wait_on_the_same_import(vendor, waits):
+    vendor.key_replaced_at = 20
+
+    async def main():
+        return await asyncio.gather(*(wait("i-1", 5, 30 + number / 2, 60) for number in range(waits)))
+
+    assert run(main()) == [[57, 57, 57]] * waits
+    assert (vendor.looked_up, len(vendor.asked)) == (2, 4)
+
+
+def test_a_wait_with_the_new_key_does_not_take_the_refusal_of_the_old_one(vendor):
+    vendor.key_replaced_at = 20
+
+    async def main():
+        vendor.seconds[path_of("i-1")] = 8
+        return await asyncio.gather(wait("i-1", 5, 30), wait("i-2", 5, 30), wait("i-1", 38))
+
+    assert run(main()) == [[57, 57], [57, 57], [57]]
+    assert vendor.looked_up == 2
+
+
+def test_a_log_in_goes_on_when_the_wait_that_began_it_is_cancelled(vendor, monkeypatch):
+    monkeypatch.setattr(rocketchat, "_log_ins", {})
+    look_up = vendor_look_up(login="u", extra={"auth_method": "password"})
+    monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
+    answer = {"key": "csv", "step": "importer_importing_users", "count": {}, "success": True}
+    vendor.answers["/api/v1/login"] = [{"data": {"userId": "u", "authToken": "t"}}]
+    vendor.answers["/api/v1/getImportProgress"] = [answer] * 9
+
+    async def main():
+        tasks = [
+            asyncio.create_task(wait("", 1, hook_class=RocketChatHook, import_=RocketChatImport())) for _ in range(3)
+        ]
+        await asyncio.sleep(1.6)
+        tasks[0].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(main())
+    assert vendor.paths == ["/api/v1/login", "/api/v1/getImportProgress"]
 
 
 def test_a_key_that_stays_refused_fails_every_wait(vendor):
@@ -375,6 +590,32 @@ def test_waits_are_asked_for_in_turn_and_none_starves(vendor, monkeypatch):
     assert max(polls.values()) - min(polls.values()) <= 1
 
 
+def test_newcomers_do_not_push_in(vendor, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", 600)
+
+    async def main():
+        await asyncio.gather(*(wait(f"i-{number}", number * 0.1) for number in range(500)))
+        assert vendor.paths == [path_of(f"i-{number}") for number in range(500)]
+        vendor.asked.clear()
+        await asyncio.gather(*(wait(f"i-{number}", number * 0.037) for number in range(500)))
+
+    run(main())
+    turns = [int(path.split("/")[-2].removeprefix("i-")) for path in vendor.paths]
+    # Those that wake up at the same tick have no order.
+    assert all(abs(turn - number) <= 4 for number, turn in enumerate(turns))
+
+
+def test_the_limit_holds_for_waits_that_follow_one_another(vendor, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", 6)
+
+    async def main():
+        for number in range(3):
+            await wait(f"i-{number}", 0)
+
+    run(main())
+    assert vendor.times == pytest.approx([0.2, 10.7, 21.2], abs=0.1)
+
+
 def test_rocket_chat_limits_each_endpoint_by_itself(vendor):
     answer = {"key": "csv", "step": "importer_importing_users", "count": {}, "success": True}
     operation = {"_id": "1", "ts": "2026-01-01", "status": "importer_new", "valid": True}
@@ -388,7 +629,7 @@ def test_rocket_chat_limits_each_endpoint_by_itself(vendor):
         )
 
     run(main())
-    assert sorted(vendor.times) == pytest.approx([0.2, 0.2, 6.5, 6.5, 12.8, 12.8], abs=0.01)
+    assert sorted(vendor.times) == pytest.approx([0.15, 0.15, 6.45, 6.45, 12.75, 12.75], abs=0.01)
 
 
 def test_the_connection_may_set_another_limit(vendor, monkeypatch):
@@ -400,7 +641,7 @@ def test_the_connection_may_set_another_limit(vendor, monkeypatch):
         await asyncio.gather(*(wait(f"i-{number}", 0) for number in range(3)))
 
     run(main())
-    assert vendor.times == pytest.approx([0.1, 6.4, 12.7], abs=0.01)
+    assert vendor.times == pytest.approx([0.05, 6.35, 12.65], abs=0.01)
 
 
 def test_another_limit_in_the_connection_counts_while_waits_go_on(vendor, monkeypatch):
@@ -458,3 +699,176 @@ def test_after_a_pause_not_all_ask_at_once(vendor):
 
     run(main())
     assert max(vendor.times) - vendor.times[1] > 5
+
+
+@pytest.mark.parametrize("limit", [6, 10, 50, 1200])
+def test_the_limit_holds_right_after_a_pause(vendor, monkeypatch, limit):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", limit)
+    vendor.answers[path_of("i-0")] = [(429, {"retry-after": "60"})]
+
+    async def main():
+        waits = (wait(f"i-{number}", number > 0) for number in range(2 * limit))
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    run(main())
+    times = sorted(vendor.times)
+    assert max(bisect_left(times, start + 60) - number for number, start in enumerate(times)) <= limit
+
+
+@pytest.mark.parametrize("limit", [None, 600])
+def test_a_pause_that_begins_in_a_pause_or_right_after_it_counts_too(vendor, monkeypatch, limit):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", limit)
+    # Two are under way when the first pause begins, and the one that asks first after it is told to wait again.
+    vendor.seconds[path_of("i-1")] = 20
+    vendor.answers[path_of("i-0")] = [(429, {"retry-after": "30"})]
+    vendor.answers[path_of("i-1")] = [(503, {"retry-after": "60"})]
+
+    async def main():
+        waits = [wait("i-0", 5), wait("i-1", 5), *(wait(f"i-{number}", 10) for number in range(2, 20))]
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    run(main())
+    assert len(vendor.asked) == 20
+    assert min(sorted(vendor.times)[2:]) >= 85
+
+
+def test_a_shorter_pause_does_not_shorten_a_longer_one(vendor):
+    vendor.seconds[path_of("i-1")] = 5
+    vendor.answers[path_of("i-0")] = [(429, {"retry-after": "60"})]
+    vendor.answers[path_of("i-1")] = [(429, {"retry-after": "1"})]
+
+    async def main():
+        await asyncio.gather(wait("i-0", 5), wait("i-1", 5), wait("i-2", 15), return_exceptions=True)
+
+    run(main())
+    assert vendor.times[2] >= 66
+
+
+def test_a_pause_is_at_most_an_hour_long(vendor):
+    vendor.answers[path_of("i-0")] = [(429, {"retry-after": "86400"})]
+
+    async def main():
+        await asyncio.gather(wait("i-0", 5), wait("i-1", 15), return_exceptions=True)
+
+    run(main())
+    assert 3600 <= vendor.times[1] <= 3700
+
+
+def test_a_pause_outlives_the_waits(vendor):
+    vendor.answers[path_of("i-0")] = [(429, {"retry-after": "60"})]
+
+    async def main():
+        with pytest.raises(ImportPollError):
+            await wait("i-0", 0)
+        await wait("i-1", 0)
+
+    run(main())
+    assert vendor.times[1] >= 61
+
+
+def test_a_429_that_does_not_say_for_how_long_is_a_pause_too(vendor):
+    vendor.answers[path_of("i-0")] = [(429, {})]
+
+    async def main():
+        await asyncio.gather(wait("i-0", 5), wait("i-1", 7), return_exceptions=True)
+
+    run(main())
+    assert vendor.times[1] >= 11
+
+
+def test_an_answer_that_is_no_refusal_is_no_pause(vendor):
+    vendor.answers[path_of("i-0")] = [(200, {"retry-after": "600"}, 57)]
+
+    async def main():
+        await asyncio.gather(wait("i-0", 5), wait("i-1", 7), return_exceptions=True)
+
+    run(main())
+    assert vendor.times[1] <= 8
+
+
+def test_a_pause_that_rocket_chat_asks_for_in_its_own_words_counts(vendor):
+    words = "Error, too many requests. Please slow down. You must wait 42 seconds before trying this endpoint again."
+    vendor.answers["/api/v1/getImportProgress"] = [(429, {}, {"success": False, "error": words})]
+
+    async def main():
+        waits = (
+            wait("", seconds, hook_class=RocketChatHook, import_=RocketChatImport(importer_key=key))
+            for seconds, key in ((0, "csv"), (20, "slack"))
+        )
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    run(main())
+    assert vendor.times[1] >= 42
+
+
+# The deadline, which is the wall clock's
+
+
+@pytest.fixture
+def wall_clock(monkeypatch):
+    """A clock that goes with the event loop's, until it is set."""
+    clock = SimpleNamespace(set_by=0.0)
+    clock.time = lambda: asyncio.get_running_loop().time() + clock.set_by
+    for module in (trigger_module, wait_module):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+async def event_of(clock, summary_id="i-1", **arguments):
+    now = clock.time()
+    trigger = ImportProgressTrigger(
+        import_class="airflow_import_progress.hooks.lucca.LuccaLeaveImport",
+        import_fields={"summary_id": summary_id},
+        hook_class="airflow_import_progress.hooks.lucca.LuccaHook",
+        conn_id="c",
+        started_at=now,
+        **{"first_poll_at": now + 5, "deadline": now + 600, "poke_interval": 60, **arguments},
+    )
+    async for event in trigger.run():
+        return event.payload["error"], clock.time() - now
+
+
+def test_a_clock_that_is_set_back_gives_a_wait_more_time_and_costs_it_no_failure(vendor, wall_clock):
+    async def main():
+        task = asyncio.create_task(event_of(wall_clock, max_consecutive_failures=1))
+        await asyncio.sleep(200)
+        wall_clock.set_by = -120
+        return await task
+
+    error, lasted = run(main())
+    assert error == "AirflowSensorTimeout"
+    assert 600 <= lasted <= 602
+
+
+def test_a_clock_that_is_set_forward_ends_a_wait_that_queues(vendor, wall_clock):
+    vendor.answers[path_of("other")] = [(429, {"retry-after": "3000"})]
+
+    async def main():
+        now = wall_clock.time()
+        task = asyncio.create_task(event_of(wall_clock, deadline=now + 7200))
+        other = asyncio.create_task(event_of(wall_clock, "other", deadline=now + 7200, first_poll_at=now + 70))
+        await asyncio.sleep(90)
+        wall_clock.set_by = 7200
+        began = asyncio.get_running_loop().time()
+        error, _ = await task
+        other.cancel()
+        return error, asyncio.get_running_loop().time() - began
+
+    error, lasted = run(main())
+    assert error == "AirflowSensorTimeout"
+    # As long as the gap that had begun before, and the last poll's grace.
+    assert lasted <= 60 + trigger_module.LAST_POLL_GRACE + 1
+
+
+def test_a_wait_that_queues_past_its_deadline_ends(vendor, wall_clock):
+    vendor.answers[path_of("other")] = [(429, {"retry-after": "3000"})]
+
+    async def main():
+        other = asyncio.create_task(event_of(wall_clock, "other", deadline=wall_clock.time() + 7200))
+        outcome = await event_of(wall_clock, first_poll_at=wall_clock.time() + 10)
+        other.cancel()
+        return outcome
+
+    error, lasted = run(main())
+    assert error == "AirflowSensorTimeout"
+    assert 600 <= lasted <= 600 + trigger_module.LAST_POLL_GRACE + 1

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One attempt for all who want the same."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from airflow_import_progress.hooks.sharing import Sharing
+
+
+class Attempts:
+    def __init__(self):
+        self.begun = self.cancelled = 0
+        self.go_on = asyncio.Event()
+        self.error = None
+
+    async def __call__(self):
+        self.begun += 1
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.error:
+            raise self.error
+        return self.begun
+
+
+async def turns(count=5):
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(params=[True, False], ids=["alone", "expected"])
+def alone(request):
+    return request.param
+
+
+def both(sharing, attempts, alone):
+    return [asyncio.create_task(sharing.share("it", attempts, alone=alone)) for _ in range(2)]
+
+
+async def test_those_who_want_the_same_share_one_attempt(alone):
+    sharing, attempts = Sharing(), Attempts()
+    tasks = both(sharing, attempts, alone)
+    await turns()
+    attempts.go_on.set()
+    assert await asyncio.gather(*tasks) == [1, 1]
+
+
+async def test_those_who_want_something_else_do_not(alone):
+    sharing, attempts = Sharing(), Attempts()
+    attempts.go_on.set()
+    await asyncio.gather(*(sharing.share(wanted, attempts, alone=alone) for wanted in "ab"))
+    assert attempts.begun == 2
+
+
+async def test_an_attempt_that_is_over_is_not_shared(alone):
+    sharing, attempts = Sharing(), Attempts()
+    attempts.go_on.set()
+    assert [await sharing.share("it", attempts, alone=alone) for _ in range(2)] == [1, 2]
+
+
+async def test_an_error_is_shared(alone):
+    sharing, attempts = Sharing(), Attempts()
+    attempts.error = ValueError("no")
+    tasks = both(sharing, attempts, alone)
+    await turns()
+    attempts.go_on.set()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ValueError, ValueError]
+
+
+@pytest.mark.parametrize("cancelled", [0, 1])
+async def test_whoever_is_cancelled_does_not_take_the_outcome_from_the_other(alone, cancelled):
+    sharing, attempts = Sharing(), Attempts()
+    tasks = both(sharing, attempts, alone)
+    await turns()
+    tasks[cancelled].cancel()
+    await turns()
+    attempts.go_on.set()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(outcomes[cancelled], asyncio.CancelledError)
+    assert outcomes[1 - cancelled] in (1, 2)
+
+
+async def test_an_attempt_that_nobody_wants_any_more_is_cancelled(alone):
+    sharing, attempts = Sharing(), Attempts()
+    tasks = both(sharing, attempts, alone)
+    await turns()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await turns()
+    assert attempts.cancelled == attempts.begun
+
+
+async def test_nobody_joins_an_attempt_that_is_being_cancelled(alone):
+    sharing, attempts = Sharing(), Attempts()
+    first = asyncio.create_task(sharing.share("it", attempts, alone=alone))
+    await turns()
+    first.cancel()
+    second = asyncio.create_task(sharing.share("it", attempts, alone=alone))
+    await turns()
+    attempts.go_on.set()
+    assert await second == 2
+
+
+async def test_who_waits_until_it_is_over_is_told_whether_there_was_one(alone):
+    sharing, attempts = Sharing(), Attempts()
+    assert not await sharing.over("it")
+    task = asyncio.create_task(sharing.share("it", attempts, alone=alone))
+    await turns()
+    over = asyncio.create_task(sharing.over("it"))
+    await turns()
+    assert not over.done()
+    attempts.go_on.set()
+    assert await over
+    assert await task == 1
