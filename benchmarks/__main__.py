@@ -31,9 +31,11 @@ def main(names: list[str]) -> None:
     seconds = float(os.environ["BENCH_SECONDS"]) if os.environ.get("BENCH_SECONDS") else None
     folder = RESULTS / "quick" if seconds else RESULTS
     folder.mkdir(parents=True, exist_ok=True)
+    # Before the results are written, which belong to it too.
+    origin = {"machine": _machine(), "commit": _commit()}
     for name in names or FIGURES:
         print(f"Measuring {name} ...", flush=True)
-        figures = {"machine": _machine(), "commit": _commit(), **FIGURES[name](seconds)}
+        figures = {**origin, **FIGURES[name](seconds)}
         (folder / f"{name}.json").write_text(f"{json.dumps(figures, indent=2)}\n")
         show(name, figures)
     if not seconds:
