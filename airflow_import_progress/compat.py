@@ -63,6 +63,68 @@ def is_deferral_timeout(error: Exception) -> bool:
     return isinstance(error, TaskDeferralTimeout)
 
 
+def waits_without_workers() -> bool:
+    """Tell whether a wait can start and end in the triggerer, without any worker: from Airflow 3.3 on."""
+    from airflow.triggers.base import BaseTrigger
+
+    return hasattr(BaseTrigger, "render_template_fields")
+
+
+async def push_result(ti: Any, result: Any) -> None:
+    """
+    Store a task's result from the triggerer, as a worker does with what the task returns.
+
+    :param ti: The task instance, as the triggerer gives it to its trigger.
+    :param result: The result.
+    """
+    xcom: Any = importlib.import_module("airflow.sdk.execution_time.xcom").XCom
+    await xcom.aset(
+        key=xcom.XCOM_RETURN_KEY,
+        value=result,
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        map_index=ti.map_index,
+    )
+
+
+async def pull_result(ti: Any, task_id: str, key: str) -> Any:
+    """
+    Return in the triggerer what another task of the same run has pushed, or None if it has not.
+
+    :param ti: The task instance, as the triggerer gives it to its trigger.
+    :param task_id: The other task, which is not mapped.
+    :param key: The key.
+    """
+    xcom: Any = importlib.import_module("airflow.sdk.execution_time.xcom").XCom
+    # Without a map index Airflow 3.3 asks its supervisor for something that that one does not understand.
+    return await xcom.aget_one(key=key, dag_id=ti.dag_id, task_id=task_id, run_id=ti.run_id, map_index=-1)
+
+
+def source_of(value: Any) -> tuple[str, str] | None:
+    """
+    Return the task and the key that an argument is the result of, or None if it is not the result of just one task.
+
+    :param value: An argument of an operator, on an Airflow that waits without workers.
+    """
+    plain: Any = importlib.import_module("airflow.sdk.definitions.xcom_arg").PlainXComArg
+    if type(value) is not plain or value.operator.is_mapped:
+        return None
+    if value.operator.get_closest_mapped_task_group() is not None:
+        return None
+    return value.operator.task_id, value.key
+
+
+def is_mapped(operator: BaseOperator) -> bool:
+    """
+    Tell whether an operator is one of those that a mapped task expanded to.
+
+    :param operator: The operator, as it is executed.
+    """
+    # Airflow has no other words for it that all versions share.
+    return bool(getattr(operator, "_BaseOperator__from_mapped", False))
+
+
 def mapped_arguments(operator: BaseOperator) -> frozenset[str]:
     """
     Return the names of the arguments that a mapped task gave to one of the operators that it expanded to.
@@ -71,6 +133,4 @@ def mapped_arguments(operator: BaseOperator) -> frozenset[str]:
 
     :param operator: The operator, as it is executed.
     """
-    # Airflow has no other words for it that all versions share.
-    was_mapped = getattr(operator, "_BaseOperator__from_mapped", False)
-    return frozenset(getattr(operator, "_BaseOperator__init_kwargs", ()) if was_mapped else ())
+    return frozenset(getattr(operator, "_BaseOperator__init_kwargs", ()) if is_mapped(operator) else ())

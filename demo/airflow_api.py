@@ -94,11 +94,11 @@ class AirflowApi:
 
         wait_until(f"the DAGs {', '.join(dag_ids)} to be parsed", parsed, timeout=timeout)
 
-    def trigger(self, dag_id: str, conf: Mapping[str, object] | None = None) -> str:
-        """Start a DAG run and return its id."""
-        body = {"logical_date": None, "conf": dict(conf or {})}
-        run_id: str = self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
-        return run_id
+    def trigger(self, dag_id: str, conf: Mapping[str, object] | None = None, run_id: str | None = None) -> str:
+        """Start a DAG run and return its id; None: Airflow makes one."""
+        body = {"logical_date": None, "conf": dict(conf or {}), "dag_run_id": run_id}
+        started: str = self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
+        return started
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a DAG run."""

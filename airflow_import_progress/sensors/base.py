@@ -41,6 +41,11 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.gate import Decision, Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
+from airflow_import_progress.sensors.worker_free import (
+    reason_to_end_on_a_worker,
+    reason_to_start_on_a_worker,
+    start_trigger_arguments,
+)
 from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, SHORTEST_GAP, Schedule
 from airflow_import_progress.triggers.wait import Wait, failure
 
@@ -70,6 +75,23 @@ EVENT_ERRORS: Mapping[str, type[Exception]] = {
 }
 
 
+class _StartFromTrigger:
+    """What Airflow asks for when it stores a DAG, when the sensor is what the author and the policies made it."""
+
+    def __get__(self, sensor: BaseImportSensor | None, _: type) -> bool:
+        # A mapped sensor, of which Airflow knows the class alone, starts on a worker.
+        if sensor is None or not sensor._is_complete:
+            return False
+        return sensor.starts_from_trigger and reason_to_start_on_a_worker(sensor) is None
+
+
+class _StartTriggerArgs:
+    """The trigger that starts a wait without a worker, or None."""
+
+    def __get__(self, sensor: BaseImportSensor | None, _: type) -> Any:
+        return sensor._start_trigger_args() if sensor is not None and sensor.start_from_trigger else None
+
+
 class BaseImportSensor(BaseSensorOperator):
     """
     Base of the sensors: wait until an import has really succeeded, and fail if it has not.
@@ -93,6 +115,10 @@ class BaseImportSensor(BaseSensorOperator):
       ``never_fail`` makes it a skip, ``silent_fail`` logs it and goes on until the timeout.
 
     :param deferrable: Whether to wait in the triggerer. Default True.
+    :param start_from_trigger: Whether the wait starts in the triggerer, without a worker that polls first and defers.
+        Default False. From Airflow 3.3 on; where it is not possible, the wait starts on a worker, whose log says why.
+    :param end_from_trigger: Whether a wait that passes ends in the triggerer, without a worker that takes the result.
+        Default False. From Airflow 3.3 on, like ``start_from_trigger``. All other waits end on a worker.
     :param min_poke_interval: Shortest gap between two polls, in seconds from 1: the gap shrinks to it from
         ``poke_interval`` where the pace of the import says that it is about to end. Default 5. More than
         ``poke_interval`` counts as ``poke_interval``, so the two alike make the gap a fixed one. With
@@ -111,6 +137,10 @@ class BaseImportSensor(BaseSensorOperator):
     import_class: ClassVar[type[Import]]
     hook_class: ClassVar[type[ImportProgressHook]]
     template_fields: Sequence[str] = ()
+    start_from_trigger: Any = _StartFromTrigger()
+    start_trigger_args: Any = _StartTriggerArgs()
+    #: Whether all arguments are set: Airflow asks how to start while they are not.
+    _is_complete = False
     #: The fields of the import that are known only when the task runs.
     _rendered_later: frozenset[str] = frozenset()
 
@@ -118,6 +148,8 @@ class BaseImportSensor(BaseSensorOperator):
         self,
         *,
         deferrable: bool = True,
+        start_from_trigger: bool = False,
+        end_from_trigger: bool = False,
         min_poke_interval: timedelta | float = MIN_POKE_INTERVAL,
         max_consecutive_failures: int = 10,
         gate: Gate | None = None,
@@ -142,7 +174,11 @@ class BaseImportSensor(BaseSensorOperator):
             )
         if not self.timeout <= LONGEST_TIMEOUT:
             raise ValueError(f"timeout must be at most {LONGEST_TIMEOUT:.0f} seconds (ten years), not {self.timeout!r}")
+        if (start_from_trigger or end_from_trigger) and not deferrable:
+            raise ValueError("start_from_trigger and end_from_trigger are for waits in the triggerer: set deferrable")
         self.deferrable = deferrable
+        self.starts_from_trigger = start_from_trigger
+        self.end_from_trigger = end_from_trigger
         self.min_poke_interval = min_poke_interval
         self.max_consecutive_failures = max_consecutive_failures
         self.gate = gate or Gate()
@@ -160,6 +196,7 @@ class BaseImportSensor(BaseSensorOperator):
         )
         if not self._rendered_later:
             self.get_import()
+        self._is_complete = True
 
     def get_import(self) -> Import:
         """
@@ -220,6 +257,9 @@ class BaseImportSensor(BaseSensorOperator):
         :param event: The trigger's event.
         :return: The last progress as a dict.
         """
+        if isinstance(event, Mapping) and event.get("status") == "not_started":
+            self.log.info("The triggerer could not begin the wait (%s). It begins here.", event.get("reason"))
+            return self._wait(context)
         if isinstance(event, Mapping) and event.get("status") == "error":
             name, message = str(event.get("error")), str(event.get("message"))
             if name in EVENT_ERRORS:
@@ -286,6 +326,7 @@ class BaseImportSensor(BaseSensorOperator):
             raise ValueError(f"{self._subject}: {error}") from None
         reschedules = self.reschedule and not self.deferrable
         first = first_poke_at(self, context) if reschedules else None
+        self._say_what_takes_a_worker()
         started_at = first.timestamp() if first else time.time()
         max_wait = self.max_wait.total_seconds() if self.max_wait is not None else None
         wait = Wait(
@@ -341,27 +382,54 @@ class BaseImportSensor(BaseSensorOperator):
         )
         self.defer(
             trigger=ImportProgressTrigger(
-                import_class=_path(self.import_class),
+                **self._trigger_arguments(),
                 import_fields=wait.import_.to_dict(),
-                hook_class=_path(self.hook_class),
                 conn_id=self._conn_id,
                 started_at=wait.started_at,
                 deadline=wait.deadline,
                 first_poll_at=now + absence,
-                poke_interval=self.poke_interval,
-                min_poke_interval=self.min_poke_interval,
-                exponential_backoff=self.exponential_backoff,
-                max_wait=max_wait,
-                max_consecutive_failures=self.max_consecutive_failures,
                 failures=wait.failures,
-                silent_fail=self.silent_fail,
-                gate=self.gate.to_dict(),
                 last_warning=wait.last_warning,
             ),
             method_name="execute_complete",
             # The trigger keeps the deadline. Airflow's own is the back-stop for a wait that no triggerer runs.
             timeout=timedelta(seconds=wait.deadline - now + 2 * LAST_POLL_GRACE),
         )
+
+    def _trigger_arguments(self) -> dict[str, Any]:
+        """Return the arguments of the trigger that are the same for each run."""
+        return {
+            "import_class": _path(self.import_class),
+            "hook_class": _path(self.hook_class),
+            "poke_interval": self.poke_interval,
+            "min_poke_interval": self.min_poke_interval,
+            "exponential_backoff": self.exponential_backoff,
+            "max_wait": None if self.max_wait is None else self.max_wait.total_seconds(),
+            "max_consecutive_failures": self.max_consecutive_failures,
+            "silent_fail": self.silent_fail,
+            "gate": self.gate.to_dict(),
+            "end_from_trigger": self.end_from_trigger and reason_to_end_on_a_worker(self) is None,
+            "do_xcom_push": self.do_xcom_push,
+        }
+
+    def _start_trigger_args(self) -> Any:
+        from airflow.triggers.base import StartTriggerArgs
+
+        from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE
+        from airflow_import_progress.triggers.start import StartImportProgressTrigger
+
+        return StartTriggerArgs(
+            trigger_cls=_path(StartImportProgressTrigger),
+            trigger_kwargs=start_trigger_arguments(self, self._trigger_arguments()),
+            next_method="execute_complete",
+            timeout=timedelta(seconds=self.timeout + 2 * LAST_POLL_GRACE),
+        )
+
+    def _say_what_takes_a_worker(self) -> None:
+        if self.starts_from_trigger and (reason := reason_to_start_on_a_worker(self)):
+            self.log.info("start_from_trigger: the wait starts on a worker, because %s.", reason)
+        if self.end_from_trigger and (reason := reason_to_end_on_a_worker(self)):
+            self.log.info("end_from_trigger: the wait ends on a worker, because %s.", reason)
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+from airflow_import_progress.compat import push_result
 from airflow_import_progress.exceptions import ImportFailedError, ImportPollError, ImportProgressError
 from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
@@ -20,6 +21,8 @@ from airflow_import_progress.triggers.poller import Watch
 from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, Schedule
 from airflow_import_progress.triggers.wait import Wait
 
+#: How long Airflow may take to store the result, in seconds, before a worker is asked to do it.
+PUSH_TIMEOUT = 60.0
 #: How long a poll that is under way at the deadline may still take, in seconds.
 LAST_POLL_GRACE = 30.0
 
@@ -28,8 +31,9 @@ class ImportProgressTrigger(BaseTrigger):
     """
     Wait until an import passes or fails, and fire once.
 
-    The event is ``{"status": "success", "progress": {...}}`` or ``{"status": "error", "error": <name of the
-    exception>, "message": ...}``.
+    With ``end_from_trigger`` a wait that passes ends the task, and its progress is the task's result. In all other
+    cases a worker ends it. The event is then ``{"status": "success", "progress": {...}}`` or ``{"status": "error",
+    "error": <name of the exception>, "message": ...}``.
 
     The arguments are plain JSON and hold no secret. They are stored while the wait lasts, so later versions may
     add optional ones but neither remove nor rename any.
@@ -50,6 +54,9 @@ class ImportProgressTrigger(BaseTrigger):
     :param silent_fail: Whether to go on after errors that would end the wait.
     :param last_warning: The warning of the progress that was logged before the trigger began, if any.
     :param gate: The arguments of :class:`~airflow_import_progress.gate.Gate`.
+    :param end_from_trigger: Whether a wait that passes ends the task without a worker.
+    :param do_xcom_push: Whether the task's result is stored when it ends without a worker.
+    :param polled_before: Whether a worker has polled before the trigger began.
     """
 
     def __init__(
@@ -71,6 +78,9 @@ class ImportProgressTrigger(BaseTrigger):
         silent_fail: bool = False,
         gate: dict[str, Any] | None = None,
         last_warning: str | None = None,
+        end_from_trigger: bool = False,
+        do_xcom_push: bool = True,
+        polled_before: bool = True,
     ) -> None:
         # Nothing is checked here: a trigger that cannot be made from its arguments is lost, while one that
         # fails when it runs is heard.
@@ -91,6 +101,9 @@ class ImportProgressTrigger(BaseTrigger):
         self.silent_fail = silent_fail
         self.gate = gate
         self.last_warning = last_warning
+        self.end_from_trigger = end_from_trigger
+        self.do_xcom_push = do_xcom_push
+        self.polled_before = polled_before
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments from which the trigger can be made again."""
@@ -113,6 +126,9 @@ class ImportProgressTrigger(BaseTrigger):
                 "silent_fail": self.silent_fail,
                 "gate": self.gate,
                 "last_warning": self.last_warning,
+                "end_from_trigger": self.end_from_trigger,
+                "do_xcom_push": self.do_xcom_push,
+                "polled_before": self.polled_before,
             },
         )
 
@@ -120,6 +136,9 @@ class ImportProgressTrigger(BaseTrigger):
         """Wait, and yield the one event. Whatever goes wrong becomes an event too, so that the task hears of it."""
         try:
             progress = await self._wait()
+            if self.end_from_trigger and await self._stored(progress):
+                yield TaskSuccessEvent()
+                return
             event: dict[str, Any] = {"status": "success", "progress": progress.to_dict()}
         except (AirflowSensorTimeout, ImportFailedError, ImportProgressError) as error:
             event = _error_event(error)
@@ -149,7 +168,9 @@ class ImportProgressTrigger(BaseTrigger):
             log=self.log,
             last_warning=self.last_warning,
         )
-        async with Watch(hook_class, self.conn_id, import_) as watch:
+        if not self.polled_before and import_.caveat:
+            self.log.warning("%s: %s", wait.subject, import_.caveat)
+        async with Watch(hook_class, self.conn_id, import_, connection_is_known=self.polled_before) as watch:
             gap = self.first_poll_at - time.time()
             while True:
                 try:
@@ -177,6 +198,17 @@ class ImportProgressTrigger(BaseTrigger):
                 if next_gap is None:
                     return progress
                 gap = next_gap
+
+    async def _stored(self, progress: ImportProgress) -> bool:
+        if not self.do_xcom_push:
+            return True
+        try:
+            async with asyncio.timeout(PUSH_TIMEOUT):
+                await push_result(self.task_instance, progress.to_dict())
+        except Exception:
+            self.log.warning("The result could not be stored from here, so a worker ends the task.", exc_info=True)
+            return False
+        return True
 
     def _set(self, timer: asyncio.Timeout) -> None:
         at = asyncio.get_running_loop().time() + max(0.0, self.deadline - time.time()) + LAST_POLL_GRACE

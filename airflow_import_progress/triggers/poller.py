@@ -168,8 +168,6 @@ class Poller:
 
     def __init__(self, hook: ImportProgressHook, allowance: Allowance) -> None:
         self.hook = hook
-        # The workers have used it before they deferred.
-        hook.connection_is_known = True
         self.waits = 0
         self._allowance = allowance
         self._listeners: Counter[Question] = Counter()
@@ -290,14 +288,18 @@ class Watch:
     :param hook_class: The vendor's hook.
     :param conn_id: The Airflow connection.
     :param import_: The import that is waited for.
+    :param connection_is_known: Whether the connection is known to exist, because a worker has used it.
     """
 
-    __slots__ = ("_import", "_key", "_poller", "_question", "_since")
+    __slots__ = ("_connection_is_known", "_import", "_key", "_poller", "_question", "_since")
 
     _poller: Poller
 
-    def __init__(self, hook_class: type[ImportProgressHook], conn_id: str, import_: Import) -> None:
+    def __init__(
+        self, hook_class: type[ImportProgressHook], conn_id: str, import_: Import, *, connection_is_known: bool = True
+    ) -> None:
         self._key = hook_class, conn_id
+        self._connection_is_known = connection_is_known
         self._import = import_
         self._question: Question | None = None
         self._since = 0.0
@@ -312,6 +314,8 @@ class Watch:
             pollers[self._key] = Poller(hook_class(**{hook_class.conn_name_attr: conn_id}), allowance)
         self._poller = pollers[self._key]
         self._poller.waits += 1
+        if self._connection_is_known:
+            self._poller.hook.connection_is_known = True
         await self._poller.open()
         return self
 

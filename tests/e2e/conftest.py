@@ -88,7 +88,7 @@ def airflow(
     connections["milvus_default"] = {**connections["zilliz_default"], "extra": {"api_version": "v2"}}
     connections["rocketchat_second_workspace"] = second_workspace.airflow_connection("rocketchat")
     with LocalAirflow(dags, connections=connections, database_url=database_url) as running:
-        running.api.wait_for_dags("deferred", "mapped", *(case.dag_id for case in CASES))
+        running.api.wait_for_dags("deferred", "mapped", "worker_free_mapped", *(case.dag_id for case in CASES))
         yield running
 
 

@@ -89,4 +89,4 @@ def start(
     for fault, times in faults:
         sandbox.add_fault(fault, import_id=ids[0], times=times)
     conf: dict[str, object] = {"import_ids": ids} if dag_id == "mapped" else {"import_id": ids[0]}
-    return Run(airflow, sandbox, dag_id, airflow.api.trigger(dag_id, conf), ids)
+    return Run(airflow, sandbox, dag_id, airflow.api.trigger(dag_id, conf, run_id=f"run-{ids[0]}"), ids)

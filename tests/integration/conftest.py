@@ -18,12 +18,13 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.module_loading import import_string
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import DAG, TaskDeferred
+from airflow.triggers.base import TaskSuccessEvent
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from airflow_import_progress.compat import AirflowRescheduleException
+from airflow_import_progress.compat import AirflowRescheduleException, waits_without_workers
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.triggers import import_progress as trigger_module
@@ -36,6 +37,7 @@ MODES = {
     "poke": {"deferrable": False, "mode": "poke"},
     "reschedule": {"deferrable": False, "mode": "reschedule"},
     "deferred": {"deferrable": True},
+    "worker-free": {"deferrable": True, "start_from_trigger": True, "end_from_trigger": True},
 }
 
 
@@ -89,27 +91,55 @@ class TaskInstance:
         return self.first if self.rescheduled else None
 
 
+def inflated(path, kwargs):
+    """Return a trigger that went through Airflow's database."""
+    return import_string(path)(**json.loads(json.dumps(kwargs)))
+
+
 def fired(trigger):
-    """Return the one event of a trigger that went through Airflow's database."""
-    path, kwargs = trigger.serialize()
-    inflated = import_string(path)(**json.loads(json.dumps(kwargs)))
+    """Return the one event of a trigger, as a worker gets it."""
 
     async def events():
-        return [event.payload async for event in inflated.run()]
+        return [event async for event in trigger.run()]
 
     (event,) = asyncio.run(events())
-    return json.loads(json.dumps(event))
+    return event if isinstance(event, TaskSuccessEvent) else json.loads(json.dumps(event.payload))
+
+
+def wait_without_a_worker(sensor, clock, ti):
+    """Run a sensor as the scheduler and the triggerer do: a worker has a part in it only if it is resumed."""
+    start, pushed = sensor.start_trigger_args, []
+
+    async def push_result(task_instance, result):
+        pushed.append(result)
+
+    trigger = inflated(start.trigger_cls, start.trigger_kwargs)
+    trigger.timeout_after = datetime.fromtimestamp(clock.now, UTC) + start.timeout
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trigger_module, "push_result", push_result)
+        event = fired(trigger)
+    if isinstance(event, TaskSuccessEvent):
+        (result,) = pushed
+        return result
+    return sensor.resume_execution(start.next_method, {"event": event}, {"ti": ti})
 
 
 @pytest.fixture(params=MODES)
 def run_sensor(request, clock):
     """Return a function that runs a sensor to its end as Airflow would, in one of the modes."""
 
+    is_worker_free = request.param == "worker-free"
+    if is_worker_free and not waits_without_workers():
+        pytest.skip("from Airflow 3.3 on")
+
     def run_sensor(sensor_class, **arguments):
-        sensor = sensor_class(
-            task_id="wait", **{"poke_interval": 30, "timeout": 3600, **MODES[request.param], **arguments}
-        )
+        with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+            sensor = sensor_class(
+                task_id="wait", **{"poke_interval": 30, "timeout": 3600, **MODES[request.param], **arguments}
+            )
         ti = TaskInstance(clock)
+        if is_worker_free:
+            return wait_without_a_worker(sensor, clock, ti)
         while True:
             try:
                 return sensor.execute({"ti": ti})
@@ -117,7 +147,8 @@ def run_sensor(request, clock):
                 clock.now = max(clock.now, rescheduled.reschedule_date.timestamp())
                 ti.rescheduled = True
             except TaskDeferred as deferred:
-                kwargs = {**(deferred.kwargs or {}), "event": fired(deferred.trigger)}
+                event = fired(inflated(*deferred.trigger.serialize()))
+                kwargs = {**(deferred.kwargs or {}), "event": event}
                 return sensor.resume_execution(deferred.method_name, kwargs, {"ti": ti})
 
     run_sensor.mode = request.param
