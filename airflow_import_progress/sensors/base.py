@@ -141,6 +141,8 @@ class BaseImportSensor(BaseSensorOperator):
     start_trigger_args: Any = _StartTriggerArgs()
     #: Whether all arguments are set: Airflow asks how to start while they are not.
     _is_complete = False
+    #: Why the wait starts on a worker, as long as the templates could tell.
+    _reason_to_start_on_a_worker: str | None = None
     #: The fields of the import that are known only when the task runs.
     _rendered_later: frozenset[str] = frozenset()
 
@@ -220,6 +222,17 @@ class BaseImportSensor(BaseSensorOperator):
         return self.hook_class(**{self.hook_class.conn_name_attr: self._conn_id})
 
     # What Airflow calls -------------------------------------------------------------------------------------
+
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """
+        Render the templates, and remember why they are not rendered in the triggerer.
+
+        :param context: The context of the execution.
+        :param jinja_env: The environment of the templates; None: the DAG's.
+        """
+        if self.starts_from_trigger:
+            self._reason_to_start_on_a_worker = reason_to_start_on_a_worker(self)
+        super().render_template_fields(context, jinja_env)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """
@@ -426,7 +439,8 @@ class BaseImportSensor(BaseSensorOperator):
         )
 
     def _say_what_takes_a_worker(self) -> None:
-        if self.starts_from_trigger and (reason := reason_to_start_on_a_worker(self)):
+        reason = self._reason_to_start_on_a_worker or reason_to_start_on_a_worker(self)
+        if self.starts_from_trigger and reason:
             self.log.info("start_from_trigger: the wait starts on a worker, because %s.", reason)
         if self.end_from_trigger and (reason := reason_to_end_on_a_worker(self)):
             self.log.info("end_from_trigger: the wait ends on a worker, because %s.", reason)

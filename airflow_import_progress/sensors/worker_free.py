@@ -70,7 +70,7 @@ def _reasons_to_start_on_a_worker(sensor: BaseImportSensor) -> Iterator[str]:
         return
     if is_mapped(sensor):
         yield "Airflow starts no mapped task in the triggerer"
-    if not sensor.has_dag():
+    if not sensor.has_dag():  # type: ignore[no-untyped-call]
         yield "it is in no DAG"
         return
     if sensor.get_closest_mapped_task_group() is not None:

@@ -76,6 +76,7 @@ def test_the_sensors_arguments_reach_the_trigger(sandbox, clock):
             max_wait=70,
             max_consecutive_failures=4,
             silent_fail=True,
+            do_xcom_push=False,
         )
     )
     _, kwargs = deferred.trigger.serialize()
@@ -96,6 +97,9 @@ def test_the_sensors_arguments_reach_the_trigger(sandbox, clock):
         "silent_fail": True,
         "gate": {"max_failed_records": 3, "min_success_rate": 95, "on_action_required": "wait"},
         "last_warning": None,
+        "end_from_trigger": False,
+        "do_xcom_push": False,
+        "polled_before": True,
     }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, task_group
 
 from airflow_import_progress.compat import waits_without_workers
+from airflow_import_progress.exceptions import ImportProgressError
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
 from airflow_import_progress.sensors.worker_free import reason_to_end_on_a_worker, reason_to_start_on_a_worker
@@ -101,6 +103,16 @@ class TestStart:
         assert waiting.start_trigger_args is None
         reason = reason_to_start_on_a_worker(waiting)
         assert reason == f"summary_id has a template with {odd}, which only a worker is known to render"
+
+    def test_the_log_says_why_after_the_template_was_rendered(self, monkeypatch, caplog, capsys):
+        waiting = sensor("{{ ti.try_number }}")
+        waiting.render_template_fields({"ti": SimpleNamespace(try_number=7)})
+        assert waiting.summary_id == "7"
+        with pytest.raises(ImportProgressError):
+            waiting.execute({})
+        assert (
+            "starts on a worker, because summary_id has a template with 'ti'" in caplog.text + capsys.readouterr().out
+        )
 
     def test_what_cannot_be_parsed_starts_on_a_worker(self):
         assert reason_to_start_on_a_worker(sensor("{{ run_id")) == "summary_id is no template that can be parsed"
