@@ -2,8 +2,8 @@
 """
 Waits that were in flight when the package was upgraded go on.
 
-``stored_triggers`` holds what each release has stored in Airflow's database, one file for each kind of wait. A release adds
-its own; what is there stays as it is.
+``stored_triggers`` holds what each release has stored in Airflow's database, one file for each kind of wait. A release
+adds its own; what is there stays as it is.
 """
 
 from __future__ import annotations
