@@ -49,7 +49,7 @@ fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## hold the sandbox against
 e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e
 
-bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: about an hour; BENCH_SECONDS=20 for a quick look
+bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: an hour and a half; BENCH_SECONDS=20 for a quick look
 	$(IN_TEMPORARY_HOME) $(BENCH_VENV)/bin/python -m benchmarks
 
 dist: $(INSTALLED) ## build the wheel and the source distribution into dist/

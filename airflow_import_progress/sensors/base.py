@@ -329,6 +329,10 @@ class BaseImportSensor(BaseSensorOperator):
         return conn_id
 
     @property
+    def _max_wait(self) -> float | None:
+        return self.max_wait.total_seconds() if self.max_wait is not None else None
+
+    @property
     def _subject(self) -> str:
         return f"{self.import_class.noun} (connection {self._conn_id!r})"
 
@@ -341,7 +345,6 @@ class BaseImportSensor(BaseSensorOperator):
         first = first_poke_at(self, context) if reschedules else None
         self._say_what_takes_a_worker()
         started_at = first.timestamp() if first else time.time()
-        max_wait = self.max_wait.total_seconds() if self.max_wait is not None else None
         wait = Wait(
             import_=import_,
             conn_id=self._conn_id,
@@ -350,7 +353,7 @@ class BaseImportSensor(BaseSensorOperator):
                 poke_interval=self.poke_interval,
                 min_poke_interval=self.min_poke_interval,
                 exponential_backoff=self.exponential_backoff,
-                max_wait=max_wait,
+                max_wait=self._max_wait,
             ),
             started_at=started_at,
             deadline=started_at + self.timeout,
@@ -377,14 +380,14 @@ class BaseImportSensor(BaseSensorOperator):
                 # Too near the deadline to leave and come back, the wait ends on this worker.
                 if time.time() + shortest <= wait.deadline:
                     if self.deferrable:
-                        self._defer(wait, absence, max_wait)
+                        self._defer(wait, absence)
                     # Airflow keeps nothing between two pokes in reschedule mode, so failures in a row can be
                     # counted only by a worker that stays. Under silent_fail nobody counts them.
                     if reschedules and (self.silent_fail or not wait.failures):
                         raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=absence))
                 time.sleep(gap)
 
-    def _defer(self, wait: Wait, absence: float, max_wait: float | None) -> None:
+    def _defer(self, wait: Wait, absence: float) -> None:
         from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
 
         now = time.time()
@@ -417,7 +420,7 @@ class BaseImportSensor(BaseSensorOperator):
             "poke_interval": self.poke_interval,
             "min_poke_interval": self.min_poke_interval,
             "exponential_backoff": self.exponential_backoff,
-            "max_wait": None if self.max_wait is None else self.max_wait.total_seconds(),
+            "max_wait": self._max_wait,
             "max_consecutive_failures": self.max_consecutive_failures,
             "silent_fail": self.silent_fail,
             "gate": self.gate.to_dict(),

@@ -233,7 +233,12 @@ class Poller:
     # The sending --------------------------------------------------------------------------------------------
 
     async def send(
-        self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request, since: float
+        self,
+        session: aiohttp.ClientSession,
+        connection: VendorConnection,
+        request: Request,
+        asked: Asked,
+        since: float,
     ) -> Response:
         """
         Send a request when its turn has come, or share the answer with who is sending the same.
@@ -241,9 +246,9 @@ class Poller:
         :param session: The session.
         :param connection: The connection.
         :param request: The request.
+        :param asked: What it asks.
         :param since: When what is shared must have been sent at the earliest, on the event loop's clock.
         """
-        asked = asked_by(connection, request)
         # An answer from before may tell of a time when there was nothing to wait for yet.
         while self._sent_at.get(asked, since) < since and await self._sharing.over(asked):
             pass
@@ -355,11 +360,12 @@ class Watch:
                     await self._poller.more_news(self._question)
 
     async def _send(self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
-        news = self._poller.news(question_of(request))
+        asked = asked_by(connection, request)
+        news = self._poller.news(asked[0])
         # What another log-in was refused says nothing of this one.
-        if self._is_news(news) and news.asked == asked_by(connection, request):
+        if self._is_news(news) and news.asked == asked:
             return news.response()
-        return await self._poller.send(session, connection, request, self._since)
+        return await self._poller.send(session, connection, request, asked, self._since)
 
     def _is_news(self, news: News | None) -> TypeGuard[News]:
         return news is not None and news.sent_at >= self._since
