@@ -30,15 +30,9 @@ from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.triggers import poller as poller_module
 from airflow_import_progress.triggers import wait as wait_module
+from tests.behaviours import MODES
 
 API_KEY = "sandbox-key-never-to-be-seen"
-
-MODES = {
-    "poke": {"deferrable": False, "mode": "poke"},
-    "reschedule": {"deferrable": False, "mode": "reschedule"},
-    "deferred": {"deferrable": True},
-    "worker-free": {"deferrable": True, "start_from_trigger": True, "end_from_trigger": True},
-}
 
 
 class Clock:
@@ -91,6 +85,11 @@ class TaskInstance:
         return self.first if self.rescheduled else None
 
 
+def a_dag():
+    """Return a DAG to put sensors into."""
+    return DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC))
+
+
 def inflated(path, kwargs):
     """Return a trigger that went through Airflow's database."""
     return import_string(path)(**json.loads(json.dumps(kwargs)))
@@ -124,34 +123,35 @@ def wait_without_a_worker(sensor, clock, ti):
     return sensor.resume_execution(start.next_method, {"event": event}, {"ti": ti})
 
 
+def wait_to_the_end(sensor, mode, clock, ti):
+    """Run one try of a sensor as Airflow does, and return its result."""
+    if mode == "worker-free":
+        return wait_without_a_worker(sensor, clock, ti)
+    while True:
+        try:
+            return sensor.execute({"ti": ti})
+        except AirflowRescheduleException as rescheduled:
+            clock.now = max(clock.now, rescheduled.reschedule_date.timestamp())
+            ti.rescheduled = True
+        except TaskDeferred as deferred:
+            event = fired(inflated(*deferred.trigger.serialize()))
+            kwargs = {**(deferred.kwargs or {}), "event": event}
+            return sensor.resume_execution(deferred.method_name, kwargs, {"ti": ti})
+
+
 @pytest.fixture(params=MODES)
 def run_sensor(request, clock):
     """Return a function that runs a sensor to its end as Airflow would, in one of the modes."""
-
-    is_worker_free = request.param == "worker-free"
-    if is_worker_free and not waits_without_workers():
+    mode = request.param
+    if mode == "worker-free" and not waits_without_workers():
         pytest.skip("from Airflow 3.3 on")
 
     def run_sensor(sensor_class, **arguments):
-        with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
-            sensor = sensor_class(
-                task_id="wait", **{"poke_interval": 30, "timeout": 3600, **MODES[request.param], **arguments}
-            )
-        ti = TaskInstance(clock)
-        if is_worker_free:
-            return wait_without_a_worker(sensor, clock, ti)
-        while True:
-            try:
-                return sensor.execute({"ti": ti})
-            except AirflowRescheduleException as rescheduled:
-                clock.now = max(clock.now, rescheduled.reschedule_date.timestamp())
-                ti.rescheduled = True
-            except TaskDeferred as deferred:
-                event = fired(inflated(*deferred.trigger.serialize()))
-                kwargs = {**(deferred.kwargs or {}), "event": event}
-                return sensor.resume_execution(deferred.method_name, kwargs, {"ti": ti})
+        with a_dag():
+            sensor = sensor_class(task_id="wait", **{"poke_interval": 30, "timeout": 3600, **MODES[mode], **arguments})
+        return wait_to_the_end(sensor, mode, clock, TaskInstance(clock))
 
-    run_sensor.mode = request.param
+    run_sensor.mode = mode
     return run_sensor
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, BaseOperator, TaskDeferred
+from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
 
 from airflow_import_progress.compat import waits_without_workers
 from airflow_import_progress.exceptions import ImportRequestError
@@ -17,13 +17,9 @@ from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.triggers import start as start_module
 from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE
-from tests.integration.conftest import TaskInstance, fired, inflated
+from tests.integration.conftest import TaskInstance, a_dag, fired, inflated
 
 pytestmark = pytest.mark.skipif(not waits_without_workers(), reason="waits without workers from Airflow 3.3 on")
-
-
-def dag():
-    return DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def make(summary_id, **arguments):
@@ -53,7 +49,7 @@ def pushed(monkeypatch):
 
 
 def test_stores_what_it_was_made_of(clock):
-    with dag():
+    with a_dag():
         trigger = start(make("3c90"), clock)
     path, kwargs = trigger.serialize()
     assert json.loads(json.dumps(kwargs)) == kwargs
@@ -62,7 +58,7 @@ def test_stores_what_it_was_made_of(clock):
 
 def test_the_result_is_pushed_for_its_own_task(clock, leave_import, pushed):
     summary_id = leave_import(40, 100)
-    with dag():
+    with a_dag():
         fired(start(make(summary_id), clock))
     ((of, progress),) = pushed
     assert of == ("d", "r", "wait", -1)
@@ -70,7 +66,7 @@ def test_the_result_is_pushed_for_its_own_task(clock, leave_import, pushed):
 
 
 def test_nothing_is_pushed_where_the_task_pushes_nothing(clock, leave_import, pushed):
-    with dag():
+    with a_dag():
         fired(start(make(leave_import(100), do_xcom_push=False), clock))
     assert pushed == []
 
@@ -80,7 +76,7 @@ def test_a_result_that_cannot_be_pushed_is_taken_by_a_worker(clock, leave_import
         raise OSError("no API server")
 
     monkeypatch.setattr(trigger_module, "push_result", failing)
-    with dag():
+    with a_dag():
         sensor = make(leave_import(100))
     event = fired(start(sensor, clock))
     assert event["status"] == "success"
@@ -95,7 +91,7 @@ def test_anothers_result_is_pulled(clock, leave_import, monkeypatch, pushed):
         return summary_id
 
     monkeypatch.setattr(start_module, "pull_result", pull_result)
-    with dag():
+    with a_dag():
         sensor = make(BaseOperator(task_id="upload").output["summary_id"])
     fired(start(sensor, clock))
     assert asked == [("upload", "summary_id")]
@@ -108,7 +104,7 @@ def test_a_result_that_is_no_identifier_is_left_to_a_worker(clock, sandbox, monk
         return result
 
     monkeypatch.setattr(start_module, "pull_result", pull_result)
-    with dag():
+    with a_dag():
         sensor = make(BaseOperator(task_id="upload").output)
     event = fired(start(sensor, clock))
     assert event["status"] == "not_started"
@@ -116,13 +112,13 @@ def test_a_result_that_is_no_identifier_is_left_to_a_worker(clock, sandbox, monk
 
 
 def test_a_template_that_was_not_rendered_is_left_to_a_worker(clock):
-    with dag():
+    with a_dag():
         sensor = make("{{ run_id }}")
     assert fired(start(sensor, clock))["status"] == "not_started"
 
 
 def test_a_connection_that_was_not_rendered_is_left_to_a_worker(clock):
-    with dag():
+    with a_dag():
         sensor = make("3c90", lucca_conn_id="lucca_{{ run_id }}")
     assert fired(start(sensor, clock))["status"] == "not_started"
 
@@ -136,7 +132,7 @@ def test_a_worker_begins_what_was_left_to_it(clock, leave_import):
 
 def test_an_airflow_connection_that_there_never_was_fails_the_wait_at_once(clock, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_LUCCA_DEFAULT", raising=False)
-    with dag():
+    with a_dag():
         sensor = make("3c90")
     event = fired(start(sensor, clock))
     assert event["error"] == "ImportRequestError"
@@ -156,7 +152,7 @@ def test_the_deadline_is_fixed_when_the_scheduler_defers(clock, leave_import, mo
             yield
 
     monkeypatch.setattr(start_module, "ImportProgressTrigger", Made)
-    with dag():
+    with a_dag():
         trigger = start(make(leave_import(40), timeout=600), clock)
 
     async def run():
