@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,7 @@ async def push_result(ti: Any, result: Any) -> None:
     :param ti: The task instance, as the triggerer gives it to its trigger.
     :param result: The result.
     """
-    xcom: Any = importlib.import_module("airflow.sdk.execution_time.xcom").XCom
+    xcom = _xcom()
     await xcom.aset(
         key=xcom.XCOM_RETURN_KEY,
         value=result,
@@ -88,6 +89,25 @@ async def push_result(ti: Any, result: Any) -> None:
     )
 
 
+async def forget_result(ti: Any) -> None:
+    """
+    Remove in the triggerer the result that an earlier try of a task has left, as a worker does before it begins.
+
+    :param ti: The task instance, as the triggerer gives it to its trigger.
+    """
+    xcom = _xcom()
+    if await pull_result(ti, ti.task_id, xcom.XCOM_RETURN_KEY) is not None:
+        # There is no other way to delete, and on the event loop this one may refuse.
+        await asyncio.to_thread(
+            xcom.delete,
+            key=xcom.XCOM_RETURN_KEY,
+            dag_id=ti.dag_id,
+            task_id=ti.task_id,
+            run_id=ti.run_id,
+            map_index=ti.map_index,
+        )
+
+
 async def pull_result(ti: Any, task_id: str, key: str) -> Any:
     """
     Return in the triggerer what another task of the same run has pushed, or None if it has not.
@@ -96,9 +116,12 @@ async def pull_result(ti: Any, task_id: str, key: str) -> Any:
     :param task_id: The other task, which is not mapped.
     :param key: The key.
     """
-    xcom: Any = importlib.import_module("airflow.sdk.execution_time.xcom").XCom
     # Without a map index Airflow 3.3 asks its supervisor for something that that one does not understand.
-    return await xcom.aget_one(key=key, dag_id=ti.dag_id, task_id=task_id, run_id=ti.run_id, map_index=-1)
+    return await _xcom().aget_one(key=key, dag_id=ti.dag_id, task_id=task_id, run_id=ti.run_id, map_index=-1)
+
+
+def _xcom() -> Any:
+    return importlib.import_module("airflow.sdk.execution_time.xcom").XCom
 
 
 def source_of(value: Any) -> tuple[str, str] | None:

@@ -75,6 +75,10 @@ class AirflowApi:
         as_text = {} if extra is None or isinstance(extra, str) else {"extra": json.dumps(extra)}
         self._call("POST", "/connections", json={"connection_id": conn_id, **connection, **as_text})
 
+    def add_pool(self, name: str, slots: int) -> None:
+        """Create a pool."""
+        self._call("POST", "/pools", json={"name": name, "slots": slots})
+
     def import_errors(self) -> dict[str, str]:
         """Return the stack trace of every DAG file that could not be imported, by file name."""
         errors = self._call("GET", "/importErrors")["import_errors"]
@@ -154,6 +158,7 @@ class AirflowApi:
                 lines.append(entry)
                 continue
             lines.append(entry["event"])
+            lines.extend([entry["reason"]] if "reason" in entry else [])
             lines.extend(f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or [])
         return lines
 

@@ -236,7 +236,14 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
         Ending.FAILED,
         _answers(_step("importer_importing_users"), _ANOTHER_OPERATION),
         ImportFailedError,
-        "cannot pass: superseded by the import 'another-operation'",
+        "cannot pass: superseded by the import",
         **_ROCKETCHAT,
     ),
 }
+
+
+def import_id_of(behaviour: str, mode: str, flag: str) -> str:
+    """Return the id of the import that behaves like this while it is waited for like that."""
+    # A number, because Milvus names its jobs so.
+    places = (list(BEHAVIOURS).index(behaviour), list(MODES).index(mode), FLAGS.index(flag))
+    return "4518936078" + "".join(f"{place:02}" for place in places)

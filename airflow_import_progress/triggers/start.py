@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_import_progress.compat import pull_result
+from airflow_import_progress.compat import forget_result, pull_result
 from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
 
 if TYPE_CHECKING:
@@ -83,9 +83,12 @@ class StartImportProgressTrigger(BaseTrigger):
             yield event
 
     async def _begun(self) -> ImportProgressTrigger:
+        ti: Any = self.task_instance
+        if ti.try_number > 1:
+            await forget_result(ti)
         values = {name: getattr(self, name) for name in self._template_names}
         for name, (task_id, key) in self.xcoms.items():
-            values[name] = await pull_result(self.task_instance, task_id, key)
+            values[name] = await pull_result(ti, task_id, key)
             if values[name] is None:
                 raise ValueError(f"{name} is the result {key!r} of the task {task_id!r}, which there is not")
         import_class: type[Import] = import_string(self.wait["import_class"])
@@ -101,7 +104,7 @@ class StartImportProgressTrigger(BaseTrigger):
             first_poll_at=started_at,
             polled_before=False,
         )
-        trigger.task_instance = self.task_instance
+        trigger.task_instance = ti
         return trigger
 
     def _started_at(self) -> float:

@@ -135,7 +135,8 @@ class Wait:
 
     def _check_deadline(self) -> None:
         if time.time() >= self.deadline:
-            raise AirflowSensorTimeout(self._timeout_message())
+            # The message tells of the failed poll, if there was one.
+            raise AirflowSensorTimeout(self._timeout_message()) from None
 
     def _timeout_message(self) -> str:
         words = f"{self.subject}: not done within the timeout of {self.deadline - self.started_at:.10g} s."

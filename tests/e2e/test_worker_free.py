@@ -6,7 +6,10 @@ from __future__ import annotations
 import re
 
 import pytest
+import requests
 from scenarios import Run
+
+from demo.airflow_api import wait_until
 
 PASSED = {"wait": "success", "next_step": "success"}
 GOOD = {"answers": [0, 40, 100]}
@@ -119,3 +122,15 @@ def test_a_missing_result_fails_as_it_does_on_a_worker(run: Run) -> None:
 def test_a_missing_connection_fails_at_once(run: Run) -> None:
     assert states(run) == {"wait": "failed", "next_step": "upstream_failed"}
     assert "Airflow does not find this connection" in run.log()
+
+
+@scenario("worker_free_xcom", {"answers": [100]})
+def test_what_is_cleared_and_then_fails_leaves_no_earlier_result(run: Run) -> None:
+    assert states(run) == PASSED
+    run.sandbox.add_fault({"body": "-1", "content_type": "application/json"}, import_id=run.import_id, times=None)
+    run.api.clear(run.dag_id, run.run_id, "wait")
+    wait_until(
+        "the wait to fail", lambda: run.api.task(run.dag_id, run.run_id, "wait")["state"] == "failed", timeout=120
+    )
+    with pytest.raises(requests.HTTPError, match="404"):
+        run.xcom("wait")

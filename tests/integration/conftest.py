@@ -105,6 +105,11 @@ def fired(trigger):
     return event if isinstance(event, TaskSuccessEvent) else json.loads(json.dumps(event.payload))
 
 
+def a_task_instance():
+    """Return a task instance as the triggerer gives it to a trigger."""
+    return SimpleNamespace(dag_id="d", task_id="wait", run_id="r", map_index=-1, try_number=1)
+
+
 def wait_without_a_worker(sensor, clock, ti):
     """Run a sensor as the scheduler and the triggerer do: a worker has a part in it only if it is resumed."""
     start, pushed = sensor.start_trigger_args, []
@@ -114,6 +119,7 @@ def wait_without_a_worker(sensor, clock, ti):
 
     trigger = inflated(start.trigger_cls, start.trigger_kwargs)
     trigger.timeout_after = datetime.fromtimestamp(clock.now, UTC) + start.timeout
+    trigger.task_instance = a_task_instance()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trigger_module, "push_result", push_result)
         event = fired(trigger)

@@ -10,11 +10,9 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_import_progress.compat import waits_without_workers
-from tests.behaviours import BEHAVIOURS, FLAGS, MODES, Ending
+from tests.behaviours import BEHAVIOURS, FLAGS, MODES, Ending, import_id_of
 from tests.integration.conftest import TaskInstance, a_dag, wait_to_the_end
 
-# A number, because Milvus names its jobs so.
-IMPORT_ID = "451893607890145281"
 RETRIES = 2
 RETRY_DELAY = 300
 # Long enough for what a rescheduled sensor counts over all its tries.
@@ -55,15 +53,15 @@ def outcomes(sandbox, connect_to, clock):
     connect_to("rocketchat")
     connect_to("zilliz", extra={"api_version": "v2"})
 
-    def outcomes(behaviour, flag):
+    def outcomes(behaviour, import_id, flag):
         by_mode = {}
         for mode in MODES:
             if mode == "worker-free" and not waits_without_workers():
                 continue
             sandbox.reset()
-            behaviour.begin(sandbox, IMPORT_ID)
+            behaviour.begin(sandbox, import_id)
             with a_dag():
-                sensor = behaviour.sensor(IMPORT_ID, mode, flag, task_id="wait", poke_interval=300, timeout=TIMEOUT)
+                sensor = behaviour.sensor(import_id, mode, flag, task_id="wait", poke_interval=300, timeout=TIMEOUT)
             by_mode[mode] = run_task(sensor, mode, clock)
         return by_mode
 
@@ -71,9 +69,10 @@ def outcomes(sandbox, connect_to, clock):
 
 
 @pytest.mark.parametrize("flag", FLAGS)
-@pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
-def test_what_comes_of_it_is_right_and_the_same_in_every_mode(outcomes, behaviour, flag):
-    found = outcomes(behaviour, flag)
+@pytest.mark.parametrize("name", BEHAVIOURS)
+def test_what_comes_of_it_is_right_and_the_same_in_every_mode(outcomes, name, flag):
+    behaviour, import_id = BEHAVIOURS[name], import_id_of(name, "poke", flag)
+    found = outcomes(behaviour, import_id, flag)
     outcome = found["poke"]
     state, is_retried, error = behaviour.outcome(flag)
     assert (outcome.state, outcome.retries, outcome.error) == (state, RETRIES if is_retried else 0, error)
@@ -81,7 +80,7 @@ def test_what_comes_of_it_is_right_and_the_same_in_every_mode(outcomes, behaviou
     if state == "skipped":
         assert outcome.message.startswith(f"Skipped, because {flag} is set and: ")
     if behaviour.ending is Ending.PASSED:
-        assert (outcome.xcom["import_id"], outcome.xcom["state"]) == (IMPORT_ID, "succeeded")
+        assert (outcome.xcom["import_id"], outcome.xcom["state"]) == (import_id, "succeeded")
     else:
         assert outcome.xcom is None
     assert found == dict.fromkeys(found, outcome)

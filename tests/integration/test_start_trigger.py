@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
@@ -17,7 +16,7 @@ from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.triggers import start as start_module
 from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE
-from tests.integration.conftest import TaskInstance, a_dag, fired, inflated
+from tests.integration.conftest import TaskInstance, a_dag, a_task_instance, fired, inflated
 
 pytestmark = pytest.mark.skipif(not waits_without_workers(), reason="waits without workers from Airflow 3.3 on")
 
@@ -33,7 +32,7 @@ def start(sensor, clock):
     arguments = sensor.start_trigger_args
     trigger = inflated(arguments.trigger_cls, arguments.trigger_kwargs)
     trigger.timeout_after = datetime.fromtimestamp(clock.now, UTC) + arguments.timeout
-    trigger.task_instance = SimpleNamespace(dag_id="d", task_id="wait", run_id="r", map_index=-1)
+    trigger.task_instance = a_task_instance()
     return trigger
 
 
@@ -96,6 +95,23 @@ def test_anothers_result_is_pulled(clock, leave_import, monkeypatch, pushed):
     fired(start(sensor, clock))
     assert asked == [("upload", "summary_id")]
     assert pushed[0][1]["import_id"] == summary_id
+
+
+@pytest.mark.parametrize(("try_number", "forgotten"), [(1, []), (2, ["wait"])])
+def test_the_result_of_an_earlier_try_is_forgotten_before_anything_else(
+    clock, leave_import, monkeypatch, try_number, forgotten
+):
+    found = []
+
+    async def forget_result(ti):
+        found.append(ti.task_id)
+
+    monkeypatch.setattr(start_module, "forget_result", forget_result)
+    with a_dag():
+        trigger = start(make(leave_import(-1)), clock)
+    trigger.task_instance.try_number = try_number
+    assert fired(trigger)["error"] == "ImportFailedError"
+    assert found == forgotten
 
 
 @pytest.mark.parametrize("result", [None, "", "None", {"summaryId": "3c90"}, "{{ odd }}"])

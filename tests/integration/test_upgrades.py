@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.module_loading import import_string
 
-from tests.integration.conftest import fired
+from tests.integration.conftest import a_task_instance, fired
 
 STORED = sorted((Path(__file__).parent / "stored_triggers").glob("*.json"))
 
@@ -39,6 +39,7 @@ def test_a_trigger_that_a_release_has_stored_inflates_and_waits(stored, script, 
     trigger = json.loads(stored.read_text().replace("IMPORT", import_id))
     waiting = import_string(trigger["classpath"])(**trigger["kwargs"])
     waiting.timeout_after = datetime.fromtimestamp(clock.now, UTC) + timedelta(hours=1)
+    waiting.task_instance = a_task_instance()
     event = fired(waiting)
     running_sandbox.reset()
     if "fail_at" in script:
