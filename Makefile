@@ -59,6 +59,7 @@ matrix: $(MATRIX) ## the same tests, and waits in a real Airflow, on each suppor
 $(OLDER_AIRFLOW_VERSIONS:%=matrix-%): matrix-%: $(VENV)-%/installed
 matrix-$(AIRFLOW_VERSION): $(INSTALLED)
 $(MATRIX):
+	@echo "On Airflow $(@:matrix-%=%):"
 	$(IN_TEMPORARY_HOME) $(<D)/bin/python -m pytest tests/unit tests/integration tests/e2e_versions
 
 fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## hold the sandbox against what vendors publish: a client, types, schemas; needs Node.js

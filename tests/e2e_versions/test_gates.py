@@ -46,7 +46,7 @@ def test_a_failed_import_spends_no_retry_and_says_what_failed(run: Run, mode: st
 
 @pytest.mark.parametrize("outcome", ["good", "bad"])
 @pytest.mark.parametrize(("mode", "state"), [("deferred", "DEFERRED"), ("rescheduled", "UP_FOR_RESCHEDULE")])
-def test_the_wait_took_no_worker(run: Run, outcome: str, mode: str, state: str) -> None:
+def test_the_wait_left_its_worker(run: Run, outcome: str, mode: str, state: str) -> None:
     (log,) = run.logs(f"{outcome}_{mode}")
     assert state in log
 
