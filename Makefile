@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 AIRFLOW_VERSION = 3.3.2
+OLDER_AIRFLOW_VERSIONS = 2.11.2 3.0.6 3.1.8 3.2.2
 
 VENV = .venv
 BIN = $(VENV)/bin
@@ -13,14 +14,24 @@ FIDELITY_VENV = $(VENV)-fidelity
 FIDELITY_INSTALLED = $(FIDELITY_VENV)/installed
 BENCH_VENV = $(VENV)-bench
 BENCH_INSTALLED = $(BENCH_VENV)/installed
+OLDER_VENVS = $(OLDER_AIRFLOW_VERSIONS:%=$(VENV)-%)
+OLDER_INSTALLED = $(OLDER_VENVS:%=%/installed)
 TYPINGS_INSTALLED = tests/fidelity/node_modules/.package-lock.json
+
+CONSTRAINTS = constraints/$(AIRFLOW_VERSION).txt
+MATRIX = $(OLDER_AIRFLOW_VERSIONS:%=matrix-%) matrix-$(AIRFLOW_VERSION)
+PIN = $(OLDER_AIRFLOW_VERSIONS:%=constraints-%) constraints-$(AIRFLOW_VERSION)
+
+# What these leave unbounded, although their API server does not work with later ones.
+BOUNDS-3.0.6 = 'pyjwt<2.11'
+BOUNDS-3.2.2 = 'fastapi<0.137'
 
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
 
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test test-lowest fidelity e2e bench dist constraints clean
+.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) fidelity e2e bench dist constraints $(PIN) clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -43,6 +54,14 @@ test: $(INSTALLED) ## unit and integration tests
 test-lowest: $(LOWEST_INSTALLED) ## the same tests with the oldest Airflow and the lowest versions that are supported
 	$(IN_TEMPORARY_HOME) $(LOWEST_VENV)/bin/python -m pytest tests/unit tests/integration tests/sandbox
 
+matrix: $(MATRIX) ## the same tests, and waits in a real Airflow, on each supported version of Airflow; make matrix-3.1.8 for one
+
+$(OLDER_AIRFLOW_VERSIONS:%=matrix-%): matrix-%: $(VENV)-%/installed
+matrix-$(AIRFLOW_VERSION): $(INSTALLED)
+$(MATRIX):
+	@echo "On Airflow $(@:matrix-%=%):"
+	$(IN_TEMPORARY_HOME) $(<D)/bin/python -m pytest tests/unit tests/integration tests/e2e_versions
+
 fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## hold the sandbox against what vendors publish: a client, types, schemas; needs Node.js
 	$(FIDELITY_VENV)/bin/python -m pytest tests/fidelity
 
@@ -58,31 +77,37 @@ dist: $(INSTALLED) ## build the wheel and the source distribution into dist/
 
 venv: $(INSTALLED) ## install everything into .venv; the other targets do it when needed
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is %s. Name another one: make PYTHON=/path/to/python3.12" % sys.version.split()[0])'
 	@echo "Installing Airflow $(AIRFLOW_VERSION) and the tools into $(VENV): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable '.[dev]'
 	@touch $@
 
-$(LOWEST_INSTALLED): pyproject.toml constraints-lowest.txt
+$(LOWEST_INSTALLED): pyproject.toml constraints/lowest.txt
 	@echo "Installing the lowest versions into $(LOWEST_VENV): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(LOWEST_VENV)
-	@$(LOWEST_VENV)/bin/python $(PIP_INSTALL) --constraint constraints-lowest.txt --editable . pytest pytest-asyncio jsonschema
+	@$(LOWEST_VENV)/bin/python $(PIP_INSTALL) --constraint constraints/lowest.txt --editable . pytest pytest-asyncio jsonschema
+	@touch $@
+
+$(OLDER_INSTALLED): $(VENV)-%/installed: pyproject.toml constraints/%.txt
+	@echo "Installing Airflow $* and the tools into $(@D): takes about a minute, once"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python $(PIP_INSTALL) --constraint constraints/$*.txt --editable '.[dev]'
 	@touch $@
 
 # An environment of its own: Zilliz's client brings 450 MB that nothing else needs.
-$(FIDELITY_INSTALLED): constraints.txt Makefile
+$(FIDELITY_INSTALLED): $(CONSTRAINTS) Makefile
 	@echo "Installing Zilliz's client into $(FIDELITY_VENV): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(FIDELITY_VENV)
-	@$(FIDELITY_VENV)/bin/python $(PIP_INSTALL) --constraint constraints.txt 'pymilvus[bulk-writer]==3.0.2' aiohttp jsonschema pytest pytest-asyncio
+	@$(FIDELITY_VENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) 'pymilvus[bulk-writer]==3.0.2' aiohttp jsonschema pytest pytest-asyncio
 	@touch $@
 
 # An environment of its own: the peers and what draws the plots are needed by nothing else.
-$(BENCH_INSTALLED): pyproject.toml constraints.txt Makefile
+$(BENCH_INSTALLED): pyproject.toml $(CONSTRAINTS) Makefile
 	@echo "Installing the peers of the benchmarks into $(BENCH_VENV): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(BENCH_VENV)
-	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) --constraint constraints.txt --editable . apache-airflow-providers-http==6.3.0 matplotlib==3.11.2 psutil
+	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable . apache-airflow-providers-http==6.3.0 matplotlib==3.11.2 psutil
 	@touch $@
 
 $(TYPINGS_INSTALLED): tests/fidelity/package-lock.json
@@ -90,14 +115,16 @@ $(TYPINGS_INSTALLED): tests/fidelity/package-lock.json
 	@cd tests/fidelity && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-constraints: ## pin anew, in constraints.txt, all that the targets above install
+constraints: $(PIN) ## pin anew, in constraints/, what each version of Airflow is installed with, except for the lowest
+
+$(PIN): constraints-%:
 	@env=$$(mktemp -d) && trap 'rm -rf "$$env"' EXIT && trap 'exit 130' INT TERM && \
 	$(PYTHON) -m venv "$$env" && \
-	"$$env/bin/python" $(PIP_INSTALL) 'apache-airflow==$(AIRFLOW_VERSION)' '.[dev]' && \
-	echo '# What "make venv" installs. Regenerate with: make constraints' > "$$env/constraints.txt" && \
+	"$$env/bin/python" $(PIP_INSTALL) 'apache-airflow==$*' '.[dev]' $(BOUNDS-$*) && \
+	echo '# What is installed with Airflow $*. Regenerate with: make constraints' > "$$env/constraints.txt" && \
 	"$$env/bin/python" -m pip freeze --exclude airflow-provider-import-progress >> "$$env/constraints.txt" && \
-	cp "$$env/constraints.txt" constraints.txt
+	cp "$$env/constraints.txt" constraints/$*.txt
 
 clean: ## remove .venv, caches and what was built
-	rm -rf $(VENV) $(LOWEST_VENV) $(FIDELITY_VENV) $(BENCH_VENV) tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OLDER_VENVS) $(LOWEST_VENV) $(FIDELITY_VENV) $(BENCH_VENV) tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find airflow_import_progress benchmarks demo example_dags tests -name __pycache__ -type d -prune -exec rm -rf {} +

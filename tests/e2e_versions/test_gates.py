@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user may rely on with every version of Airflow: scheduler, triggerer and workers are real."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+
+import psutil
+import pytest
+
+from tests.e2e_versions.conftest import Run
+
+MODES = pytest.mark.parametrize("mode", ["deferred", "rescheduled"])
+
+
+@MODES
+def test_a_good_import_lets_the_next_task_run(run: Run, mode: str) -> None:
+    assert run.states[f"wait_good_{mode}"] == "success"
+    assert run.states[f"next_step_good_{mode}"] == "success"
+
+
+@MODES
+def test_the_next_task_gets_the_progress(run: Run, mode: str) -> None:
+    progress = run.handed_on(f"good_{mode}")
+    assert {key: progress[key] for key in ("import_id", "state", "percent", "vendor_status")} == {
+        "import_id": run.import_ids[f"good_{mode}"],
+        "state": "succeeded",
+        "percent": 100.0,
+        "vendor_status": 100,
+    }
+
+
+@MODES
+def test_a_failed_import_stops_the_next_task(run: Run, mode: str) -> None:
+    assert run.states[f"wait_bad_{mode}"] == "failed"
+    assert run.states[f"next_step_bad_{mode}"] == "upstream_failed"
+
+
+@MODES
+def test_a_failed_import_spends_no_retry_and_says_what_failed(run: Run, mode: str) -> None:
+    (log,) = run.logs(f"bad_{mode}")
+    assert "ImportFailedError" in log
+    assert re.search(rf"{run.import_ids[f'bad_{mode}']}.* failed at the vendor \(status -1\)", log)
+
+
+@pytest.mark.parametrize("outcome", ["good", "bad"])
+@pytest.mark.parametrize(("mode", "state"), [("deferred", "DEFERRED"), ("rescheduled", "UP_FOR_RESCHEDULE")])
+def test_the_wait_left_its_worker(run: Run, outcome: str, mode: str, state: str) -> None:
+    (log,) = run.logs(f"{outcome}_{mode}")
+    assert state in log
+
+
+@pytest.mark.usefixtures("run")
+def test_nothing_listens_beyond_the_loopback_interface() -> None:
+    addresses = set()
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            sockets = process.net_connections("inet")
+            addresses |= {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
+    assert addresses <= {"127.0.0.1"}
