@@ -184,8 +184,8 @@ def _worker_rows(figures: dict[str, Any]) -> Rows:
     add("seconds for which the waits held a worker", lambda run: run["worker_seconds_for_waits"])
     add("CPU s: workers, for the waits", lambda run: run["worker_cpu_for_waits"])
     add("workers, for the other 51 tasks", lambda run: run["worker_cpu"] - run["worker_cpu_for_waits"])
-    for component in ("scheduler", "triggerer", "api_server", "database"):
-        words = {"api_server": "API server"}.get(component, component)
+    for component in ("scheduler", "triggerer", "api_server", "dag_processor", "database"):
+        words = {"api_server": "API server", "dag_processor": "DAG processor"}.get(component, component)
         add(words, lambda run, component=component: run["cpu"][component])  # type: ignore[misc]
     add("in all", lambda run: sum(run["cpu"].values()) - run["cpu"]["workers"] + run["worker_cpu"])
     for key, words in {
@@ -208,9 +208,10 @@ def _many_without_workers_rows(figures: dict[str, Any]) -> Rows:
         "blocked_warnings": 'times that Airflow warns "async thread was blocked"',
         "blocked_seconds": "s blocked in all",
         "blocked_longest": "s blocked at once, at most",
+        "triggerer_mib": "memory of the triggerer's two processes then, MiB",
         "seconds_from_end_to_success": "s from the imports' end to the success of all waits",
     }.items():
-        rows.append([words, *(f"{run[key]:.3g}" for run in runs)])
+        rows.append([words, *(f"{run[key]:,.0f}" if run[key] >= 100 else f"{run[key]:.3g}" for run in runs)])
     for component in ("triggerer", "scheduler", "api_server", "database"):
         words = f"CPU s until all are polled: {component.replace('api_server', 'API server')}"
         rows.append([words, *(f"{run['cpu_until_polled'][component]:.1f}" for run in runs)])

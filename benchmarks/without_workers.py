@@ -211,6 +211,9 @@ class _Bench:
         )
         polled_at = self._first_requests(ids).values()
         used = _since(before, self._cpu())
+        memory = sum(
+            psutil.Process(pid).memory_info().rss for pid in session_members({self._airflow.process_id("triggerer")})
+        )
         blocked = [float(told) for told in BLOCKED.findall(self._airflow.component_log("triggerer")[logged:])]
         for run_id in run_ids:
             self._wait_for_end(dag_id, run_id)
@@ -234,6 +237,7 @@ class _Bench:
             "blocked_seconds": sum(blocked),
             "blocked_longest": max(blocked, default=0.0),
             "cpu_until_polled": used,
+            "triggerer_mib": memory / 2**20,
             "seconds_from_end_to_success": max(ended_at) - max(*ends.values(), *polled_at),
         }
 
@@ -307,6 +311,7 @@ class _Bench:
             "triggerer": _cpu_of(session_members({self._airflow.process_id("triggerer")})),
             "api_server": _cpu_of(session_members({self._airflow.process_id("api-server")})),
             "workers": _cpu_of([pid for pid in session_members({scheduler}) if pid != scheduler]),
+            "dag_processor": _cpu_of(session_members({self._airflow.process_id("dag-processor")})),
             "database": _cpu_of(
                 [
                     self._database.pid,
