@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The same waits in each mode: a task that starts imports, a sensor for each of them, a small task behind each sensor.
+What the DAGs share: a task that starts imports, a sensor for each of them, a small task behind each sensor.
 
-The imports exist already; their ids are handed to the DAG run.
+The imports exist already; their ids are handed to the DAG run. Each DAG has a file of its own, because whoever reads a
+file, be it for one task, reads all of it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, Param, get_parsing_context, task
+from airflow.sdk import Param, task
 
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
 
-WAITS = 50
-MANY_WAITS = 500
 POKE_INTERVAL = 30
 
+ARGUMENTS: dict[str, Any] = {"schedule": None, "params": {"import_ids": Param({}, type="object")}}
 WITHOUT_WORKERS = {"start_from_trigger": True, "end_from_trigger": True}
 
 
@@ -33,24 +33,13 @@ def next_step(progress: dict[str, Any]) -> str:
     return progress["import_id"]
 
 
-def waits(dag_id: str, count: int, *, has_next_steps: bool = True, **arguments: Any) -> None:
-    """Make a DAG of so many waits."""
-    # A worker reads only the DAG of its task, so that the others cost it nothing.
-    if get_parsing_context().dag_id not in (None, dag_id):
-        return
-    with DAG(dag_id, schedule=None, params={"import_ids": Param({}, type="object")}):
-        ids = upload()
-        for number in range(count):
-            name = f"wait_{number}"
-            wait = LuccaLeaveImportSensor(
-                task_id=name, summary_id=ids[name], poke_interval=POKE_INTERVAL, timeout=3600, **arguments
-            )
-            if has_next_steps:
-                next_step.override(task_id=f"next_{number}")(wait.output)
-
-
-waits("without_workers", WAITS, **WITHOUT_WORKERS)
-waits("deferred", WAITS)
-waits("rescheduled", WAITS, deferrable=False, mode="reschedule")
-waits("fifty", WAITS, has_next_steps=False, **WITHOUT_WORKERS)
-waits("five_hundred", MANY_WAITS, has_next_steps=False, **WITHOUT_WORKERS)
+def add_waits(count: int, *, has_next_steps: bool = True, **arguments: Any) -> None:
+    """Add so many waits to the DAG that is being made."""
+    ids = upload()
+    for number in range(count):
+        name = f"wait_{number}"
+        wait = LuccaLeaveImportSensor(
+            task_id=name, summary_id=ids[name], poke_interval=POKE_INTERVAL, timeout=3600, **arguments
+        )
+        if has_next_steps:
+            next_step.override(task_id=f"next_{number}")(wait.output)
