@@ -163,8 +163,7 @@ def _workspace_rows(figures: dict[str, Any]) -> Rows:
 
 def _worker_rows(figures: dict[str, Any]) -> Rows:
     modes = {mode: [one[mode] for one in figures["rounds"]] for mode in ("without_workers", "deferred")}
-    if "rescheduled" in figures:
-        modes["rescheduled"] = [figures["rescheduled"]]
+    modes["rescheduled"] = [figures["rescheduled"]]
     rows = [
         [
             f"{figures['waits']} waits",
@@ -175,19 +174,20 @@ def _worker_rows(figures: dict[str, Any]) -> Rows:
 
     def add(words: str, look: Callable[[dict[str, Any]], float], digits: int = 1) -> None:
         values = {mode: [look(run) for run in runs] for mode, runs in modes.items()}
-        without, deferred = values["without_workers"], values["deferred"]
-        ratios = [above / below for above, below in zip(deferred, without, strict=True) if below]
-        ratio = _spread(ratios, 2) if ratios else ""
+        pairs = list(zip(values["deferred"], values["without_workers"], strict=True))
+        # A share of what is next to nothing says nothing.
+        sizeable = all(min(pair) > 0.5 for pair in pairs)
+        ratio = _spread([above / below for above, below in pairs], 2) if sizeable else ""
         rows.append([words, *(_spread(numbers, digits) for numbers in values.values()), ratio])
 
     add("worker starts for the waits", lambda run: run["worker_starts_for_waits"], 0)
     add("seconds for which the waits held a worker", lambda run: run["worker_seconds_for_waits"])
     add("CPU s: workers, for the waits", lambda run: run["worker_cpu_for_waits"])
-    add("workers, for the other 51 tasks", lambda run: run["worker_cpu"] - run["worker_cpu_for_waits"])
+    add("CPU s: workers, for the other 51 tasks", lambda run: run["worker_cpu"] - run["worker_cpu_for_waits"])
     for component in ("scheduler", "triggerer", "api_server", "dag_processor", "database"):
         words = {"api_server": "API server", "dag_processor": "DAG processor"}.get(component, component)
-        add(words, lambda run, component=component: run["cpu"][component])  # type: ignore[misc]
-    add("in all", lambda run: sum(run["cpu"].values()) - run["cpu"]["workers"] + run["worker_cpu"])
+        add(f"CPU s: {words}", lambda run, component=component: run["cpu"][component])  # type: ignore[misc]
+    add("CPU s: in all", lambda run: sum(run["cpu"].values()) - run["cpu"]["workers"] + run["worker_cpu"])
     for key, words in {
         "end_to_seen": "s from the import's end to the poll that sees it",
         "seen_to_next_step": "s from there to the start of the next task",
@@ -208,7 +208,6 @@ def _many_without_workers_rows(figures: dict[str, Any]) -> Rows:
         "blocked_warnings": 'times that Airflow warns "async thread was blocked"',
         "blocked_seconds": "s blocked in all",
         "blocked_longest": "s blocked at once, at most",
-        "triggerer_mib": "memory of the triggerer then, MiB",
         "seconds_from_end_to_success": "s from the imports' end to the success of all waits",
     }.items():
         rows.append([words, *(f"{run[key]:,.0f}" if run[key] >= 100 else f"{run[key]:.3g}" for run in runs)])
@@ -225,7 +224,6 @@ _ROWS: dict[str, Callable[[dict[str, Any]], Rows]] = {
     "under_rate_limit": _rate_rows,
     "one_workspace": _workspace_rows,
     "without_workers": _worker_rows,
-    "without_workers_at_once": _worker_rows,
     "many_without_workers": _many_without_workers_rows,
 }
 

@@ -54,25 +54,19 @@ Cpu = dict[str, float]
 
 def without_workers(seconds: float | None) -> Figures:
     """
-    Measure fifty waits on imports that end one after the other.
+    Measure fifty waits in each mode, on imports that end one after the other.
 
     :param seconds: Over how many seconds the ends are spread, for a single round.
     """
+    spread, rounds = (seconds or SPREAD), (1 if seconds else ROUNDS)
     with _bench() as bench:
         return {
-            **bench.compare(1 if seconds else ROUNDS, seconds or SPREAD),
-            "rescheduled": bench.waits("rescheduled", seconds or SPREAD),
+            "waits": WAITS,
+            "spread": spread,
+            "idle_cpu_per_second": bench.idle,
+            "rounds": [{mode: bench.waits(mode, spread) for mode in MODES[:2]} for _ in range(rounds)],
+            "rescheduled": bench.waits("rescheduled", spread),
         }
-
-
-def without_workers_at_once(seconds: float | None) -> Figures:
-    """
-    Measure fifty waits on imports that end in the same second.
-
-    :param seconds: Whether it is a single round.
-    """
-    with _bench() as bench:
-        return bench.compare(1 if seconds else ROUNDS, 0.0)
 
 
 def many_without_workers(_: float | None) -> Figures:
@@ -130,21 +124,7 @@ class _Bench:
         before = self._cpu()
         time.sleep(IDLE_SECONDS)
         #: What each component takes in a second in which nothing happens.
-        self._idle = {name: used / IDLE_SECONDS for name, used in _since(before, self._cpu()).items()}
-
-    def compare(self, rounds: int, spread: float) -> Figures:
-        """
-        Run the two modes in turn.
-
-        :param rounds: How often.
-        :param spread: Over how many seconds the ends of the imports are spread.
-        """
-        return {
-            "waits": WAITS,
-            "spread": spread,
-            "idle_cpu_per_second": self._idle,
-            "rounds": [{mode: self.waits(mode, spread) for mode in MODES[:2]} for _ in range(rounds)],
-        }
+        self.idle = {name: used / IDLE_SECONDS for name, used in _since(before, self._cpu()).items()}
 
     def waits(self, mode: str, spread: float) -> Figures:
         """
@@ -160,7 +140,7 @@ class _Bench:
         run_id = self._start(mode, ids)
         self._wait_for_end(mode, run_id)
         seconds = time.monotonic() - began_at
-        used = {name: cpu - self._idle[name] * seconds for name, cpu in _since(before, self._cpu()).items()}
+        used = {name: cpu - self.idle[name] * seconds for name, cpu in _since(before, self._cpu()).items()}
         starts = self._worker_starts(run_id)
         tasks = {task["task_id"]: task for task in self._api.task_instances(mode, run_id)}
         self._check(mode, run_id, ids, tasks)
@@ -212,8 +192,6 @@ class _Bench:
         )
         polled_at = self._first_requests(ids).values()
         used = _since(before, self._cpu())
-        processes = session_members({self._airflow.process_id("triggerer")})
-        memory = sum(psutil.Process(pid).memory_info().rss for pid in processes)
         blocked = [float(told) for told in BLOCKED.findall(self._airflow.component_log("triggerer")[logged:])]
         for run_id in run_ids:
             self._wait_for_end(dag_id, run_id)
@@ -237,7 +215,6 @@ class _Bench:
             "blocked_seconds": sum(blocked),
             "blocked_longest": max(blocked, default=0.0),
             "cpu_until_polled": used,
-            "triggerer_mib": memory / 2**20,
             "seconds_from_end_to_success": max(ended_at) - max(*ends.values(), *polled_at),
         }
 
