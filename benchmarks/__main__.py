@@ -18,6 +18,7 @@ import psutil  # type: ignore[import-untyped]
 
 from benchmarks.figures import FIGURES
 from benchmarks.report import show, update_page
+from demo.guard import leave_blocks_on_signals
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -53,4 +54,5 @@ def _machine() -> str:
 
 
 if __name__ == "__main__":
+    leave_blocks_on_signals()
     main(sys.argv[1:])

@@ -19,6 +19,7 @@ from benchmarks.contenders import Scene, import_id
 from benchmarks.detection import requests_for_a_lag
 from benchmarks.triggerer import Figures, run_triggerer
 from benchmarks.vendor import cheap_vendor
+from benchmarks.without_workers import many_without_workers, without_workers
 
 LUCCA_LIMIT = 50
 #: Long enough for every one of 500 imports to be polled twice within Lucca's limit.
@@ -223,4 +224,6 @@ FIGURES: dict[str, Callable[[float | None], Figures]] = {
     "requests_for_a_lag": lambda _: requests_for_a_lag(),
     "under_rate_limit": under_rate_limit,
     "one_workspace": one_workspace,
+    "without_workers": without_workers,
+    "many_without_workers": many_without_workers,
 }

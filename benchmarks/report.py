@@ -161,12 +161,70 @@ def _workspace_rows(figures: dict[str, Any]) -> Rows:
     ]
 
 
+def _worker_rows(figures: dict[str, Any]) -> Rows:
+    modes = {mode: [one[mode] for one in figures["rounds"]] for mode in ("without_workers", "deferred")}
+    modes["rescheduled"] = [figures["rescheduled"]]
+    rows = [
+        [
+            f"{figures['waits']} waits",
+            *(mode.replace("_", " ") for mode in modes),
+            "deferred / without workers",
+        ]
+    ]
+
+    def add(words: str, look: Callable[[dict[str, Any]], float], digits: int = 1) -> None:
+        values = {mode: [look(run) for run in runs] for mode, runs in modes.items()}
+        pairs = list(zip(values["deferred"], values["without_workers"], strict=True))
+        # A share of what is next to nothing says nothing.
+        sizeable = all(min(pair) > 0.5 for pair in pairs)
+        ratio = _spread([above / below for above, below in pairs], 2) if sizeable else ""
+        rows.append([words, *(_spread(numbers, digits) for numbers in values.values()), ratio])
+
+    add("worker starts for the waits", lambda run: run["worker_starts_for_waits"], 0)
+    add("seconds for which the waits held a worker", lambda run: run["worker_seconds_for_waits"])
+    add("CPU s: workers, for the waits", lambda run: run["worker_cpu_for_waits"])
+    add("CPU s: workers, for the other 51 tasks", lambda run: run["worker_cpu"] - run["worker_cpu_for_waits"])
+    for component in ("scheduler", "triggerer", "api_server", "dag_processor", "database"):
+        words = {"api_server": "API server", "dag_processor": "DAG processor"}.get(component, component)
+        add(f"CPU s: {words}", lambda run, component=component: run["cpu"][component])  # type: ignore[misc]
+    add("CPU s: in all", lambda run: sum(run["cpu"].values()) - run["cpu"]["workers"] + run["worker_cpu"])
+    for key, words in {
+        "end_to_seen": "s from the import's end to the poll that sees it",
+        "seen_to_next_step": "s from there to the start of the next task",
+        "end_to_next_step": "s from the import's end to the start of the next task",
+    }.items():
+        for statistic in ("median", "p90", "max"):
+            add(f"{words}, {statistic}", lambda run, key=key, statistic=statistic: run[key][statistic])  # type: ignore[misc]
+    return rows
+
+
+def _many_without_workers_rows(figures: dict[str, Any]) -> Rows:
+    runs = (figures["ten_runs"], figures["one_run"])
+    rows = [[f"{figures['waits']} waits", "10 runs of 50", "1 run of 500"]]
+    for statistic in ("median", "max"):
+        words = f"s from the end of the first upload to the first poll, {statistic}"
+        rows.append([words, *(f"{run['seconds_to_first_poll'][statistic]:.1f}" for run in runs)])
+    for key, words in {
+        "blocked_warnings": 'times that Airflow warns "async thread was blocked"',
+        "blocked_seconds": "s blocked in all",
+        "blocked_longest": "s blocked at once, at most",
+        "seconds_from_end_to_success": "s from the imports' end to the success of all waits",
+    }.items():
+        rows.append([words, *(f"{run[key]:,.0f}" if run[key] >= 100 else f"{run[key]:.3g}" for run in runs)])
+    for component in ("triggerer", "scheduler", "api_server", "database"):
+        words = f"CPU s until all are polled: {component.replace('api_server', 'API server')}"
+        rows.append([words, *(f"{run['cpu_until_polled'][component]:.1f}" for run in runs)])
+    return rows
+
+
 _ROWS: dict[str, Callable[[dict[str, Any]], Rows]] = {
     "cpu_per_poll": _cpu_rows,
     "many_waits": _many_rows,
     "requests_for_a_lag": _detection_rows,
     "under_rate_limit": _rate_rows,
     "one_workspace": _workspace_rows,
+    "without_workers": _worker_rows,
+    "many_without_workers": _many_without_workers_rows,
 }
 
 
@@ -176,6 +234,11 @@ def _ended(figures: dict[str, Any]) -> int:
 
 def _median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
+
+
+def _spread(values: list[float], digits: int) -> str:
+    median, least, most = (f"{value:,.{digits}f}" for value in (_median(values), min(values), max(values)))
+    return median if least == most else f"{median} ({least} to {most})"
 
 
 def _ratio(ratio: dict[str, float]) -> str:

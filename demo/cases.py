@@ -87,6 +87,15 @@ CASES = (
         good=False,
         conf={"csv": _BROKEN_LEAVES},
     ),
+    Case("leaves without workers", "lucca", "lucca_leaves_without_workers", "run_payroll", good=True),
+    Case(
+        "leaves with a broken date, without workers",
+        "lucca",
+        "lucca_leaves_without_workers",
+        "run_payroll",
+        good=False,
+        conf={"csv": _BROKEN_LEAVES},
+    ),
     Case("user locations", "lucca", "lucca_user_locations", "publish_seating_plan", good=True),
     Case(
         "user locations of a stranger",

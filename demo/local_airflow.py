@@ -140,6 +140,10 @@ class LocalAirflow:
         process.wait()
         self._guard.forget(process.pid)
 
+    def process_id(self, component: Component) -> int:
+        """Return the first process of a component, which leads the session of all the others."""
+        return self._processes[component].pid
+
     def component_log(self, component: Component) -> str:
         """Return all that a component has written to its standard output and error so far."""
         return self._log_file(component).read_text(errors="replace")

@@ -9,7 +9,6 @@ together at the beginning, so that they wait at the same time rather than one af
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from scenarios import API_KEY, WRONG_API_KEY, Run, start
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import CASES, EXAMPLE_DAGS, connections_to
 from demo.local_airflow import COMPONENTS, LocalAirflow
-from tests.postgresql import postgresql
+from demo.postgres import Postgres, postgres
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,23 +56,15 @@ def second_workspace() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def database_folder() -> Iterator[Path]:
-    """Where the database keeps its files."""
-    # Not below pytest's folder: the path of a Unix socket must be short.
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="session")
-def database_url(database_folder: Path) -> Iterator[str]:
+def database() -> Iterator[Postgres]:
     """A PostgreSQL of its own: SQLite refuses to start so many runs while the scheduler works."""
-    with postgresql(database_folder) as url:
-        yield url
+    with postgres() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
 def airflow(
-    sandbox: Sandbox, second_workspace: Sandbox, database_url: str, tmp_path_factory: pytest.TempPathFactory
+    sandbox: Sandbox, second_workspace: Sandbox, database: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalAirflow]:
     """A real Airflow with the DAGs of these tests and with the example DAGs."""
     dags = tmp_path_factory.mktemp("dags")
@@ -83,7 +74,7 @@ def airflow(
     connections["lucca_wrong_key"] = {**connections["lucca_default"], "password": WRONG_API_KEY}
     connections["milvus_default"] = {**connections["zilliz_default"], "extra": {"api_version": "v2"}}
     connections["rocketchat_second_workspace"] = second_workspace.airflow_connection("rocketchat")
-    with LocalAirflow(dags, connections=connections, database_url=database_url) as running:
+    with LocalAirflow(dags, connections=connections, database_url=database.url) as running:
         running.api.wait_for_dags("deferred", "mapped", "worker_free_mapped", *(case.dag_id for case in CASES))
         yield running
 

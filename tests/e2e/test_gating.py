@@ -19,6 +19,7 @@ from scenarios import WRONG_API_KEY, Run
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import CASES, connections_to
 from demo.local_airflow import LocalAirflow
+from demo.postgres import Postgres
 
 PASSED = {"wait": "success", "next_step": "success"}
 STOPPED = {"wait": "failed", "next_step": "upstream_failed"}
@@ -276,12 +277,12 @@ def test_a_wait_survives_a_restart_of_the_triggerer(run: Run, runs: dict[int, Ru
 
 
 def test_the_secrets_are_written_nowhere(
-    airflow: LocalAirflow, database_folder: Path, sandbox: Sandbox, runs: dict[int, Run]
+    airflow: LocalAirflow, database: Postgres, sandbox: Sandbox, runs: dict[int, Run]
 ) -> None:
     for run in runs.values():
         run.ended()
     secrets = [WRONG_API_KEY, *(str(connection["password"]) for connection in connections_to(sandbox).values())]
-    for folder in (airflow.home, database_folder):
+    for folder in (airflow.home, database.folder):
         # What is no secret is found there: it is the right place to look for those.
         assert files_with([run.import_ids[0] for run in runs.values()], folder) != []
         assert files_with(secrets, folder) == []

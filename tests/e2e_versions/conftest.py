@@ -7,7 +7,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from airflow_import_progress.sandbox import Sandbox
 from demo.airflow_api import wait_until
 from demo.cases import connections_to
 from demo.local_airflow import COMPONENTS, LocalAirflow
-from tests.postgresql import postgresql
+from demo.postgres import postgres
 
 # What this folder knows of the versions: Airflow 2 has no API server, and a DAG processor only if told so.
 HAS_API_SERVER = importlib.util.find_spec("airflow.sdk") is not None
@@ -79,12 +78,11 @@ def sandbox() -> Iterator[Sandbox]:
 def airflow(sandbox: Sandbox) -> Iterator[LocalAirflow]:
     """A real Airflow with the DAG of these tests."""
     with (
-        tempfile.TemporaryDirectory() as folder,
-        postgresql(Path(folder)) as database_url,
+        postgres() as database,
         LocalAirflow(
             Path(__file__).parent / "dags",
             connections=connections_to(sandbox),
-            database_url=database_url,
+            database_url=database.url,
             settings=SETTINGS,
             components=COMPONENTS_HERE,
         ) as running,

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waits that a worker begins and ends."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG
+from waits import ARGUMENTS, add_waits
+
+with DAG("deferred", **ARGUMENTS):
+    add_waits(50)

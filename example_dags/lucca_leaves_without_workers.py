@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Import leaves into Lucca, wait for them without a worker, and go on when they are really in.
+
+It is `lucca_leaves`, but for two arguments of the sensor: with `start_from_trigger` the scheduler hands the wait to the
+triggerer itself, and with `end_from_trigger` a wait that passes ends there. **upload** sends the CSV and returns
+Lucca's `summaryId`, which **wait_for_import** gets as `upload`'s output; no worker is started for it, and
+**run_payroll** gets its result as ever.
+
+* The import fails: a worker is started, and `wait_for_import` fails on it as it does in the other modes.
+* Airflow is older than 3.3: the wait is deferred as usual, by a worker.
+
+Needs a connection `lucca_default` of the type *Lucca*: the host `{account}.ilucca.net`, and an API key as
+password. Trigger it with another `csv` to import something else.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pendulum
+from airflow.providers.common.compat.sdk import Param, dag, task
+
+from airflow_import_progress.hooks.lucca import LuccaHook
+from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
+
+LEAVES = """\
+legalEntity;employeeNumber;lastName;firstName;accountId;startDate;flagStartDate;endDate;flagEndDate;isApproved
+Acme SAS;00042;Dupont;Jeanne;1;03/08/2026;AM;14/08/2026;PM;true
+Acme SAS;00043;Martin;Paul;1;10/08/2026;AM;10/08/2026;AM;true
+Acme SAS;00044;Nguyen;Linh;2;17/08/2026;PM;21/08/2026;PM;true
+"""
+
+
+@dag(
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    doc_md=__doc__,
+    tags=["lucca", "import"],
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    params={
+        "csv": Param(
+            LEAVES,
+            type="string",
+            format="multiline",
+            title="Leaves",
+            description="A CSV file with Lucca's columns: UTF-8, divided by semicolons, dates as DD/MM/YYYY.",
+        )
+    },
+)
+def lucca_leaves_without_workers() -> None:
+    """Upload leaves, wait in the triggerer alone for the end of their import, then run the payroll."""
+
+    # No retries: a retry cannot know whether the file had arrived, and Lucca would import it twice and cannot
+    # undo it. When this task fails, look into Lucca's import history, and clear the task if the file is not
+    # there.
+    @task(retries=0)
+    def upload(params: dict[str, Any]) -> str:
+        answer = LuccaHook(lucca_conn_id="lucca_default").request(
+            "POST",
+            "/timmi-absences/api/imports/v1.0/leavePeriods",
+            params={"create": "true", "async": "true"},
+            files={"file": ("leaves.csv", params["csv"].encode(), "text/csv")},
+        )
+        summary_id: str = answer.json()["summaryId"]
+        return summary_id
+
+    summary_id = upload()
+
+    # Retries are for the wait alone, when Lucca could not be asked for long; a failed import is never
+    # retried. Lucca allows 50 requests a minute to all clients of an account together: six of them go to this
+    # wait.
+    wait_for_import = LuccaLeaveImportSensor(
+        task_id="wait_for_import",
+        lucca_conn_id="lucca_default",
+        summary_id=summary_id,
+        poke_interval=10,
+        timeout=timedelta(hours=1).total_seconds(),
+        start_from_trigger=True,
+        end_from_trigger=True,
+    )
+
+    @task
+    def run_payroll(progress: dict[str, Any]) -> None:
+        print(f"Import {progress['import_id']} is done: all leaves are in Lucca, payroll may run.")
+
+    run_payroll(wait_for_import.output)
+
+
+lucca_leaves_without_workers()
