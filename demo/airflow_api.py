@@ -79,6 +79,18 @@ class AirflowApi:
         """Create a pool."""
         self._call("POST", "/pools", json={"name": name, "slots": slots})
 
+    def change_connection(self, conn_id: str, **changes: object) -> None:
+        """Change fields of a connection in Airflow's database."""
+        # The API wants to be told these two, changed or not.
+        unchanged = self._call("GET", f"/connections/{conn_id}")
+        body = {"connection_id": conn_id, "conn_type": unchanged["conn_type"], **changes}
+        self._call("PATCH", f"/connections/{conn_id}", params={"update_mask": list(changes)}, json=body)
+
+    def jobs(self, job_type: str) -> list[dict[str, Any]]:
+        """Return the jobs of a kind that are alive, as far as their heartbeats tell, the latest first."""
+        jobs: list[dict[str, Any]] = self._call("GET", "/jobs", params={"job_type": job_type, "is_alive": True})["jobs"]
+        return jobs
+
     def import_errors(self) -> dict[str, str]:
         """Return the stack trace of every DAG file that could not be imported, by file name."""
         errors = self._call("GET", "/importErrors")["import_errors"]
@@ -172,6 +184,26 @@ class AirflowApi:
         """Clear tasks of a DAG run, so that they run again."""
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": list(task_ids), "only_failed": False}
         self._call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
+
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Put a task of a DAG run into a state."""
+        self._call("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}", json={"new_state": state})
+
+    def tries(self, dag_id: str, run_id: str, task_id: str) -> list[dict[str, Any]]:
+        """Return all tries of a task in a DAG run, the first one first."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/tries"
+        tries: list[dict[str, Any]] = self._call("GET", path)["task_instances"]
+        return sorted(tries, key=lambda one: one["try_number"])
+
+    def audit_log(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return what Airflow has noted of a DAG run, the latest first."""
+        entries: list[dict[str, Any]] = []
+        while True:
+            page = {"dag_id": dag_id, "run_id": run_id, "limit": 100, "offset": len(entries), "order_by": "-id"}
+            answer = self._call("GET", "/eventLogs", params=page)
+            entries += answer["event_logs"]
+            if not answer["event_logs"] or len(entries) >= answer["total_entries"]:
+                return entries
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
         answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=30, **arguments)

@@ -23,15 +23,25 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Literal
+from typing import IO
 
 from demo.airflow_api import AirflowApi
 from demo.guard import Guard, end_sessions, kill_sessions
 
-Component = Literal["api-server", "scheduler", "triggerer", "dag-processor"]
+# Their log servers listen on every interface, and here the API server reads the same files anyway.
+TRIGGERER = ("triggerer", "--skip-serve-logs")
 
-# The API server first: it is the slowest to start, and the others do little before it answers.
-COMPONENTS: tuple[Component, ...] = ("api-server", "scheduler", "dag-processor", "triggerer")
+#: The components of an Airflow by name, each with its command. The API server first: it is the slowest to start, and
+#: the others do little before it answers.
+COMPONENTS: Mapping[str, Sequence[str]] = {
+    "api-server": ("api-server",),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": TRIGGERER,
+}
+
+#: As what a component reports itself in Airflow's database, by its command.
+_JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 
 _START_TIMEOUT = 180
 _LOG_TAIL_LINES = 40
@@ -54,14 +64,18 @@ class LocalAirflow:
     """
     Airflow's API server, scheduler, triggerer and DAG processor, running as long as the ``with`` block.
 
+    A component is up when it has reported itself to Airflow. One that does not, such as a Celery worker, is not waited
+    for: its work waits for it.
+
     :param dags_folder: where the DAG files are.
     :param connections: Airflow connections as JSON-able dicts, by connection id; given to all components as
         ``AIRFLOW_CONN_*`` variables.
     :param database_url: an SQLAlchemy URL; by default an SQLite file in the temporary home.
     :param settings: further Airflow settings as environment variables, for example
         ``{"AIRFLOW__CORE__PARALLELISM": "4"}``.
-    :param components: what it consists of. Without the API server, which Airflow 2 does not have, nothing tells
-        whether the others are healthy yet: they are only started.
+    :param components: what it consists of, by name, each with its command: those of ``COMPONENTS``, and others, such
+        as another triggerer. Without the API server, which Airflow 2 does not have, nothing tells whether the others
+        are up yet: they are only started.
     :param tell: is called with a line on each step of the start.
     """
 
@@ -72,16 +86,17 @@ class LocalAirflow:
         connections: Mapping[str, Mapping[str, object]] | None = None,
         database_url: str | None = None,
         settings: Mapping[str, str] | None = None,
-        components: Sequence[Component] = COMPONENTS,
+        components: Mapping[str, Sequence[str]] = COMPONENTS,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._dags_folder = dags_folder
         self._connections = connections or {}
         self._database_url = database_url
         self._settings = settings or {}
-        self._components = components
         self._tell = tell
-        self._processes: dict[Component, subprocess.Popen[bytes]] = {}
+        self._commands = components
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._jobs: dict[str, int] = {}
 
     def __enter__(self) -> LocalAirflow:
         # resolve(): macOS has its temporary folder behind a symbolic link, which Airflow would take for
@@ -100,11 +115,18 @@ class LocalAirflow:
             self._migrate_database()
             self._tell("Starting Airflow's API server, scheduler, DAG processor and triggerer")
             started_at = datetime.now(UTC)
-            for component in self._components:
+            at_once = [component for component in self._commands if component in COMPONENTS]
+            for component in at_once:
                 self._launch(component)
-            if "api-server" in self._components:
-                self._wait_healthy(self._components, started_at)
+            if "api-server" in self._commands:
+                self._wait_for_api_server()
                 self.api.log_in()
+                for component in at_once:
+                    self._wait_for_job(component, started_at)
+            # One after the other, because only that tells the jobs of two triggerers apart.
+            for component in self._commands:
+                if component not in COMPONENTS:
+                    self.start(component)
         except BaseException:
             self._shut_down()
             raise
@@ -120,31 +142,41 @@ class LocalAirflow:
         """Return the address of the UI and of the API."""
         return self.api.url
 
-    def start(self, component: Component) -> None:
-        """Start a component that was stopped or killed, and wait until it is healthy again."""
+    @property
+    def components(self) -> Sequence[str]:
+        """Return the names of all components."""
+        return tuple(self._commands)
+
+    def start(self, component: str) -> None:
+        """Start a component that is not running, and wait until it is up."""
         started_at = datetime.now(UTC)
         self._launch(component)
-        self._wait_healthy([component], started_at)
+        self._wait_for_api_server()
+        self._wait_for_job(component, started_at)
 
-    def stop(self, component: Component) -> None:
+    def stop(self, component: str) -> None:
         """End a component as an operator would, with SIGTERM, and wait until it is gone."""
         process = self._processes.pop(component)
         end_sessions({process.pid}, grace=30)
         process.wait()
         self._guard.forget(process.pid)
 
-    def kill(self, component: Component) -> None:
+    def kill(self, component: str) -> None:
         """End a component as a crash would, with all its children and without a chance to say goodbye."""
         process = self._processes.pop(component)
         kill_sessions({process.pid})
         process.wait()
         self._guard.forget(process.pid)
 
-    def process_id(self, component: Component) -> int:
+    def process_id(self, component: str) -> int:
         """Return the first process of a component, which leads the session of all the others."""
         return self._processes[component].pid
 
-    def component_log(self, component: Component) -> str:
+    def job_id(self, component: str) -> int:
+        """Return as which job Airflow knows a component since its last start."""
+        return self._jobs[component]
+
+    def component_log(self, component: str) -> str:
         """Return all that a component has written to its standard output and error so far."""
         return self._log_file(component).read_text(errors="replace")
 
@@ -211,18 +243,13 @@ class LocalAirflow:
         if status != 0:
             raise AirflowStartError(self._obituary("db-migrate", f"ended with status {status}"))
 
-    def _launch(self, component: Component) -> None:
+    def _launch(self, component: str) -> None:
         if component in self._processes:
             raise ValueError(f"{component} is already running")
-        arguments: list[str] = [component]
-        if component in ("scheduler", "triggerer"):
-            # Their log servers listen on every interface, and here the API server reads the same files
-            # anyway.
-            arguments.append("--skip-serve-logs")
         with self._log_file(component).open("ab") as log:
-            self._processes[component] = self._spawn(arguments, log)
+            self._processes[component] = self._spawn(self._commands[component], log)
 
-    def _spawn(self, arguments: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _spawn(self, arguments: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow", *arguments],
             cwd=self.home,
@@ -235,18 +262,34 @@ class LocalAirflow:
         self._guard.watch(process.pid)
         return process
 
-    def _wait_healthy(self, components: Sequence[Component], started_at: datetime) -> None:
-        waiting = list(components)
-        deadline = time.monotonic() + _START_TIMEOUT
-        while waiting:
-            self.check_running()
+    def _wait_for_api_server(self) -> None:
+        def answers() -> bool:
             health = self.api.health()
-            waiting = [component for component in waiting if not _is_healthy(health, component, started_at)]
-            if not waiting:
-                return
+            return bool(health) and health["metadatabase"]["status"] == "healthy"
+
+        self._wait_for("api-server", answers)
+
+    def _wait_for_job(self, component: str, started_at: datetime) -> None:
+        job_type = _JOB_TYPES.get(self._commands[component][0])
+        if job_type is None:
+            return
+
+        # Not from Airflow's health report, which has the latest heartbeat of all triggerers, and of those gone.
+        def has_reported_itself() -> bool:
+            for job in self.api.jobs(job_type):
+                if datetime.fromisoformat(job["start_date"]) >= started_at:
+                    self._jobs[component] = job["id"]
+                    return True
+            return False
+
+        self._wait_for(component, has_reported_itself)
+
+    def _wait_for(self, component: str, is_up: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT
+        while not is_up():
+            self.check_running()
             if time.monotonic() > deadline:
-                problem = f"was not healthy after {_START_TIMEOUT} seconds"
-                raise AirflowStartError(self._obituary(waiting[0], problem))
+                raise AirflowStartError(self._obituary(component, f"was not up after {_START_TIMEOUT} seconds"))
             time.sleep(0.25)
 
     def _shut_down(self) -> None:
@@ -268,21 +311,6 @@ class LocalAirflow:
     def _obituary(self, name: str, what: str) -> str:
         tail = self._log_file(name).read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
         return "\n".join([f"airflow {name} {what}. The end of its log:", *(f"    {line}" for line in tail)])
-
-
-def _is_healthy(health: dict[str, dict[str, str | None]], component: Component, started_at: datetime) -> bool:
-    if not health:
-        return False
-    if component == "api-server":
-        return health["metadatabase"]["status"] == "healthy"
-    name = component.replace("-", "_")
-    report = health.get(name) or {}
-    heartbeat = report.get(f"latest_{name}_heartbeat")
-    # A heartbeat from before the start is the previous process's, which the health report does not know to be
-    # gone.
-    return (
-        report.get("status") == "healthy" and heartbeat is not None and datetime.fromisoformat(heartbeat) >= started_at
-    )
 
 
 def _free_port() -> int:

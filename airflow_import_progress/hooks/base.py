@@ -146,7 +146,6 @@ class ImportProgressHook(BaseHook, ABC):
         self._connection: VendorConnection | None = None
         self._looked_up_at = 0.0
         self._looking_up_async = asyncio.Lock()
-        self._has_polled = False
         self._keeps_sessions = False
         self._session: requests.Session | None = None
         self._async_session: aiohttp.ClientSession | None = None
@@ -225,9 +224,13 @@ class ImportProgressHook(BaseHook, ABC):
             try:
                 return self._without_secrets(self._converse(import_.poll(connection)))
             except ImportRequestError as error:
-                if not self._outdated(connection, error):
+                if error.status != 401:
                     raise
-            return self._without_secrets(self._converse(import_.poll(self._resolve())))
+                self._forget(connection)
+                renewed = self._resolve()
+                if renewed == connection:
+                    raise
+            return self._without_secrets(self._converse(import_.poll(renewed)))
 
     async def aget_progress(self, import_: Import) -> ImportProgress:
         """
@@ -325,9 +328,13 @@ class ImportProgressHook(BaseHook, ABC):
             try:
                 return self._without_secrets(await self._aconverse(import_.poll(connection), send))
             except ImportRequestError as error:
-                if not self._outdated(connection, error):
+                if error.status != 401:
                     raise
-            return self._without_secrets(await self._aconverse(import_.poll(await self._aresolve()), send))
+                self._forget(connection)
+                renewed = await self._aresolve()
+                if renewed == connection:
+                    raise
+            return self._without_secrets(await self._aconverse(import_.poll(renewed), send))
 
     async def afirst_request(self, import_: Import) -> Request:
         """
@@ -395,16 +402,11 @@ class ImportProgressHook(BaseHook, ABC):
         assert self._connection is not None  # noqa: S101
         return self._connection
 
-    def _outdated(self, connection: VendorConnection, error: ImportRequestError) -> bool:
-        """Tell whether a refused connection, which has worked, may have another key in Airflow by now."""
-        if error.status != 401:
-            return False
-        if self._connection is connection:
-            if not self._has_polled:
-                return False
-            self._connection, self._has_polled = None, False
-        # Otherwise another poll has been refused before, and had it looked up again.
-        return True
+    def _forget(self, refused: VendorConnection) -> None:
+        """Have a connection looked up again whose key was refused: it may have another one in Airflow by now."""
+        # Unless another poll has been refused before, and had it looked up again.
+        if self._connection is refused:
+            self._connection = None
 
     @contextmanager
     def _looking_up(self) -> Iterator[None]:
@@ -540,7 +542,6 @@ class ImportProgressHook(BaseHook, ABC):
         return value
 
     def _without_secrets(self, progress: ImportProgress) -> ImportProgress:
-        self._has_polled = True
         # Only what a vendor words freely can repeat a secret, and hardly any poll does.
         free = {name: getattr(progress, name) for name in ("vendor_status", "message", "warning", "details")}
         redacted_texts = {name: self._redacted(value) for name, value in free.items()}

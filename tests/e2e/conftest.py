@@ -17,8 +17,9 @@ from scenarios import API_KEY, WRONG_API_KEY, Run, start
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import CASES, EXAMPLE_DAGS, connections_to
-from demo.local_airflow import COMPONENTS, LocalAirflow
+from demo.local_airflow import LocalAirflow
 from demo.postgres import Postgres, postgres
+from tests.real_airflow import add_ends_of_logs
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,11 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Add the end of each component's log to the report of a failed test."""
     report = yield
-    airflow = getattr(item, "funcargs", {}).get("airflow")
-    if report.failed and airflow is not None:
-        for component in COMPONENTS:
-            tail = "\n".join(airflow.component_log(component).splitlines()[-25:])
-            report.sections.append((f"the end of the log of {component}", tail))
+    add_ends_of_logs(item, report)
     return report
 
 

@@ -18,10 +18,11 @@ from demo.airflow_api import wait_until
 from demo.cases import connections_to
 from demo.local_airflow import COMPONENTS, LocalAirflow
 from demo.postgres import postgres
+from tests.real_airflow import add_ends_of_logs
 
 # What this folder knows of the versions: Airflow 2 has no API server, and a DAG processor only if told so.
 HAS_API_SERVER = importlib.util.find_spec("airflow.sdk") is not None
-COMPONENTS_HERE = tuple(component for component in COMPONENTS if component != "api-server" or HAS_API_SERVER)
+COMPONENTS_HERE = {name: command for name, command in COMPONENTS.items() if name != "api-server" or HAS_API_SERVER}
 SETTINGS = {"AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True"}
 
 FINAL_STATES = {"success", "failed", "upstream_failed", "skipped"}
@@ -58,11 +59,7 @@ class Run:
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Add the end of each component's log to the report of a failed test."""
     report = yield
-    airflow = getattr(item, "funcargs", {}).get("airflow")
-    if report.failed and airflow is not None:
-        for component in COMPONENTS_HERE:
-            tail = "\n".join(airflow.component_log(component).splitlines()[-25:])
-            report.sections.append((f"the end of the log of {component}", tail))
+    add_ends_of_logs(item, report)
     return report
 
 

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import ssl
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -466,14 +467,16 @@ def poll_twice(request, leave_import):
 
         async def with_aiohttp():
             async with LuccaHook() as hook:
-                await hook.aget_progress(import_)
+                with suppress(ImportPollError):
+                    await hook.aget_progress(import_)
                 meanwhile()
                 return await hook.aget_progress(import_)
 
         if request.param == "aiohttp":
             return asyncio.run(with_aiohttp()).percent
         with LuccaHook() as hook:
-            hook.get_progress(import_)
+            with suppress(ImportPollError):
+                hook.get_progress(import_)
             meanwhile()
             return hook.get_progress(import_).percent
 
@@ -488,6 +491,23 @@ def test_a_key_that_was_replaced_in_airflow_counts_after_a_while(sandbox, connec
 
     assert poll_twice(replace_key) == 20
     assert [asked["status"] for asked in sandbox.requests(poll_twice.import_id)] == [200, 200]
+
+
+def test_a_key_that_was_replaced_before_any_poll_got_through_is_looked_up_again(sandbox, connect, poll_twice):
+    sandbox.add_fault({"status": 503})
+
+    def replace_key():
+        sandbox.set_credentials("lucca", api_key="the-new-key")
+        connect(password="the-new-key")
+
+    assert poll_twice(replace_key) == 10
+    assert [asked["status"] for asked in sandbox.requests(poll_twice.import_id)] == [503, 401, 200]
+
+
+def test_a_refused_key_that_is_still_the_same_in_airflow_is_not_sent_again(sandbox, poll_twice):
+    with pytest.raises(ImportRequestError, match="did not accept the API key"):
+        poll_twice(lambda: sandbox.set_credentials("lucca", api_key="the-new-key"))
+    assert [asked["status"] for asked in sandbox.requests(poll_twice.import_id)] == [200, 401]
 
 
 def test_a_time_limit_that_was_changed_in_airflow_counts_after_a_while(sandbox, connect, poll_twice, later):

@@ -505,6 +505,16 @@ def test_a_replaced_key_is_looked_up_once_for_all_waits(vendor):
     assert vendor.looked_up == 2
 
 
+def test_a_key_that_was_replaced_before_any_poll_got_through_is_looked_up_once_for_all_waits(vendor):
+    vendor.key_replaced_at = 0
+
+    async def main():
+        return await asyncio.gather(*(wait(f"i-{number}", 5) for number in range(20)))
+
+    assert run(main()) == [[57]] * 20
+    assert vendor.looked_up == 2
+
+
 @pytest.mark.parametrize("waits", [1, 2, 5])
 def test_a_replaced_key_harms_no_wait_on_the_same_import(vendor, waits):
     vendor.key_replaced_at = 20

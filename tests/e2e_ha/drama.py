@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens to the forty waits, and what came of it, as Airflow and the vendors tell it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dags.waits import CLEARED, MARKED_FAILED, WAITS, Wait
+from vendors import Vendors
+
+from demo.airflow_api import FINAL_TASK_STATES, wait_until
+from demo.local_airflow import LocalAirflow
+
+DAG_ID = "many_waits"
+RUN_ID = "run"
+
+#: How long the vendors are down, in seconds.
+OUTAGE = 60
+
+TRIGGERERS = ("triggerer", "second-triggerer")
+
+_WAITING = frozenset({"deferred", "up_for_reschedule"})
+_ON_A_WORKER = frozenset({"scheduled", "queued", "running", "restarting"})
+
+
+class Drama:
+    """
+    The acts, in the order in which they are played.
+
+    :param airflow: an Airflow with two triggerers.
+    :param vendors: the vendors.
+    """
+
+    def __init__(self, airflow: LocalAirflow, vendors: Vendors) -> None:
+        self._airflow = airflow
+        self._vendors = vendors
+
+    def all_wait(self) -> None:
+        """Begin all waits."""
+        self._vendors.create_imports()
+        for conn_id, connection in self._vendors.connections().items():
+            self._airflow.api.add_connection(conn_id, connection)
+        self._airflow.api.trigger(DAG_ID, {"import_ids": self._vendors.import_ids}, run_id=RUN_ID)
+        wait_until("all to wait", self._is_each_waiting_or_over, timeout=240)
+
+    def a_triggerer_crashes(self) -> str:
+        """Kill the triggerer with the most waits, until the other one has all, and return which that is."""
+        waits = Counter(task["trigger"]["triggerer_id"] for task in self._tasks() if task["trigger"])
+        victim = max(TRIGGERERS, key=lambda component: waits[self._airflow.job_id(component)])
+        self._airflow.kill(victim)
+        dead = self._airflow.job_id(victim)
+        wait_until("the other triggerer to take over", lambda: not self._has_waits(dead), timeout=120)
+        self._airflow.start(victim)
+        return next(component for component in TRIGGERERS if component != victim)
+
+    def people_interfere(self) -> datetime:
+        """Clear a wait, mark another one failed, and return when."""
+        self._airflow.api.clear(DAG_ID, RUN_ID, CLEARED.task_id)
+        self._airflow.api.mark(DAG_ID, RUN_ID, MARKED_FAILED.task_id, "failed")
+        return datetime.now(UTC)
+
+    def vendors_are_down_while_a_triggerer_restarts(self, component: str) -> None:
+        """Refuse all connections to vendors for a minute, and restart a triggerer meanwhile."""
+        self._vendors.__exit__(None, None, None)
+        until = time.monotonic() + OUTAGE
+        self._airflow.stop(component)
+        self._airflow.start(component)
+        wait_until("the minute to pass", lambda: time.monotonic() > until, timeout=OUTAGE + 1)
+        self._vendors.__enter__()
+
+    def keys_are_replaced_while_the_scheduler_restarts(self) -> datetime:
+        """Replace the keys and let all imports end while there is no scheduler, and return when."""
+        # What is queued in a scheduler that stops is reset by the next one, which costs a try. So is what runs on a
+        # worker of LocalExecutor, if the scheduler is killed before that has ended. Both are Airflow's doing, whatever
+        # the task is: hence a moment in which nothing is on its way.
+        wait_until("a moment in which no worker is taken", self._is_no_worker_taken, timeout=240)
+        self._airflow.stop("scheduler")
+        if "celery-worker" in self._airflow.components:
+            self._airflow.stop("celery-worker")
+        self._vendors.replace_keys(self._airflow.api.change_connection)
+        replaced_at = datetime.now(UTC)
+        self._vendors.release_imports()
+        if "celery-worker" in self._airflow.components:
+            self._airflow.start("celery-worker")
+        self._airflow.start("scheduler")
+        return replaced_at
+
+    def _tasks(self) -> list[dict[str, Any]]:
+        return self._airflow.api.task_instances(DAG_ID, RUN_ID)
+
+    def _waiting(self) -> dict[str, str]:
+        names = {wait.task_id for wait in WAITS}
+        return {task["task_id"]: task["state"] for task in self._tasks() if task["task_id"] in names}
+
+    def _is_each_waiting_or_over(self) -> bool:
+        return all(state in _WAITING | FINAL_TASK_STATES for state in self._waiting().values())
+
+    def _is_no_worker_taken(self) -> bool:
+        tasks = self._tasks()
+        is_cleared_waiting = self._waiting()[CLEARED.task_id] == "deferred"
+        return is_cleared_waiting and not any(task["state"] in _ON_A_WORKER for task in tasks)
+
+    def _has_waits(self, job_id: int) -> bool:
+        return any(task["trigger"] and task["trigger"]["triggerer_id"] == job_id for task in self._tasks())
+
+
+def play(airflow: LocalAirflow, vendors: Vendors, next_steps: Path) -> Outcome:
+    """
+    Play it all, and return what came of it.
+
+    :param airflow: an Airflow with two triggerers.
+    :param vendors: the vendors.
+    :param next_steps: the file in which the tasks behind the waits leave a line each time that they run.
+    """
+    drama = Drama(airflow, vendors)
+    drama.all_wait()
+    survivor = drama.a_triggerer_crashes()
+    marked_at = drama.people_interfere()
+    drama.vendors_are_down_while_a_triggerer_restarts(survivor)
+    replaced_at = drama.keys_are_replaced_while_the_scheduler_restarts()
+    airflow.api.wait_for_run(DAG_ID, RUN_ID, timeout=300)
+    return Outcome(airflow, vendors, next_steps, marked_at, replaced_at)
+
+
+@dataclass
+class Outcome:
+    """
+    What came of it.
+
+    :param airflow: the Airflow.
+    :param vendors: the vendors.
+    :param next_steps: the file in which the tasks behind the waits have left a line each time that they ran.
+    :param marked_at: when a wait was marked failed.
+    :param replaced_at: when the vendors began to accept only the new keys.
+    """
+
+    airflow: LocalAirflow
+    vendors: Vendors
+    next_steps: Path
+    marked_at: datetime
+    replaced_at: datetime
+    _logs: dict[Wait, list[str]] = field(default_factory=dict)
+
+    @cached_property
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """Return all task instances by their ids."""
+        return {task["task_id"]: task for task in self.airflow.api.task_instances(DAG_ID, RUN_ID)}
+
+    @cached_property
+    def audit_log(self) -> list[dict[str, Any]]:
+        """Return what Airflow has noted of the run."""
+        return self.airflow.api.audit_log(DAG_ID, RUN_ID)
+
+    def states(self, wait: Wait) -> tuple[str, str]:
+        """Return the states of a wait and of the task behind it."""
+        return self.tasks[wait.task_id]["state"], self.tasks[wait.next_task_id]["state"]
+
+    def tries(self, wait: Wait) -> list[str]:
+        """Return the states of the tries of a wait, the last one's last."""
+        return [one["state"] for one in self.airflow.api.tries(DAG_ID, RUN_ID, wait.task_id)]
+
+    def xcom(self, wait: Wait) -> Any:
+        """Return what a wait has handed on."""
+        return self.airflow.api.xcom(DAG_ID, RUN_ID, wait.task_id)
+
+    def log(self, wait: Wait) -> list[str]:
+        """Return the lines of the log of the last try of a wait, from workers and triggerers."""
+        if wait not in self._logs:
+            last_try = self.tasks[wait.task_id]["try_number"]
+            self._logs[wait] = self.airflow.api.task_log(DAG_ID, RUN_ID, wait.task_id, last_try)
+        return self._logs[wait]
+
+    def ended_at(self, wait: Wait) -> datetime:
+        """Return when a wait ended."""
+        return datetime.fromisoformat(self.tasks[wait.task_id]["end_date"])
+
+    def ends(self, wait: Wait) -> int:
+        """Return how often a wait ended: on a worker, as Airflow has noted, or in a triggerer if none was taken."""
+        noted = [entry["event"] for entry in self.audit_log if entry["task_id"] == wait.task_id]
+        on_workers = noted.count("success") + noted.count("failed")
+        is_worker_free = not self.tasks[wait.task_id]["hostname"]
+        return on_workers + (self.log(wait).count("Trigger fired event") if is_worker_free else 0)
+
+    def next_steps_of(self, wait: Wait) -> int:
+        """Return how often the task behind a wait has run."""
+        return self.next_steps.read_text().splitlines().count(wait.name)
