@@ -22,7 +22,7 @@ def project(tmp_path_factory):
     project = tmp_path_factory.mktemp("project")
     for part in (PACKAGE, "tests/unit", "tests/integration"):
         shutil.copytree(ROOT / part, project / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py"):
+    for file in ("pyproject.toml", "tests/__init__.py", "tests/behaviours.py", "tests/conftest.py"):
         shutil.copy(ROOT / file, project / file)
     page = (ROOT / "docs/add-a-vendor.md").read_text()
     hooks, sensors, entry, sandbox, tests = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)

@@ -206,9 +206,7 @@ def test_a_refusal_fails_at_once(run, sandbox, leave_import, status, polls_befor
     sandbox.add_fault({"status": status, "body": "{}"}, import_id=import_id, times=None)
     with pytest.raises(ImportRequestError, match=f"HTTP {status}"):
         run(summary_id=import_id)
-    # After a 401 a connection that has worked is looked up again, and asked with once more.
-    looked_up_again = status == 401 and polls_before and run.mode != "reschedule"
-    assert len(sandbox.requests(import_id)) == polls_before + (2 if looked_up_again else 1)
+    assert len(sandbox.requests(import_id)) == polls_before + 1
 
 
 @pytest.mark.parametrize("polls_before", [0, 2])

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An Airflow in which a sensor for each behaviour, mode and argument waits, all at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_import_progress.sandbox import Sandbox
+from demo.cases import connections_to
+from demo.local_airflow import LocalAirflow
+from demo.postgres import postgres
+from tests.behaviours import BEHAVIOURS, FLAGS, MODES, import_id_of
+from tests.real_airflow import add_ends_of_logs
+
+DAGS = Path(__file__).parent / "dags"
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Add the end of each component's log to the report of a failed test."""
+    report = yield
+    add_ends_of_logs(item, report)
+    return report
+
+
+def dag_id(behaviour: str) -> str:
+    """Return the id of the DAG for a behaviour."""
+    return f"parity_{behaviour.replace(' ', '_').replace(',', '')}"
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """The vendors' sandbox, with an import for each sensor."""
+    with Sandbox() as running:
+        for name, behaviour in BEHAVIOURS.items():
+            for mode in MODES:
+                for flag in FLAGS:
+                    behaviour.begin(running, import_id_of(name, mode, flag))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def airflow(sandbox: Sandbox) -> Iterator[LocalAirflow]:
+    """A real Airflow in which all sensors wait."""
+    connections = connections_to(sandbox)
+    connections["zilliz_default"] = {**connections["zilliz_default"], "extra": {"api_version": "v2"}}
+    settings = {
+        "PYTHONPATH": str(REPOSITORY),
+        "AIRFLOW__CORE__PARALLELISM": "64",
+        "AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT": "3",
+    }
+    with (
+        postgres() as database,
+        LocalAirflow(DAGS, connections=connections, database_url=database.url, settings=settings) as running,
+    ):
+        running.api.add_pool("sleeping", 60)
+        running.api.wait_for_dags(*map(dag_id, BEHAVIOURS))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def runs(airflow: LocalAirflow) -> dict[str, str]:
+    """The run of each behaviour's DAG."""
+    return {name: airflow.api.trigger(dag_id(name)) for name in BEHAVIOURS}

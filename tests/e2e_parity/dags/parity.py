@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One DAG for each behaviour of a vendor, with a sensor for each mode and argument."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from tests.behaviours import BEHAVIOURS, FLAGS, MODES, Ending, import_id_of
+
+# Long enough for two tries of a rescheduled sensor, which share one timeout.
+TIMEOUT = 400
+SHORT_TIMEOUT = 75
+
+for name, behaviour in BEHAVIOURS.items():
+    with DAG(f"parity_{name.replace(' ', '_').replace(',', '')}", schedule=None, max_active_tasks=16):
+        for mode in MODES:
+            for flag in FLAGS:
+                waits_for_its_timeout = behaviour.ending is Ending.TIMED_OUT or (
+                    behaviour.ending is Ending.NOT_FOUND_OUT and flag == "silent_fail"
+                )
+                behaviour.sensor(
+                    import_id_of(name, mode, flag),
+                    mode,
+                    flag,
+                    task_id=f"{mode}-{flag}",
+                    # A sleeping worker takes no processor: only those that work are to be few.
+                    pool="sleeping" if mode == "poke" else "default_pool",
+                    poke_interval=10,
+                    timeout=SHORT_TIMEOUT if waits_for_its_timeout else TIMEOUT,
+                    max_consecutive_failures=4,
+                    retries=1,
+                    retry_delay=timedelta(seconds=1),
+                )

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever a vendor does: the same state, error, result and retries in every mode, in a real Airflow."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from conftest import dag_id
+
+from demo.local_airflow import LocalAirflow
+from tests.behaviours import BEHAVIOURS, FLAGS, MODES, Ending, import_id_of
+
+
+@pytest.mark.parametrize("name", BEHAVIOURS)
+def test_what_comes_of_it_is_the_same_in_every_mode(airflow: LocalAirflow, runs: dict[str, str], name: str) -> None:
+    behaviour, dag, run = BEHAVIOURS[name], dag_id(name), runs[name]
+    airflow.api.wait_for_run(dag, run, timeout=900)
+    tasks = {task["task_id"]: task for task in airflow.api.task_instances(dag, run)}
+    expected, found = {}, {}
+    for flag in FLAGS:
+        state, is_retried, error = behaviour.outcome(flag)
+        for mode in MODES:
+            task_id = f"{mode}-{flag}"
+            task = tasks[task_id]
+            tries = 2 if is_retried else 1
+            expected[task_id] = (state, tries, error.__name__ if error and state == "failed" else None)
+            log = "\n".join(airflow.api.task_log(dag, run, task_id, try_number=task["try_number"]))
+            raised = re.findall(r"^(\w+(?:Error|Exception|Timeout)): ", log, re.MULTILINE)
+            found[task_id] = (task["state"], task["try_number"], raised[-1] if raised else None)
+            assert behaviour.words in log
+            if behaviour.ending is Ending.PASSED:
+                result = airflow.api.xcom(dag, run, task_id)
+                assert (result["import_id"], result["state"]) == (import_id_of(name, mode, flag), "succeeded")
+    assert found == expected
