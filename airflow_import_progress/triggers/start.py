@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -15,6 +15,8 @@ from airflow_import_progress.compat import forget_result, pull_result
 from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
     from airflow_import_progress.hooks.base import Import
 
 
@@ -55,6 +57,7 @@ class StartImportProgressTrigger(BaseTrigger):
         self._template_names = tuple(templates)
         for name, template in templates.items():
             setattr(self, name, template)
+        self._not_rendered: Exception | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments from which the trigger can be made again."""
@@ -71,6 +74,22 @@ class StartImportProgressTrigger(BaseTrigger):
             },
         )
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """
+        Render the templates, and let go of what only that takes.
+
+        :param context: The context of the task instance.
+        :param jinja_env: The environment of the templates; None: the DAG's.
+        """
+        try:
+            super().render_template_fields(context, jinja_env)
+        except Exception as error:
+            self._not_rendered = error
+        # Airflow makes a whole DAG for each trigger, megabytes of it, which would stay as long as the wait.
+        cast("dict[str, Any]", context).clear()
+        ti: Any = self.task_instance
+        ti.task = None
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event."""
         try:
@@ -86,6 +105,8 @@ class StartImportProgressTrigger(BaseTrigger):
         ti: Any = self.task_instance
         if ti.try_number > 1:
             await forget_result(ti)
+        if self._not_rendered is not None:
+            raise self._not_rendered
         values = {name: getattr(self, name) for name in self._template_names}
         for name, (task_id, key) in self.xcoms.items():
             values[name] = await pull_result(ti, task_id, key)

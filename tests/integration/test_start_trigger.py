@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
+from jinja2 import Environment, StrictUndefined
 
 from airflow_import_progress.compat import waits_without_workers
 from airflow_import_progress.exceptions import ImportRequestError
@@ -131,6 +132,29 @@ def test_a_template_that_was_not_rendered_is_left_to_a_worker(clock):
     with a_dag():
         sensor = make("{{ run_id }}")
     assert fired(start(sensor, clock))["status"] == "not_started"
+
+
+def test_a_template_that_cannot_be_rendered_is_left_to_a_worker(clock):
+    with a_dag():
+        trigger = start(make("{{ logical_date.year }}"), clock)
+    trigger.template_fields = ("summary_id",)
+    environment = Environment(undefined=StrictUndefined, autoescape=True)
+    trigger.render_template_fields({"logical_date": None}, environment)
+    event = fired(trigger)
+    assert event["status"] == "not_started"
+    assert "UndefinedError" in event["reason"]
+
+
+def test_nothing_but_what_was_rendered_is_kept(clock, leave_import, pushed):
+    with a_dag():
+        trigger = start(make("{{ run_id }}"), clock)
+    trigger.task_instance.task = object()
+    trigger.template_fields = ("summary_id",)
+    context = {"run_id": leave_import(100), "dag": object()}
+    trigger.render_template_fields(context, Environment(autoescape=True))
+    assert (context, trigger.task) == ({}, None)
+    fired(trigger)
+    assert pushed[0][1]["state"] == "succeeded"
 
 
 def test_a_connection_that_was_not_rendered_is_left_to_a_worker(clock):

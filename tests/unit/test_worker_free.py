@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pendulum
 import pytest
+from airflow.listeners import hookimpl
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, task_group
 
 from airflow_import_progress.compat import waits_without_workers
@@ -35,12 +37,15 @@ def started_by(sensor):
     return sensor.start_trigger_args.trigger_kwargs
 
 
-@pytest.mark.parametrize("argument", BOTH)
-def test_neither_is_the_default(argument):
+def test_neither_is_the_default():
     with dag():
         waiting = LuccaLeaveImportSensor(task_id="wait", summary_id="3c90")
-    assert getattr(waiting, argument) is False
+    assert (waiting.start_from_trigger, waiting.ends_from_trigger) == (False, False)
     assert waiting.start_trigger_args is None
+
+
+def test_airflow_is_not_told_of_the_end_which_it_forbids_where_there_are_listeners():
+    assert not hasattr(sensor(), "end_from_trigger")
 
 
 @pytest.mark.parametrize("argument", BOTH)
@@ -243,3 +248,16 @@ class TestEnd:
 
     def test_without_xcoms_nothing_is_stored(self):
         assert started_by(sensor(do_xcom_push=False))["wait"]["do_xcom_push"] is False
+
+    def test_where_a_plugin_listens_it_ends_on_a_worker(self):
+        class Listener:
+            @hookimpl
+            def on_task_instance_success(self, previous_state, task_instance):
+                """Do nothing."""
+
+        listeners = importlib.import_module("airflow.sdk.listener").get_listener_manager()
+        listeners.add_listener(Listener())
+        try:
+            assert reason_to_end_on_a_worker(sensor()) == "only a worker tells the listeners of plugins"
+        finally:
+            listeners.clear()
