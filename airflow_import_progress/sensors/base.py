@@ -408,6 +408,7 @@ class BaseImportSensor(BaseSensorOperator):
                 first_poll_at=now + absence,
                 failures=wait.failures,
                 last_warning=wait.last_warning,
+                sighting=wait.sighting and list(wait.sighting),
             ),
             method_name="execute_complete",
             # The trigger keeps the deadline. Airflow's own is the back-stop for a wait that no triggerer runs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from airflow.providers.common.compat.module_loading import import_string
@@ -54,6 +54,8 @@ class ImportProgressTrigger(BaseTrigger):
     :param silent_fail: Whether to go on after errors that would end the wait.
     :param last_warning: The warning of the progress that was logged before the trigger began, if any.
     :param gate: The arguments of :class:`~airflow_import_progress.gate.Gate`.
+    :param sighting: The newest percentage before the trigger began and when it was seen, in seconds since the epoch, if
+        any.
     :param end_from_trigger: Whether a wait that passes ends the task without a worker.
     :param do_xcom_push: Whether the task's result is stored when it ends without a worker.
     :param polled_before: Whether a worker has polled before the trigger began.
@@ -78,6 +80,7 @@ class ImportProgressTrigger(BaseTrigger):
         silent_fail: bool = False,
         gate: dict[str, Any] | None = None,
         last_warning: str | None = None,
+        sighting: Sequence[float] | None = None,
         end_from_trigger: bool = False,
         do_xcom_push: bool = True,
         polled_before: bool = True,
@@ -101,6 +104,7 @@ class ImportProgressTrigger(BaseTrigger):
         self.silent_fail = silent_fail
         self.gate = gate
         self.last_warning = last_warning
+        self.sighting = sighting
         self.end_from_trigger = end_from_trigger
         self.do_xcom_push = do_xcom_push
         self.polled_before = polled_before
@@ -126,6 +130,7 @@ class ImportProgressTrigger(BaseTrigger):
                 "silent_fail": self.silent_fail,
                 "gate": self.gate,
                 "last_warning": self.last_warning,
+                "sighting": self.sighting,
                 "end_from_trigger": self.end_from_trigger,
                 "do_xcom_push": self.do_xcom_push,
                 "polled_before": self.polled_before,
@@ -167,6 +172,7 @@ class ImportProgressTrigger(BaseTrigger):
             silent_fail=self.silent_fail,
             log=self.log,
             last_warning=self.last_warning,
+            sighting=(self.sighting[0], self.sighting[1]) if self.sighting else None,
         )
         if not self.polled_before and import_.caveat:
             self.log.warning("%s: %s", wait.subject, import_.caveat)

@@ -149,15 +149,22 @@ class Pace:
     much was done, and less than the next number. The newest percentages that one straight line can pass tell the
     earliest and the latest end. Because many imports end ever slower, a curve that does is tried too: the square root
     of what is left is then a straight line.
+
+    :param sighting: A percentage and when it was seen first, of a pace that this one goes on from, or None.
     """
 
     __slots__ = ("_fits", "_seen", "_step")
 
-    def __init__(self) -> None:
+    def __init__(self, sighting: tuple[float, float] | None = None) -> None:
         # A list, because a deque takes half a kilobyte however short it is.
-        self._seen: list[_Sighting] = []
+        self._seen: list[_Sighting] = [_Sighting(*sighting)] if sighting else []
         self._step = COARSEST_STEP
         self._fits: tuple[_Fit, _Fit] | None = None
+
+    @property
+    def sighting(self) -> tuple[float, float] | None:
+        """Return the newest percentage and when it was first seen, or None if there is none to go by."""
+        return (self._seen[-1].percent, self._seen[-1].first) if self._seen else None
 
     def observe(self, progress: ImportProgress, now: float) -> None:
         """

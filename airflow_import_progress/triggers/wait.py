@@ -47,6 +47,8 @@ class Wait:
     :param log: Where to log.
     :param failures: How many polls in a row did not get through before this wait took over.
     :param last_warning: The warning of the progress that was logged before this wait took over, if any.
+    :param sighting: The newest percentage before this wait took over and when it was seen, in seconds since the epoch,
+        if any.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Wait:
         log: Any,
         failures: int = 0,
         last_warning: str | None = None,
+        sighting: tuple[float, float] | None = None,
     ) -> None:
         self.import_ = import_
         self.subject = import_.subject(conn_id)
@@ -77,9 +80,14 @@ class Wait:
         self.last_warning = last_warning
         self._last_failure: str | None = None
         self._last_progress: ImportProgress | None = None
-        self._pace = Pace()
+        self._pace = Pace(sighting)
         self._logged: tuple[ImportState, int | None] | None = None
         self._logged_at = 0.0
+
+    @property
+    def sighting(self) -> tuple[float, float] | None:
+        """Return the newest percentage and when it was seen, for a wait that takes over from this one."""
+        return self._pace.sighting
 
     def heard(self, progress: ImportProgress) -> float | None:
         """

@@ -58,6 +58,15 @@ def test_an_import_that_gets_done_is_waited_for(run, sandbox, leave_import, cloc
     assert 3 * 20 <= clock.now - started <= 4 * 30
 
 
+def test_the_pace_is_known_from_the_second_poll_on(run, leave_import, clock):
+    if run.mode == "reschedule":
+        pytest.skip("nothing is known of the poll before there")
+    started = clock.now
+    run(summary_id=leave_import(10, 80, 100))
+    # Of a pace that is known only later, a second gap of at least 24 s would come of it.
+    assert clock.now - started < 30 + 15
+
+
 def test_an_import_that_fails_fails_the_task_with_what_is_known(run, leave_import):
     import_id = leave_import(0, 57, -1)
     with pytest.raises(ImportFailedError) as caught:

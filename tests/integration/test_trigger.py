@@ -97,6 +97,7 @@ def test_the_sensors_arguments_reach_the_trigger(sandbox, clock):
         "silent_fail": True,
         "gate": {"max_failed_records": 3, "min_success_rate": 95, "on_action_required": "wait"},
         "last_warning": None,
+        "sighting": [57.0, clock.now],
         "end_from_trigger": False,
         "do_xcom_push": False,
         "polled_before": True,

@@ -28,6 +28,20 @@ def test_waits_that_began_together_spread_out():
     assert len({schedule.gap_after_progress(0) for _ in range(20)}) > 1
 
 
+def test_a_pace_goes_on_from_what_another_one_saw():
+    seen, goes_on = Pace(), Pace()
+    for pace in (seen, goes_on):
+        pace.observe(running(10), 0)
+    goes_on = Pace(goes_on.sighting)
+    for pace in (seen, goes_on):
+        pace.observe(running(30), 20)
+    assert goes_on.ending(20) == seen.ending(20) is not None
+
+
+def test_there_is_nothing_to_go_on_from_before_it_runs():
+    assert Pace().sighting is None
+
+
 def test_exponential_backoff_doubles_from_poll_to_poll():
     schedule = Schedule(poke_interval=10, exponential_backoff=True, chance=no_chance)
     elapsed, gaps = 0.0, []
