@@ -83,6 +83,18 @@ def test_a_result_that_cannot_be_pushed_is_taken_by_a_worker(clock, leave_import
     assert sensor.resume_execution("execute_complete", {"event": event}, {})["state"] == "succeeded"
 
 
+def test_without_a_task_instance_to_store_it_for_the_result_is_taken_by_who_runs_the_trigger(
+    clock, leave_import, pushed, logged
+):
+    with a_dag():
+        trigger = start(make(leave_import(100)), clock)
+    waiting = asyncio.run(trigger._begun())
+    waiting.task_instance = None
+    assert fired(waiting)["status"] == "success"
+    assert pushed == []
+    assert "could not be stored" not in logged()
+
+
 def test_anothers_result_is_pulled(clock, leave_import, monkeypatch, pushed):
     summary_id, asked = leave_import(100), []
 
