@@ -25,7 +25,7 @@ MATRIX = $(OLDER_AIRFLOW_VERSIONS:%=matrix-%) matrix-$(AIRFLOW_VERSION)
 PIN = $(OLDER_AIRFLOW_VERSIONS:%=constraints-%) constraints-$(AIRFLOW_VERSION)
 
 # What these leave unbounded, although their API server does not work with later ones.
-BOUNDS-3.0.6 = 'pyjwt<2.11'
+BOUNDS-3.0.6 = 'fastapi<0.118' 'pyjwt<2.11'
 BOUNDS-3.2.2 = 'fastapi<0.137'
 
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
