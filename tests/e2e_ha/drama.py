@@ -107,13 +107,13 @@ class Drama:
 
     def _is_quiet(self) -> bool:
         tasks = {task["task_id"]: task for task in self._tasks()}
-        if any(task["state"] in _ON_A_WORKER for task in tasks.values()):
-            return False
+        over = {name for wait in WAITS if not wait.is_held for name in (wait.task_id, wait.next_task_id)}
         lately = datetime.now(UTC) - _BRIEFLY
         return (
-            tasks[CLEARED.task_id]["state"] == "deferred"
-            and all(tasks[wait.task_id]["state"] in FINAL_TASK_STATES for wait in WAITS if not wait.is_held)
+            not any(task["state"] in _ON_A_WORKER for task in tasks.values())
+            and all(tasks[name]["state"] in FINAL_TASK_STATES for name in over)
             and all(datetime.fromisoformat(tasks[wait.task_id]["end_date"]) > lately for wait in RESCHEDULED)
+            and tasks[CLEARED.task_id]["state"] == "deferred"
         )
 
     def _has_waits(self, job_id: int) -> bool:
