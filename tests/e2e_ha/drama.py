@@ -6,12 +6,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dags.waits import CLEARED, MARKED_FAILED, WAITS, Wait
+from dags.waits import CLEARED, MARKED_FAILED, RESCHEDULED, WAITS, Wait
 from vendors import Vendors
 
 from demo.airflow_api import FINAL_TASK_STATES, wait_until
@@ -24,6 +24,9 @@ RUN_ID = "run"
 OUTAGE = 60
 
 TRIGGERERS = ("triggerer", "second-triggerer")
+
+#: A rescheduled wait that has left its worker within this time does not come back for long enough to stop a scheduler.
+_BRIEFLY = timedelta(seconds=18)
 
 _WAITING = frozenset({"deferred", "up_for_reschedule"})
 _ON_A_WORKER = frozenset({"scheduled", "queued", "running", "restarting"})
@@ -76,10 +79,11 @@ class Drama:
 
     def keys_are_replaced_while_the_scheduler_restarts(self) -> datetime:
         """Replace the keys and let all imports end while there is no scheduler, and return when."""
-        # What is queued in a scheduler that stops is reset by the next one, which costs a try. So is what runs on a
-        # worker of LocalExecutor, if the scheduler is killed before that has ended. Both are Airflow's doing, whatever
-        # the task is: hence a moment in which nothing is on its way.
-        wait_until("a moment in which no worker is taken", self._is_no_worker_taken, timeout=240)
+        # What a scheduler is about to queue when it stops is reset by the next one, which costs a try, or, with
+        # CeleryExecutor, is taken for queued until `[scheduler] task_queued_timeout`. What runs on a worker of
+        # LocalExecutor is lost if the scheduler is killed before that has ended. All of this is Airflow's doing,
+        # whatever the task is: hence a moment in which nothing is on its way, nor about to be.
+        wait_until("a moment in which nothing is on its way to a worker", self._is_quiet, timeout=240)
         self._airflow.stop("scheduler")
         if "celery-worker" in self._airflow.components:
             self._airflow.stop("celery-worker")
@@ -101,10 +105,16 @@ class Drama:
     def _is_each_waiting_or_over(self) -> bool:
         return all(state in _WAITING | FINAL_TASK_STATES for state in self._waiting().values())
 
-    def _is_no_worker_taken(self) -> bool:
-        tasks = self._tasks()
-        is_cleared_waiting = self._waiting()[CLEARED.task_id] == "deferred"
-        return is_cleared_waiting and not any(task["state"] in _ON_A_WORKER for task in tasks)
+    def _is_quiet(self) -> bool:
+        tasks = {task["task_id"]: task for task in self._tasks()}
+        over = {name for wait in WAITS if not wait.is_held for name in (wait.task_id, wait.next_task_id)}
+        lately = datetime.now(UTC) - _BRIEFLY
+        return (
+            not any(task["state"] in _ON_A_WORKER for task in tasks.values())
+            and all(tasks[name]["state"] in FINAL_TASK_STATES for name in over)
+            and all(datetime.fromisoformat(tasks[wait.task_id]["end_date"]) > lately for wait in RESCHEDULED)
+            and tasks[CLEARED.task_id]["state"] == "deferred"
+        )
 
     def _has_waits(self, job_id: int) -> bool:
         return any(task["trigger"] and task["trigger"]["triggerer_id"] == job_id for task in self._tasks())

@@ -19,7 +19,7 @@ MARGIN = 90
 GOOD = [wait for wait in WAITS if wait.ending == "good"]
 FAILING = [wait for wait in WAITS if wait.ending == "failing"]
 #: Those that were in a triggerer from the first disturbance to the last.
-HELD = [wait for wait in WAITS if wait.is_held and wait.mode != "rescheduled" and wait.ending != "never"]
+HELD = [wait for wait in WAITS if wait.is_held and wait.mode != "rescheduled"]
 
 
 def each(waits: list[Wait] | tuple[Wait, ...]) -> pytest.MarkDecorator:

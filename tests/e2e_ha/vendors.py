@@ -29,7 +29,7 @@ _IN_SANDBOX: Mapping[Kind, tuple[str, str]] = {
 _KEYS = {"lucca": "api_key", "rocketchat": "auth_token", "zilliz": "api_key", "leadsy": "token"}
 
 #: Of those imports that end amid the disturbances, when the first does, and how much later each other one, in seconds.
-_FIRST_END, _BETWEEN_ENDS = 60, 10
+_FIRST_END, _BETWEEN_ENDS = 50, 7
 
 
 class Vendors:
@@ -77,7 +77,7 @@ class Vendors:
             import_id = self.import_ids[wait.name] = sandbox.create_import(*_IN_SANDBOX[wait.kind], script)
             if wait.kind == "rocketchat":
                 of_workspaces[sandbox] = import_id
-            if wait.is_held and wait.ending != "never":
+            if wait.is_held:
                 body = json.dumps(_RUNNING[wait.kind](import_id))
                 fault = {"body": body, "content_type": "application/json"}
                 sandbox.add_fault(fault, import_id=import_id, times=None)

@@ -23,7 +23,7 @@ class Wait:
     :param kind: what is imported.
     :param mode: how it is waited for.
     :param ending: how the import ends.
-    :param is_held: whether it is still running when all disturbances are over; otherwise it ends amid them.
+    :param is_held: whether the import runs until all disturbances are over; otherwise the wait ends amid them.
     :param timeout: how long the wait may last, in seconds.
     """
 
@@ -46,7 +46,7 @@ class Wait:
 
 
 CLEARED = Wait("cleared", "leave")
-MARKED_FAILED = Wait("marked_failed", "user_location", ending="never")
+MARKED_FAILED = Wait("marked_failed", "user_location", ending="never", is_held=False)
 # Not poke: a worker would be taken all the time, and there would be no moment to stop the scheduler, see the drama.
 RESCHEDULED = (
     Wait("rescheduled_good", "leave", "rescheduled"),
@@ -54,8 +54,8 @@ RESCHEDULED = (
 )
 # Long enough to begin, and short enough to be over amid the disturbances.
 TOO_LONG = (
-    Wait("never_deferred", "leave", "deferred", "never", timeout=120),
-    Wait("never_worker_free", "zilliz", "worker_free", "never", timeout=150),
+    Wait("never_deferred", "leave", "deferred", "never", is_held=False, timeout=120),
+    Wait("never_worker_free", "zilliz", "worker_free", "never", is_held=False, timeout=150),
 )
 
 
