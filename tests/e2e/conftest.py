@@ -19,7 +19,7 @@ from airflow_import_progress.sandbox import Sandbox
 from demo.cases import CASES, EXAMPLE_DAGS, connections_to
 from demo.local_airflow import LocalAirflow
 from demo.postgres import Postgres, postgres
-from tests.real_airflow import add_ends_of_logs
+from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,14 +28,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "scenario(dag_id, *scripts, faults=()): run this DAG against imports with these scripts in the sandbox, "
         "with these faults in the answers about them",
     )
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Add the end of each component's log to the report of a failed test."""
-    report = yield
-    add_ends_of_logs(item, report)
-    return report
 
 
 @pytest.fixture(scope="session")

@@ -21,21 +21,13 @@ from demo.airflow_api import wait_until
 from demo.guard import Guard
 from demo.local_airflow import COMPONENTS, TRIGGERER, LocalAirflow
 from demo.postgres import postgres
-from tests.real_airflow import add_ends_of_logs
+from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
 
 DAGS = Path(__file__).parent / "dags"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--executor", choices=("LocalExecutor", "CeleryExecutor"), default="LocalExecutor")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Add the end of each component's log to the report of a failed test."""
-    report = yield
-    add_ends_of_logs(item, report)
-    return report
 
 
 @pytest.fixture(scope="session")

@@ -13,18 +13,10 @@ from demo.cases import connections_to
 from demo.local_airflow import LocalAirflow
 from demo.postgres import postgres
 from tests.behaviours import BEHAVIOURS, FLAGS, MODES, import_id_of
-from tests.real_airflow import add_ends_of_logs
+from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
 
 DAGS = Path(__file__).parent / "dags"
 REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Add the end of each component's log to the report of a failed test."""
-    report = yield
-    add_ends_of_logs(item, report)
-    return report
 
 
 def dag_id(behaviour: str) -> str:

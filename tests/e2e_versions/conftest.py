@@ -18,7 +18,7 @@ from demo.airflow_api import wait_until
 from demo.cases import connections_to
 from demo.local_airflow import COMPONENTS, LocalAirflow
 from demo.postgres import postgres
-from tests.real_airflow import add_ends_of_logs
+from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
 
 # What this folder knows of the versions: Airflow 2 has no API server, and a DAG processor only if told so.
 HAS_API_SERVER = importlib.util.find_spec("airflow.sdk") is not None
@@ -53,14 +53,6 @@ class Run:
         """Return the logs of a sensor, one for each time that it was tried."""
         folder = self.airflow.home / "logs/dag_id=gates/run_id=run" / f"task_id=wait_{name}"
         return [log.read_text() for log in sorted(folder.glob("attempt=?.log"))]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Add the end of each component's log to the report of a failed test."""
-    report = yield
-    add_ends_of_logs(item, report)
-    return report
 
 
 @pytest.fixture(scope="session")
