@@ -42,14 +42,16 @@ def airflow(sandbox: Sandbox) -> Iterator[LocalAirflow]:
     connections["zilliz_default"] = {**connections["zilliz_default"], "extra": {"api_version": "v2"}}
     settings = {
         "PYTHONPATH": str(REPOSITORY),
-        "AIRFLOW__CORE__PARALLELISM": "64",
+        "AIRFLOW__CORE__PARALLELISM": "16",
         "AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT": "3",
+        # The workers of both pools start at the same moment, and each reads the DAGs.
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
     }
     with (
         postgres() as database,
         LocalAirflow(DAGS, connections=connections, database_url=database.url, settings=settings) as running,
     ):
-        running.api.add_pool("sleeping", 60)
+        running.api.add_pool("sleeping", 12)
         running.api.wait_for_dags(*map(dag_id, BEHAVIOURS))
         yield running
 

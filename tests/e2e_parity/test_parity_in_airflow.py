@@ -27,7 +27,8 @@ def test_what_comes_of_it_is_the_same_in_every_mode(airflow: LocalAirflow, runs:
             expected[task_id] = (state, tries, error.__name__ if error and state == "failed" else None)
             log = "\n".join(airflow.api.task_log(dag, run, task_id, try_number=task["try_number"]))
             raised = re.findall(r"^(\w+(?:Error|Exception|Timeout)): ", log, re.MULTILINE)
-            found[task_id] = (task["state"], task["try_number"], raised[-1] if raised else None)
+            error_name = raised[-1] if raised and task["state"] == "failed" else None
+            found[task_id] = (task["state"], task["try_number"], error_name)
             assert behaviour.words in log
             if behaviour.ending is Ending.PASSED:
                 result = airflow.api.xcom(dag, run, task_id)
