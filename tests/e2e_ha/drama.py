@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -190,12 +191,19 @@ class Outcome:
         """Return when a wait ended."""
         return datetime.fromisoformat(self.tasks[wait.task_id]["end_date"])
 
+    def events(self, wait: Wait) -> int:
+        """Return how often a trigger fired in the last try of a wait."""
+        # A triggerer that lost the log of a wait on taking it over writes to its own.
+        fired = re.compile(rf"Trigger fired event .*name='{DAG_ID}/{RUN_ID}/{wait.task_id}/")
+        elsewhere = [fired.findall(self.airflow.component_log(triggerer)) for triggerer in TRIGGERERS]
+        return self.log(wait).count("Trigger fired event") + sum(map(len, elsewhere))
+
     def ends(self, wait: Wait) -> int:
         """Return how often a wait ended: on a worker, as Airflow has noted, or in a triggerer if none was taken."""
         noted = [entry["event"] for entry in self.audit_log if entry["task_id"] == wait.task_id]
         on_workers = noted.count("success") + noted.count("failed")
         is_worker_free = not self.tasks[wait.task_id]["hostname"]
-        return on_workers + (self.log(wait).count("Trigger fired event") if is_worker_free else 0)
+        return on_workers + (self.events(wait) if is_worker_free else 0)
 
     def next_steps_of(self, wait: Wait) -> int:
         """Return how often the task behind a wait has run."""
