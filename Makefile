@@ -70,7 +70,7 @@ fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## hold the sandbox against
 e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e
 
-e2e-parity: $(INSTALLED) ## each mode against whatever a vendor may do, in a real Airflow: 240 waits, eight minutes
+e2e-parity: $(INSTALLED) ## each mode against whatever a vendor may do, in a real Airflow: 240 waits, ten minutes
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e_parity
 
 e2e-ha: $(INSTALLED) ## forty waits in a real Airflow, in which everything dies once: a triggerer, the scheduler, the vendors
