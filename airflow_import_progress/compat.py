@@ -84,15 +84,7 @@ async def push_result(ti: Any, result: Any) -> None:
     :param ti: The task instance, as the triggerer gives it to its trigger.
     :param result: The result.
     """
-    xcom = _xcom()
-    await xcom.aset(
-        key=xcom.XCOM_RETURN_KEY,
-        value=result,
-        dag_id=ti.dag_id,
-        task_id=ti.task_id,
-        run_id=ti.run_id,
-        map_index=ti.map_index,
-    )
+    await _xcom().aset(value=result, **_result_of(ti))
 
 
 async def forget_result(ti: Any) -> None:
@@ -101,17 +93,10 @@ async def forget_result(ti: Any) -> None:
 
     :param ti: The task instance, as the triggerer gives it to its trigger.
     """
-    xcom = _xcom()
-    if await pull_result(ti, ti.task_id, xcom.XCOM_RETURN_KEY) is not None:
+    result = _result_of(ti)
+    if await pull_result(ti, ti.task_id, result["key"]) is not None:
         # There is no other way to delete, and on the event loop this one may refuse.
-        await asyncio.to_thread(
-            xcom.delete,
-            key=xcom.XCOM_RETURN_KEY,
-            dag_id=ti.dag_id,
-            task_id=ti.task_id,
-            run_id=ti.run_id,
-            map_index=ti.map_index,
-        )
+        await asyncio.to_thread(_xcom().delete, **result)
 
 
 async def pull_result(ti: Any, task_id: str, key: str) -> Any:
@@ -128,6 +113,17 @@ async def pull_result(ti: Any, task_id: str, key: str) -> Any:
 
 def _xcom() -> Any:
     return importlib.import_module("airflow.sdk.execution_time.xcom").XCom
+
+
+def _result_of(ti: Any) -> dict[str, Any]:
+    """Return by what Airflow knows the result of a task."""
+    return {
+        "key": _xcom().XCOM_RETURN_KEY,
+        "dag_id": ti.dag_id,
+        "task_id": ti.task_id,
+        "run_id": ti.run_id,
+        "map_index": ti.map_index,
+    }
 
 
 def source_of(value: Any) -> tuple[str, str] | None:

@@ -106,12 +106,16 @@ class Behaviour:
         identity = {self.id_argument: import_id}
         return self.sensor_class(**{**arguments, **self.arguments, **MODES[mode], **flags, **identity})
 
+    def times_out(self, flag: str) -> bool:
+        """Tell whether the wait goes on until its timeout."""
+        return self.ending is Ending.TIMED_OUT or (self.ending is Ending.NOT_FOUND_OUT and flag == "silent_fail")
+
     def outcome(self, flag: str) -> tuple[str, bool, type[Exception] | None]:
         """Return the state of the task, whether its retries are spent, and what it raises in the end."""
         state, is_retried = OUTCOMES[self.ending][flag]
         if state == "skipped":
             return state, is_retried, AirflowSkipException
-        if flag == "silent_fail" and self.ending is Ending.NOT_FOUND_OUT:
+        if self.times_out(flag):
             return state, is_retried, AirflowSensorTimeout
         return state, is_retried, self.error
 
@@ -240,6 +244,11 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
         **_ROCKETCHAT,
     ),
 }
+
+
+def dag_id_of(behaviour: str) -> str:
+    """Return the id of the DAG whose sensors wait for imports that behave like this."""
+    return f"parity_{behaviour.replace(' ', '_').replace(',', '')}"
 
 
 def import_id_of(behaviour: str, mode: str, flag: str) -> str:

@@ -363,8 +363,8 @@ class BaseImportSensor(BaseSensorOperator):
             silent_fail=self.silent_fail,
             log=self.log,
         )
-        if first is None and import_.caveat:
-            self.log.warning("%s: %s", wait.subject, import_.caveat)
+        if first is None:
+            wait.begin()
         with self.get_hook() as hook:
             hook.connection_is_known = first is not None
             while True:
@@ -445,8 +445,9 @@ class BaseImportSensor(BaseSensorOperator):
         )
 
     def _say_what_takes_a_worker(self) -> None:
-        reason = self._reason_to_start_on_a_worker or reason_to_start_on_a_worker(self)
-        if self.starts_from_trigger and reason:
+        if self.starts_from_trigger and (
+            reason := self._reason_to_start_on_a_worker or reason_to_start_on_a_worker(self)
+        ):
             self.log.info("start_from_trigger: the wait starts on a worker, because %s.", reason)
         if self.ends_from_trigger and (reason := reason_to_end_on_a_worker(self)):
             self.log.info("end_from_trigger: the wait ends on a worker, because %s.", reason)

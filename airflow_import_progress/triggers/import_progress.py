@@ -174,8 +174,8 @@ class ImportProgressTrigger(BaseTrigger):
             last_warning=self.last_warning,
             sighting=(self.sighting[0], self.sighting[1]) if self.sighting else None,
         )
-        if not self.polled_before and import_.caveat:
-            self.log.warning("%s: %s", wait.subject, import_.caveat)
+        if not self.polled_before:
+            wait.begin()
         async with Watch(hook_class, self.conn_id, import_, connection_is_known=self.polled_before) as watch:
             gap = self.first_poll_at - time.time()
             while True:

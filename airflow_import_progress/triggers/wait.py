@@ -89,6 +89,11 @@ class Wait:
         """Return the newest percentage and when it was seen, for a wait that takes over from this one."""
         return self._pace.sighting
 
+    def begin(self) -> None:
+        """Log what is to be said once, before the first poll of all."""
+        if self.import_.caveat:
+            self.log.warning("%s: %s", self.subject, self.import_.caveat)
+
     def heard(self, progress: ImportProgress) -> float | None:
         """
         Take a progress and return how many seconds to sleep before the next poll, or None if the wait is over.

@@ -12,16 +12,11 @@ from airflow_import_progress.sandbox import Sandbox
 from demo.cases import connections_to
 from demo.local_airflow import LocalAirflow
 from demo.postgres import postgres
-from tests.behaviours import BEHAVIOURS, FLAGS, MODES, import_id_of
+from tests.behaviours import BEHAVIOURS, FLAGS, MODES, dag_id_of, import_id_of
 from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
 
 DAGS = Path(__file__).parent / "dags"
 REPOSITORY = Path(__file__).parents[2]
-
-
-def dag_id(behaviour: str) -> str:
-    """Return the id of the DAG for a behaviour."""
-    return f"parity_{behaviour.replace(' ', '_').replace(',', '')}"
 
 
 @pytest.fixture(scope="session")
@@ -52,11 +47,11 @@ def airflow(sandbox: Sandbox) -> Iterator[LocalAirflow]:
         LocalAirflow(DAGS, connections=connections, database_url=database.url, settings=settings) as running,
     ):
         running.api.add_pool("sleeping", 12)
-        running.api.wait_for_dags(*map(dag_id, BEHAVIOURS))
+        running.api.wait_for_dags(*map(dag_id_of, BEHAVIOURS))
         yield running
 
 
 @pytest.fixture(scope="session")
 def runs(airflow: LocalAirflow) -> dict[str, str]:
     """The run of each behaviour's DAG."""
-    return {name: airflow.api.trigger(dag_id(name)) for name in BEHAVIOURS}
+    return {name: airflow.api.trigger(dag_id_of(name)) for name in BEHAVIOURS}

@@ -6,15 +6,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import dag_id
 
 from demo.local_airflow import LocalAirflow
-from tests.behaviours import BEHAVIOURS, FLAGS, MODES, Ending, import_id_of
+from tests.behaviours import BEHAVIOURS, FLAGS, MODES, Ending, dag_id_of, import_id_of
 
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
 def test_what_comes_of_it_is_the_same_in_every_mode(airflow: LocalAirflow, runs: dict[str, str], name: str) -> None:
-    behaviour, dag, run = BEHAVIOURS[name], dag_id(name), runs[name]
+    behaviour, dag, run = BEHAVIOURS[name], dag_id_of(name), runs[name]
     airflow.api.wait_for_run(dag, run, timeout=900)
     tasks = {task["task_id"]: task for task in airflow.api.task_instances(dag, run)}
     expected, found = {}, {}

@@ -7,19 +7,16 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from tests.behaviours import BEHAVIOURS, FLAGS, MODES, Ending, import_id_of
+from tests.behaviours import BEHAVIOURS, FLAGS, MODES, dag_id_of, import_id_of
 
 # Long enough for two tries of a rescheduled sensor, which share one timeout.
 TIMEOUT = 400
 SHORT_TIMEOUT = 75
 
 for name, behaviour in BEHAVIOURS.items():
-    with DAG(f"parity_{name.replace(' ', '_').replace(',', '')}", schedule=None, max_active_tasks=16):
+    with DAG(dag_id_of(name), schedule=None, max_active_tasks=16):
         for mode in MODES:
             for flag in FLAGS:
-                waits_for_its_timeout = behaviour.ending is Ending.TIMED_OUT or (
-                    behaviour.ending is Ending.NOT_FOUND_OUT and flag == "silent_fail"
-                )
                 behaviour.sensor(
                     import_id_of(name, mode, flag),
                     mode,
@@ -28,7 +25,7 @@ for name, behaviour in BEHAVIOURS.items():
                     # A sleeping worker takes no processor: only those that work are to be few.
                     pool="sleeping" if mode == "poke" else "default_pool",
                     poke_interval=10,
-                    timeout=SHORT_TIMEOUT if waits_for_its_timeout else TIMEOUT,
+                    timeout=SHORT_TIMEOUT if behaviour.times_out(flag) else TIMEOUT,
                     max_consecutive_failures=4,
                     retries=1,
                     retry_delay=timedelta(seconds=1),
