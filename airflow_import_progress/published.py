@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a wait publishes of its import while it waits, for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from airflow_import_progress.progress import ImportProgress
+
+#: The XCom of the waiting task under which its progress is published. No task should depend on it: it is for people.
+XCOM_KEY = "import_progress"
+#: So many points of an import's history are kept; when there are more, every other one goes.
+LONGEST_HISTORY = 60
+#: So much of an error's text is kept.
+LONGEST_ERROR = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedProgress:
+    """
+    Tell what one wait knows of its import, as plain JSON values with times in seconds since the epoch.
+
+    :param try_number: The try of the task that waits, from 1.
+    :param vendor: The vendor's name, such as ``"Rocket.Chat"``.
+    :param conn_id: The Airflow connection through which the import is asked for.
+    :param noun: What to call the import, such as ``"Lucca leave import"``.
+    :param import_id: The vendor's identifier of the import.
+    :param import_url: The vendor's page of the import, or None if none is known.
+    :param waiting_since: When the wait began.
+    :param deadline: When it ends at the latest.
+    :param polled_at: When the vendor was asked last, whether it answered or not.
+    :param progress: The newest progress (:meth:`~airflow_import_progress.progress.ImportProgress.to_dict`), or None if
+        there was none yet.
+    :param progress_at: When the vendor told it, or None.
+    :param percent_per_minute: How fast the import was lately, or None if nothing is known of it.
+    :param ends_at: When the import is expected to end, or None if too little is known.
+    :param error: Why the last poll brought no progress, or why the wait ended badly; None if neither is so.
+    :param failures: How many polls in a row brought no progress.
+    :param history: Some of the percentages seen so far, as pairs of time and percent, oldest first.
+    """
+
+    try_number: int
+    vendor: str
+    conn_id: str
+    noun: str
+    import_id: str
+    import_url: str | None = None
+    waiting_since: float
+    deadline: float
+    polled_at: float
+    progress: Mapping[str, Any] | None = None
+    progress_at: float | None = None
+    percent_per_minute: float | None = None
+    ends_at: float | None = None
+    error: str | None = None
+    failures: int = 0
+    history: Sequence[Sequence[float]] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return asdict(self) | {"history": [list(point) for point in self.history]}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> PublishedProgress:
+        """
+        Return what :meth:`to_dict` wrote, whichever version of this package it was.
+
+        :param values: What :meth:`to_dict` returned. Keys that this version does not know are ignored.
+        :raises ValueError: if it is anything else.
+        """
+        try:
+            published = cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+            if published.progress is not None:
+                ImportProgress.from_dict(published.progress)
+            history = [(float(at), float(percent)) for at, percent in published.history]
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"not what a wait publishes ({type(error).__name__}: {error})") from error
+        return replace(published, history=history)
