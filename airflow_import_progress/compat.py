@@ -84,7 +84,7 @@ async def push_result(ti: Any, result: Any) -> None:
     :param ti: The task instance, as the triggerer gives it to its trigger.
     :param result: The result.
     """
-    await _xcom().aset(value=result, **_result_of(ti))
+    await _xcom().aset(value=result, **_xcom_of(ti, _xcom().XCOM_RETURN_KEY))
 
 
 async def forget_result(ti: Any) -> None:
@@ -93,7 +93,7 @@ async def forget_result(ti: Any) -> None:
 
     :param ti: The task instance, as the triggerer gives it to its trigger.
     """
-    result = _result_of(ti)
+    result = _xcom_of(ti, _xcom().XCOM_RETURN_KEY)
     if await pull_result(ti, ti.task_id, result["key"]) is not None:
         # There is no other way to delete, and on the event loop this one may refuse.
         await asyncio.to_thread(_xcom().delete, **result)
@@ -115,10 +115,59 @@ def _xcom() -> Any:
     return importlib.import_module("airflow.sdk.execution_time.xcom").XCom
 
 
-def _result_of(ti: Any) -> dict[str, Any]:
-    """Return by what Airflow knows the result of a task."""
+def publishes_progress() -> bool:
+    """Tell whether Airflow has pages that show what a task publishes while it waits: from Airflow 3.1 on."""
+    try:
+        return hasattr(_comms().CommsDecoder, "asend")
+    except ImportError:
+        return False
+
+
+def push_xcom(ti: Any, key: str, value: Any) -> None:
+    """
+    Store an XCom of a task instance on its worker, past any XCom backend, as Airflow does with its own links.
+
+    :param ti: The task instance.
+    :param key: The key.
+    :param value: The value, which is plain JSON.
+    """
+    _supervisor().send(_comms().SetXCom(value=value, **_xcom_of(ti, key)))
+
+
+async def apush_xcom(ti: Any, key: str, value: Any) -> None:
+    """
+    Store an XCom of a task instance in the triggerer, past any XCom backend.
+
+    :param ti: The task instance, as the triggerer gives it to its trigger.
+    :param key: The key.
+    :param value: The value, which is plain JSON.
+    """
+    await _supervisor().asend(_comms().SetXCom(value=value, **_xcom_of(ti, key)))
+
+
+async def apull_xcom(ti: Any, key: str) -> Any:
+    """
+    Return in the triggerer what :func:`push_xcom` or :func:`apush_xcom` stored, or None if there is nothing.
+
+    :param ti: The task instance, as the triggerer gives it to its trigger.
+    :param key: The key.
+    """
+    answer = await _supervisor().asend(_comms().GetXCom(**_xcom_of(ti, key)))
+    return getattr(answer, "value", None)
+
+
+def _comms() -> Any:
+    return importlib.import_module("airflow.sdk.execution_time.comms")
+
+
+def _supervisor() -> Any:
+    return importlib.import_module("airflow.sdk.execution_time.task_runner").SUPERVISOR_COMMS
+
+
+def _xcom_of(ti: Any, key: str) -> dict[str, Any]:
+    """Return by what Airflow knows an XCom of a task instance."""
     return {
-        "key": _xcom().XCOM_RETURN_KEY,
+        "key": key,
         "dag_id": ti.dag_id,
         "task_id": ti.task_id,
         "run_id": ti.run_id,

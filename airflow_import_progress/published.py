@@ -11,7 +11,7 @@ from airflow_import_progress.progress import ImportProgress
 
 #: The XCom of the waiting task under which its progress is published. No task should depend on it: it is for people.
 XCOM_KEY = "import_progress"
-#: So many points of an import's history are kept; when there are more, every other one goes.
+#: So many points of an import's history are kept; when there are more, they are thinned out to half of them.
 LONGEST_HISTORY = 60
 #: So much of an error's text is kept.
 LONGEST_ERROR = 1000
@@ -78,3 +78,44 @@ class PublishedProgress:
         except (TypeError, AttributeError) as error:
             raise ValueError(f"not what a wait publishes ({type(error).__name__}: {error})") from error
         return replace(published, history=history)
+
+
+class History:
+    """Keep so few of the percentages seen that they can be stored with each change, and enough for a chart."""
+
+    __slots__ = ("_resolution", "points")
+
+    def __init__(self) -> None:
+        #: Pairs of time, in seconds since the epoch, and percent, oldest first.
+        self.points: list[tuple[float, float]] = []
+        self._resolution = 0.0
+
+    def add(self, at: float, percent: float) -> None:
+        """
+        Take one more percentage.
+
+        :param at: When it was seen, in seconds since the epoch.
+        :param percent: The percentage.
+        """
+        # The newest one is always kept, and of a standstill its ends.
+        if len(self.points) > 1 and (
+            at - self.points[-2][0] < self._resolution or self.points[-2][1] == self.points[-1][1] == percent
+        ):
+            self.points.pop()
+        self.points.append((at, percent))
+        if len(self.points) > LONGEST_HISTORY:
+            self._resolution = (at - self.points[0][0]) / (LONGEST_HISTORY // 2)
+            thinned, self.points = self.points, []
+            for point in thinned:
+                self.add(*point)
+
+    def go_on_from(self, points: Sequence[Sequence[float]]) -> None:
+        """
+        Take what was seen before as well.
+
+        :param points: Pairs of time and percent, oldest first.
+        """
+        own, self.points = self.points, []
+        for at, percent in [*points, *own]:
+            if not self.points or at > self.points[-1][0]:
+                self.add(at, percent)

@@ -46,6 +46,7 @@ from airflow_import_progress.sensors.worker_free import (
     reason_to_start_on_a_worker,
     start_trigger_arguments,
 )
+from airflow_import_progress.triggers.publishing import WorkerPublisher
 from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, SHORTEST_GAP, Schedule
 from airflow_import_progress.triggers.wait import Wait, failure
 
@@ -363,20 +364,35 @@ class BaseImportSensor(BaseSensorOperator):
             silent_fail=self.silent_fail,
             log=self.log,
         )
+        publisher = WorkerPublisher(wait, context.get("ti"), self.hook_class.hook_name)
         if first is None:
             wait.begin()
+        try:
+            progress = self._wait_on_worker(wait, publisher, reschedules=reschedules, is_first=first is None)
+        except (AirflowSensorTimeout, ImportFailedError, ImportProgressError) as error:
+            wait.end(error)
+            publisher.publish()
+            raise
+        wait.end()
+        publisher.publish()
+        return progress.to_dict()
+
+    def _wait_on_worker(
+        self, wait: Wait, publisher: WorkerPublisher, *, reschedules: bool, is_first: bool
+    ) -> ImportProgress:
         with self.get_hook() as hook:
-            hook.connection_is_known = first is not None
+            hook.connection_is_known = not is_first
             while True:
                 try:
-                    progress = hook.get_progress(import_)
+                    progress = hook.get_progress(wait.import_)
                 except ImportProgressError as error:
                     gap = wait.missed(error)
                 else:
                     next_gap = wait.heard(progress)
                     if next_gap is None:
-                        return progress.to_dict()
+                        return progress
                     gap = next_gap
+                publisher.publish()
                 shortest = SHORTEST_DEFERRAL if self.deferrable else SHORTEST_RESCHEDULING
                 absence = max(gap, shortest)
                 # Too near the deadline to leave and come back, the wait ends on this worker.

@@ -18,6 +18,7 @@ from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.triggers.poller import Watch
+from airflow_import_progress.triggers.publishing import TriggerPublisher
 from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, Schedule
 from airflow_import_progress.triggers.wait import Wait
 
@@ -174,15 +175,31 @@ class ImportProgressTrigger(BaseTrigger):
             last_warning=self.last_warning,
             sighting=(self.sighting[0], self.sighting[1]) if self.sighting else None,
         )
+        publisher = TriggerPublisher(wait, self.task_instance, hook_class.hook_name)
         if not self.polled_before:
             wait.begin()
-        async with Watch(hook_class, self.conn_id, import_, connection_is_known=self.polled_before) as watch:
+        try:
+            progress = await self._wait_until_over(wait, hook_class, publisher)
+        except (AirflowSensorTimeout, ImportFailedError, ImportProgressError) as error:
+            wait.end(error)
+            await publisher.end()
+            raise
+        finally:
+            # One that is cancelled says no more.
+            wait.end()
+        await publisher.end()
+        return progress
+
+    async def _wait_until_over(
+        self, wait: Wait, hook_class: type[ImportProgressHook], publisher: TriggerPublisher
+    ) -> ImportProgress:
+        async with Watch(hook_class, self.conn_id, wait.import_, connection_is_known=self.polled_before) as watch:
             gap = self.first_poll_at - time.time()
             while True:
                 try:
                     # One timer for the whole wait: a poll may have to queue for longer than is left.
                     async with asyncio.timeout(None) as timer:
-                        return await self._poll_until_over(wait, watch, gap, timer)
+                        return await self._poll_until_over(wait, watch, gap, timer, publisher)
                 except TimeoutError:
                     # A clock that was set back since gives the wait more time, and costs it no failure.
                     gap = 0.0
@@ -191,7 +208,9 @@ class ImportProgressTrigger(BaseTrigger):
                             ImportPollError("The poll was still under way at the deadline.", transient=True)
                         )
 
-    async def _poll_until_over(self, wait: Wait, watch: Watch, gap: float, timer: asyncio.Timeout) -> ImportProgress:
+    async def _poll_until_over(
+        self, wait: Wait, watch: Watch, gap: float, timer: asyncio.Timeout, publisher: TriggerPublisher
+    ) -> ImportProgress:
         while True:
             await watch.sleep(max(0.0, gap))
             self._set(timer)
@@ -204,6 +223,7 @@ class ImportProgressTrigger(BaseTrigger):
                 if next_gap is None:
                     return progress
                 gap = next_gap
+            publisher.publish()
 
     async def _stored(self, progress: ImportProgress) -> bool:
         if not self.do_xcom_push:

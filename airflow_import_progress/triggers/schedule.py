@@ -166,6 +166,14 @@ class Pace:
         """Return the newest percentage and when it was first seen, or None if there is none to go by."""
         return (self._seen[-1].percent, self._seen[-1].first) if self._seen else None
 
+    @property
+    def percent_per_minute(self) -> float | None:
+        """Return how fast the import was lately, or None if that is not known."""
+        if len(self._seen) < 2:
+            return None
+        oldest, newest = self._seen[0], self._seen[-1]
+        return 60 * (newest.percent - oldest.percent) / (newest.last - oldest.first)
+
     def observe(self, progress: ImportProgress, now: float) -> None:
         """
         Take one more observation.

@@ -9,7 +9,7 @@ it what came of each poll, and is told how many seconds to sleep, or gets the ex
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
@@ -22,12 +22,29 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.gate import Decision, Gate, Verdict
 from airflow_import_progress.hooks.base import Import
 from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.published import History, PublishedProgress
 from airflow_import_progress.triggers.schedule import Pace, Schedule
 
 #: A wait that has nothing new to tell still says so this often, in seconds.
 HEARTBEAT = 600.0
 #: A line is logged each time that this much more is done, in percent.
 LOG_STEP = 10
+
+
+class News(NamedTuple):
+    """
+    What a wait has to tell.
+
+    :param progress: The newest progress, or None if there was none yet.
+    :param error: Why the last poll brought none, or why the wait ended badly; None if neither is so.
+    :param failures: How many polls in a row brought none.
+    :param is_over: Whether the wait is over.
+    """
+
+    progress: ImportProgress | None
+    error: str | None
+    failures: int
+    is_over: bool
 
 
 class Wait:
@@ -68,6 +85,7 @@ class Wait:
         sighting: tuple[float, float] | None = None,
     ) -> None:
         self.import_ = import_
+        self.conn_id = conn_id
         self.subject = import_.subject(conn_id)
         self.gate = gate
         self.schedule = schedule
@@ -78,8 +96,12 @@ class Wait:
         self.log = log
         self.failures = failures
         self.last_warning = last_warning
+        self.is_over = False
+        self.history = History()
         self._last_failure: str | None = None
         self._last_progress: ImportProgress | None = None
+        self._heard_at: float | None = None
+        self._polled_at = started_at
         self._pace = Pace(sighting)
         self._logged: tuple[ImportState, int | None] | None = None
         self._logged_at = 0.0
@@ -88,6 +110,48 @@ class Wait:
     def sighting(self) -> tuple[float, float] | None:
         """Return the newest percentage and when it was seen, for a wait that takes over from this one."""
         return self._pace.sighting
+
+    @property
+    def news(self) -> News:
+        """Return what there is to tell: it has changed if this has."""
+        return News(self._last_progress, self._last_failure, self.failures, self.is_over)
+
+    def to_publish(self, *, try_number: int, vendor: str) -> PublishedProgress:
+        """
+        Return what is known of the import and the wait, for people to look at.
+
+        :param try_number: The try of the task that waits.
+        :param vendor: The vendor's name.
+        """
+        now = time.time()
+        seconds_left = None if self.is_over else self._pace.seconds_left(now)
+        return PublishedProgress(
+            try_number=try_number,
+            vendor=vendor,
+            conn_id=self.conn_id,
+            noun=self.import_.noun,
+            import_id=self.import_.import_id,
+            waiting_since=self.started_at,
+            deadline=self.deadline,
+            polled_at=self._polled_at,
+            progress=self._last_progress.to_dict() if self._last_progress else None,
+            progress_at=self._heard_at,
+            percent_per_minute=self._pace.percent_per_minute,
+            ends_at=None if seconds_left is None else now + seconds_left,
+            error=self._last_failure,
+            failures=self.failures,
+            history=tuple(self.history.points),
+        )
+
+    def end(self, error: Exception | None = None) -> None:
+        """
+        Take note that the wait is over.
+
+        :param error: Why it ended badly, or None.
+        """
+        self.is_over = True
+        if error is not None:
+            self._last_failure = self._without_subject(error)
 
     def begin(self) -> None:
         """Log what is to be said once, before the first poll of all."""
@@ -105,7 +169,10 @@ class Wait:
         if self.failures:
             self.log.info("%s: polls get through again.", self.subject)
         self.failures, self._last_failure, self._last_progress = 0, None, progress
-        self._pace.observe(progress, time.time())
+        self._polled_at = self._heard_at = time.time()
+        self._pace.observe(progress, self._heard_at)
+        if progress.percent is not None:
+            self.history.add(self._heard_at, progress.percent)
         self._log_progress(progress)
         verdict = self.gate.judge(progress)
         if verdict.decision not in (Decision.PASS, Decision.WAIT):
@@ -126,7 +193,8 @@ class Wait:
         :raises AirflowSensorTimeout: if the deadline is over.
         """
         self.failures += 1
-        self._last_failure = str(error).removeprefix(f"{self.subject}: ")
+        self._polled_at = time.time()
+        self._last_failure = self._without_subject(error)
         if not self.silent_fail:
             if not error.transient:
                 raise error
@@ -141,6 +209,9 @@ class Wait:
         allowed = "" if self.silent_fail else f" of at most {self.max_consecutive_failures} in a row"
         self.log.warning("Poll failed (number %d%s), next in %.0f s. %s", self.failures, allowed, gap, error)
         return gap
+
+    def _without_subject(self, error: Exception) -> str:
+        return str(error).removeprefix(self.subject).removeprefix(":").strip()
 
     def _until_next(self, gap: float) -> float:
         self._check_deadline()
