@@ -49,6 +49,11 @@ class Run:
         progress: dict[str, object] = json.loads((self.airflow.home / f"{name}.json").read_text())
         return progress
 
+    def published(self, name: str) -> dict[str, object] | None:
+        """Return what a sensor has published for people to look at, or None."""
+        value: dict[str, object] | None = json.loads((self.airflow.home / f"{name}.published.json").read_text())
+        return value
+
     def logs(self, name: str) -> list[str]:
         """Return the logs of a sensor, one for each time that it was tried."""
         folder = self.airflow.home / "logs/dag_id=gates/run_id=run" / f"task_id=wait_{name}"

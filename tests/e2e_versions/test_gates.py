@@ -9,6 +9,8 @@ import re
 import psutil
 import pytest
 
+from airflow_import_progress.compat import publishes_progress
+from airflow_import_progress.published import PublishedProgress
 from tests.e2e_versions.conftest import Run
 
 MODES = pytest.mark.parametrize("mode", ["deferred", "rescheduled"])
@@ -29,6 +31,16 @@ def test_the_next_task_gets_the_progress(run: Run, mode: str) -> None:
         "percent": 100.0,
         "vendor_status": 100,
     }
+
+
+@MODES
+def test_the_progress_is_published_where_airflow_can_show_it(run: Run, mode: str) -> None:
+    published = run.published(f"good_{mode}")
+    if not publishes_progress():
+        assert published is None
+        return
+    assert published is not None
+    assert PublishedProgress.from_dict(published).import_id == run.import_ids[f"good_{mode}"]
 
 
 @MODES

@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
 
+from airflow_import_progress.published import XCOM_KEY
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
 
 MODES: dict[str, dict[str, Any]] = {
@@ -24,9 +25,11 @@ MODES: dict[str, dict[str, Any]] = {
 
 
 @task
-def next_step(name: str, progress: Any) -> None:
-    """Write down what the sensor has handed on."""
+def next_step(name: str, progress: Any, ti: Any = None) -> None:
+    """Write down what the sensor has handed on, and what it has published for people to look at."""
     Path(os.environ["AIRFLOW_HOME"], f"{name}.json").write_text(json.dumps(progress))
+    published = ti.xcom_pull(task_ids=f"wait_{name}", key=XCOM_KEY)
+    Path(os.environ["AIRFLOW_HOME"], f"{name}.published.json").write_text(json.dumps(published))
 
 
 with DAG("gates", schedule=None, default_args={"retries": 2, "retry_delay": timedelta(seconds=1)}):
