@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The "Imports" page in Airflow's UI, and the tab on a task that shows its import.
+
+Every process of Airflow loads its plugins, and only the API server needs what stands behind this one. So nothing
+is imported here until Airflow asks for the app.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+#: Where the app is mounted, below whatever Airflow itself is served under.
+URL_PREFIX = "/import-progress"
+#: The page's place in Airflow's UI: ``/plugin/imports``, and ``.../plugin/import`` below a task.
+NAV_ROUTE, TASK_ROUTE = "imports", "import"
+
+# The addresses are relative, so that they stand below the path of [api] base_url, if there is one.
+_PAGE = f"{URL_PREFIX[1:]}/"
+
+_VIEWS = (
+    {
+        "name": "Imports",
+        "href": _PAGE,
+        "destination": "nav",
+        "category": "browse",
+        "url_route": NAV_ROUTE,
+    },
+    {
+        "name": "Import",
+        # The run's id comes last: Airflow 3.1 puts ids in as they are, and only that one may hold unusual characters.
+        "href": f"{_PAGE}?dag_id={{DAG_ID}}&task_id={{TASK_ID}}&map_index={{MAP_INDEX}}&run_id={{RUN_ID}}",
+        "destination": "task_instance",
+        "url_route": TASK_ROUTE,
+    },
+)
+
+
+class _Apps:
+    """Make the app when Airflow asks for it, which only its API server does."""
+
+    def __get__(self, instance: object, owner: type) -> list[dict[str, Any]]:
+        from airflow_import_progress.plugin.api import app
+
+        return [{"app": app, "url_prefix": URL_PREFIX, "name": "Import progress"}]
+
+
+class ImportProgressPlugin(AirflowPlugin):
+    """Register the page and the tab with an Airflow that shows views of plugins, and nothing with an older one."""
+
+    name = "import_progress"
+    if hasattr(AirflowPlugin, "external_views"):
+        fastapi_apps: Any = _Apps()
+        external_views: Any = [dict(view) for view in _VIEWS]

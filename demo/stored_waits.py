@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waits as they stand in Airflow's database, without anything that waits."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.models.dag import DagModel
+from airflow.models.dagbundle import DagBundleModel
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from airflow_import_progress.published import XCOM_KEY, PublishedProgress
+
+_BUNDLE = "stored-waits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredWait:
+    """
+    Tell what Airflow knows of one wait.
+
+    :param published: What the wait published; anything else is stored as it is.
+    :param task_state: The state of its task.
+    :param try_number: The try of its task.
+    :param published_at: When it published last; by default now.
+    """
+
+    dag_id: str = "imports"
+    run_id: str = "manual__2026-01-01T00:00:00+00:00"
+    task_id: str = "wait"
+    map_index: int = -1
+    published: PublishedProgress | Any
+    task_state: str | None = "deferred"
+    try_number: int = 1
+    published_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: timedelta = timedelta(minutes=10)
+
+
+def store(session: Session, *waits: StoredWait) -> None:
+    """
+    Store waits with the DAGs, runs and tasks that they belong to.
+
+    :param session: Airflow's database.
+    :param waits: The waits.
+    """
+    _add_missing(session, DagBundleModel, [{"name": _BUNDLE}], "name")
+    _add_missing(session, DagModel, [_dag(dag_id) for dag_id in {wait.dag_id for wait in waits}], "dag_id")
+    runs = {(wait.dag_id, wait.run_id) for wait in waits}
+    number = session.scalar(select(func.max(DagRun.id))) or 0
+    known = {
+        (dag_id, run_id): at for dag_id, run_id, at in session.execute(select(DagRun.dag_id, DagRun.run_id, DagRun.id))
+    }
+    for run in sorted(runs - known.keys()):
+        known[run] = number = number + 1
+        session.execute(insert(DagRun.__table__).values(_run(number, *run)))
+    session.execute(insert(TaskInstance.__table__), [_task(wait) for wait in waits])
+    session.execute(insert(XComModel.__table__), [_xcom(wait, known[wait.dag_id, wait.run_id]) for wait in waits])
+    session.commit()
+
+
+def _add_missing(session: Session, model: Any, rows: list[dict[str, Any]], key: str) -> None:
+    there = set(session.scalars(select(getattr(model, key))))
+    if missing := [row for row in rows if row[key] not in there]:
+        session.execute(insert(model.__table__), missing)
+
+
+def _dag(dag_id: str) -> dict[str, Any]:
+    return _only_columns(
+        DagModel,
+        {
+            "dag_id": dag_id,
+            "bundle_name": _BUNDLE,
+            "is_paused": False,
+            "is_stale": False,
+            "fileloc": "/dags/imports.py",
+            "relative_fileloc": "imports.py",
+            "max_active_tasks": 16,
+            "max_active_runs": 16,
+            "max_consecutive_failed_dag_runs": 0,
+            "has_task_concurrency_limits": False,
+            "exceeds_max_non_backfill": False,
+            "fail_fast": False,
+            "timetable_type": "",
+            "timetable_partitioned": False,
+            "timetable_periodic": False,
+            "partition_mapper_info": {},
+        },
+    )
+
+
+def _run(number: int, dag_id: str, run_id: str) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return _only_columns(
+        DagRun,
+        {
+            "id": number,
+            "dag_id": dag_id,
+            "run_id": run_id,
+            "run_type": "manual",
+            "state": "running",
+            "run_after": now,
+            "start_date": now,
+            "clear_number": 0,
+            "span_status": "not_started",
+            "logical_date": None,
+        },
+    )
+
+
+def _task(wait: StoredWait) -> dict[str, Any]:
+    is_over = wait.task_state in ("success", "failed", "skipped")
+    return _only_columns(
+        TaskInstance,
+        {
+            "id": uuid.uuid4() if _takes_uuids() else str(uuid.uuid4()),
+            "dag_id": wait.dag_id,
+            "run_id": wait.run_id,
+            "task_id": wait.task_id,
+            "map_index": wait.map_index,
+            "state": wait.task_state,
+            "try_number": wait.try_number,
+            "max_tries": 1,
+            "start_date": wait.published_at - wait.started,
+            "end_date": wait.published_at if is_over else None,
+            "pool": "default_pool",
+            "pool_slots": 1,
+            "span_status": "not_started",
+            "operator": "LuccaLeaveImportSensor",
+        },
+    )
+
+
+def _xcom(wait: StoredWait, dag_run_id: int) -> dict[str, Any]:
+    published = wait.published
+    return {
+        "dag_run_id": dag_run_id,
+        "dag_id": wait.dag_id,
+        "run_id": wait.run_id,
+        "task_id": wait.task_id,
+        "map_index": wait.map_index,
+        "key": XCOM_KEY,
+        "value": published.to_dict() if isinstance(published, PublishedProgress) else published,
+        "timestamp": wait.published_at,
+    }
+
+
+def _only_columns(model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the installed Airflow has a column for."""
+    return {name: value for name, value in values.items() if name in model.__table__.columns}
+
+
+def _takes_uuids() -> bool:
+    return "uuid" in type(TaskInstance.__table__.columns["id"].type).__name__.lower()
