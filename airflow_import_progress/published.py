@@ -56,7 +56,7 @@ class PublishedProgress:
     ends_at: float | None = None
     error: str | None = None
     failures: int = 0
-    history: Sequence[Sequence[float]] = ()
+    history: tuple[tuple[float, float], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
@@ -74,7 +74,7 @@ class PublishedProgress:
             published = cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
             if published.progress is not None:
                 ImportProgress.from_dict(published.progress)
-            history = [(float(at), float(percent)) for at, percent in published.history]
+            history = tuple((float(at), float(percent)) for at, percent in published.history)
         except (TypeError, AttributeError) as error:
             raise ValueError(f"not what a wait publishes ({type(error).__name__}: {error})") from error
         return replace(published, history=history)
@@ -104,7 +104,7 @@ class History:
             self.points.pop()
         self.points.append((at, percent))
         if len(self.points) > LONGEST_HISTORY:
-            self._resolution = (at - self.points[0][0]) / (LONGEST_HISTORY // 2)
+            self._resolution = (at - self.points[0][0]) / (LONGEST_HISTORY // 4)
             thinned, self.points = self.points, []
             for point in thinned:
                 self.add(*point)

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a wait publishes what it knows, and that nothing which becomes of it disturbs the wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_import_progress.exceptions import ImportPollError
+from airflow_import_progress.gate import Gate
+from airflow_import_progress.hooks.lucca import LuccaLeaveImport
+from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.triggers import publishing
+from airflow_import_progress.triggers import wait as wait_module
+from airflow_import_progress.triggers.publishing import (
+    LONGEST_GAP,
+    PAUSE_PER_WRITE,
+    SHORTEST_GAP,
+    TriggerPublisher,
+    WorkerPublisher,
+)
+from airflow_import_progress.triggers.schedule import Schedule
+from airflow_import_progress.triggers.wait import Wait
+
+START = 1_800_000_000.0
+TI = SimpleNamespace(dag_id="d", task_id="wait", run_id="r", map_index=-1, try_number=1)
+
+
+class Airflow:
+    """As much of Airflow as stores XComs, on a clock of its own."""
+
+    def __init__(self):
+        self.now = START
+        self.written = []
+        self.stored = None
+        self.seconds_per_write = 0.0
+        self.writing = self.most_writing = 0
+        self.begins_to_write = asyncio.Event()
+        self.error = None
+
+    def push(self, ti, key, value):
+        assert (ti, key) == (TI, "import_progress")
+        if self.error:
+            raise self.error
+        self.written.append(value)
+
+    async def apush(self, ti, key, value):
+        self.writing += 1
+        self.most_writing = max(self.writing, self.most_writing)
+        self.begins_to_write.set()
+        await self.asleep(self.seconds_per_write)
+        self.writing -= 1
+        self.push(ti, key, value)
+
+    async def apull(self, ti, key):
+        return self.stored
+
+    async def asleep(self, seconds):
+        """Let the clock go on once nothing else wants to happen before."""
+        until = self.now + seconds
+        for _ in range(10):
+            await asyncio.sleep(0)
+        self.now = max(self.now, until)
+
+    @property
+    def percents(self):
+        return [value["progress"]["percent"] for value in self.written]
+
+
+@pytest.fixture
+def airflow(monkeypatch):
+    airflow = Airflow()
+    clock = SimpleNamespace(time=lambda: airflow.now, monotonic=lambda: airflow.now)
+    monkeypatch.setattr(publishing, "time", clock)
+    monkeypatch.setattr(wait_module, "time", clock)
+    monkeypatch.setattr(publishing, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": airflow.asleep}))
+    monkeypatch.setattr(publishing, "publishes_progress", lambda: True)
+    monkeypatch.setattr(publishing, "push_xcom", airflow.push)
+    monkeypatch.setattr(publishing, "apush_xcom", airflow.apush)
+    monkeypatch.setattr(publishing, "apull_xcom", airflow.apull)
+    return airflow
+
+
+@pytest.fixture
+def wait(airflow):
+    return Wait(
+        import_=LuccaLeaveImport("3c90"),
+        conn_id="lucca_default",
+        gate=Gate(),
+        schedule=Schedule(poke_interval=60),
+        started_at=START,
+        deadline=START + 3600,
+        max_consecutive_failures=10,
+        silent_fail=False,
+        log=logging.getLogger(__name__),
+    )
+
+
+def progress(percent):
+    return ImportProgress(import_id="3c90", state=ImportState.RUNNING, percent=percent)
+
+
+async def all_is_written():
+    while others := [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]:
+        await asyncio.wait(others)
+
+
+def on_a_worker(wait, ti=TI):
+    publisher = WorkerPublisher(wait, ti, "Lucca")
+
+    def hear(percent):
+        wait.heard(progress(percent))
+        publisher.publish()
+
+    return publisher, hear
+
+
+def test_the_first_progress_is_written_at_once(airflow, wait):
+    _, hear = on_a_worker(wait)
+    hear(10)
+    (value,) = airflow.written
+    assert (value["vendor"], value["import_id"], value["try_number"]) == ("Lucca", "3c90", 1)
+    assert (value["progress"]["percent"], value["polled_at"], value["error"]) == (10.0, START, None)
+
+
+def test_what_has_not_changed_is_not_written_again(airflow, wait):
+    _, hear = on_a_worker(wait)
+    for _ in range(5):
+        hear(10)
+        airflow.now += LONGEST_GAP / 5
+    assert airflow.percents == [10.0]
+
+
+def test_what_has_not_changed_for_long_is_written_again_with_the_time_of_the_last_poll(airflow, wait):
+    _, hear = on_a_worker(wait)
+    hear(10)
+    airflow.now += LONGEST_GAP
+    hear(10)
+    assert [value["polled_at"] for value in airflow.written] == [START, START + LONGEST_GAP]
+
+
+def test_fast_changes_are_not_all_written(airflow, wait):
+    _, hear = on_a_worker(wait)
+    for percent in range(12):
+        hear(percent)
+        airflow.now += 1
+    assert airflow.percents == [0, SHORTEST_GAP, 2 * SHORTEST_GAP]
+
+
+def test_a_poll_that_did_not_get_through_is_written_and_the_last_progress_kept(airflow, wait):
+    publisher, hear = on_a_worker(wait)
+    hear(10)
+    airflow.now += 60
+    wait.missed(ImportPollError(f"{wait.subject}: HTTP 503", transient=True))
+    publisher.publish()
+    value = airflow.written[-1]
+    assert (value["error"], value["failures"], value["polled_at"]) == ("HTTP 503", 1, START + 60)
+    assert (value["progress"]["percent"], value["progress_at"]) == (10.0, START)
+
+
+def test_the_end_is_written_however_short_ago_the_last_write_was(airflow, wait):
+    publisher, hear = on_a_worker(wait)
+    hear(10)
+    wait.end(ImportPollError(f"{wait.subject}: gave up", transient=True))
+    publisher.publish()
+    assert airflow.written[-1]["error"] == "gave up"
+
+
+def test_the_pace_and_the_estimated_end_are_written(airflow, wait):
+    _, hear = on_a_worker(wait)
+    for percent in (10, 20, 30, 40):
+        hear(percent)
+        airflow.now += 60
+    value = airflow.written[-1]
+    assert value["percent_per_minute"] == pytest.approx(10)
+    assert value["ends_at"] == pytest.approx(START + 540, abs=60)
+    assert value["history"] == [[START, 10], [START + 60, 20], [START + 120, 30], [START + 180, 40]]
+
+
+def test_a_wait_that_is_over_has_no_estimated_end(airflow, wait):
+    publisher, hear = on_a_worker(wait)
+    for percent in (10, 20, 30, 40):
+        hear(percent)
+        airflow.now += 60
+    wait.end()
+    publisher.publish()
+    assert airflow.written[-1]["ends_at"] is None
+
+
+def test_a_write_that_fails_is_logged_once_and_does_not_disturb(airflow, wait, caplog):
+    caplog.set_level(logging.INFO)
+    _, hear = on_a_worker(wait)
+    airflow.error = OSError("no database")
+    for percent in (10, 20, 30):
+        hear(percent)
+        airflow.now += 60
+    assert caplog.text.count("could not be published (OSError: no database)") == 1
+
+
+@pytest.mark.parametrize("where", ["an older Airflow", "outside a task"])
+def test_nothing_is_written_where_nobody_could_look(airflow, wait, monkeypatch, where):
+    monkeypatch.setattr(publishing, "publishes_progress", lambda: where != "an older Airflow")
+    _, hear = on_a_worker(wait, None if where == "outside a task" else TI)
+    hear(10)
+    assert airflow.written == []
+
+
+async def test_a_trigger_writes_beside_the_wait(airflow, wait):
+    publisher = TriggerPublisher(wait, TI, "Lucca")
+    wait.heard(progress(10))
+    publisher.publish()
+    assert airflow.written == []
+    await all_is_written()
+    assert airflow.percents == [10.0]
+
+
+async def test_what_a_trigger_hears_too_soon_is_written_later(airflow, wait):
+    publisher = TriggerPublisher(wait, TI, "Lucca")
+    for percent in (10, 20):
+        wait.heard(progress(percent))
+        publisher.publish()
+        await all_is_written()
+    assert airflow.percents == [10.0, 20.0]
+    assert airflow.now >= START + SHORTEST_GAP
+
+
+async def test_what_a_trigger_hears_during_a_write_is_written_after_it(airflow, wait):
+    airflow.seconds_per_write = 1.0
+    publisher = TriggerPublisher(wait, TI, "Lucca")
+    wait.heard(progress(10))
+    publisher.publish()
+    await airflow.begins_to_write.wait()
+    wait.heard(progress(20))
+    publisher.publish()
+    await all_is_written()
+    assert airflow.percents == [10.0, 20.0]
+
+
+async def test_waits_write_one_after_the_other_and_leave_room_for_others(airflow, wait):
+    airflow.seconds_per_write = 1.0
+    wait.heard(progress(10))
+    for _ in range(3):
+        TriggerPublisher(wait, TI, "Lucca").publish()
+    await all_is_written()
+    assert len(airflow.written) == 3
+    assert airflow.most_writing == 1
+    assert airflow.now >= START + 3 * (1 + PAUSE_PER_WRITE)
+
+
+async def test_the_end_of_a_trigger_waits_for_no_turn(airflow, wait):
+    publisher = TriggerPublisher(wait, TI, "Lucca")
+    wait.heard(progress(10))
+    async with publishing._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        wait.end()
+        await publisher.end()
+    assert airflow.percents == [10.0]
+
+
+async def test_the_end_of_a_trigger_is_not_held_back_by_a_write_that_hangs(airflow, wait, monkeypatch):
+    monkeypatch.setattr(publishing, "LAST_WRITE_TIMEOUT", 0.01)
+    hangs = asyncio.Event()
+
+    async def apush(*_):
+        await hangs.wait()
+
+    monkeypatch.setattr(publishing, "apush_xcom", apush)
+    publisher = TriggerPublisher(wait, TI, "Lucca")
+    wait.end()
+    await publisher.end()
+    hangs.set()
+    await all_is_written()
+
+
+async def test_a_wait_that_was_cancelled_writes_no_more(airflow, wait):
+    publisher = TriggerPublisher(wait, TI, "Lucca")
+    wait.heard(progress(10))
+    publisher.publish()
+    wait.end()
+    await all_is_written()
+    assert airflow.written == []
+
+
+async def test_a_write_under_way_outlives_the_wait(airflow, wait):
+    airflow.seconds_per_write = 1.0
+
+    async def run():
+        publisher = TriggerPublisher(wait, TI, "Lucca")
+        wait.heard(progress(10))
+        publisher.publish()
+        await asyncio.Event().wait()
+
+    waiting = asyncio.create_task(run())
+    await airflow.begins_to_write.wait()
+    waiting.cancel()
+    await all_is_written()
+    assert airflow.percents == [10.0]
+
+
+@pytest.mark.parametrize(
+    ("before", "seen"),
+    [
+        ({}, [5.0, 10.0]),
+        ({"try_number": 2}, [10.0]),
+        ({"import_id": "another"}, [10.0]),
+        ({"history": "broken"}, [10.0]),
+    ],
+)
+async def test_a_trigger_goes_on_from_what_was_published_before_for_the_same_try_and_import(
+    airflow, wait, before, seen
+):
+    published = wait.to_publish(try_number=1, vendor="Lucca").to_dict()
+    airflow.stored = published | {"history": [[START - 60, 5.0]]} | before
+    publisher = TriggerPublisher(wait, TI, "Lucca")
+    wait.heard(progress(10))
+    publisher.publish()
+    await all_is_written()
+    assert [percent for _, percent in airflow.written[0]["history"]] == seen
