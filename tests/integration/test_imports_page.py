@@ -1,0 +1,423 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The app behind the "Imports" page, in Airflow's own app, on a real metadata database, with Airflow's permissions."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from unittest import mock
+
+import pytest
+from airflow.plugins_manager import AirflowPlugin
+
+if not hasattr(AirflowPlugin, "external_views"):
+    pytest.skip("this Airflow shows no views of plugins", allow_module_level=True)
+
+from airflow import settings
+from airflow.api_fastapi import app as airflow_app
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from airflow.utils.db import initdb
+from airflow.utils.session import create_session
+from fastapi.testclient import TestClient
+from sqlalchemy import delete, event
+
+from airflow_import_progress.published import PublishedProgress
+from demo.stored_waits import StoredWait, store
+
+PAGE = "/import-progress/"
+WAITS = "/import-progress/api/waits"
+WAIT = "/import-progress/api/wait"
+NOW = time.time()
+
+
+class Permissions(SimpleAuthManager):
+    """Airflow's simple auth manager, with users who may read some of what there is."""
+
+    def is_authorized_dag(self, *, method, user, access_entity=None, details=None):
+        dag_id = details.id if details else None
+        return {
+            "reads everything": True,
+            "reads one DAG": dag_id in (None, "leaves"),
+            "reads no XComs": access_entity is not DagAccessEntity.XCOM,
+            "reads no tasks": access_entity is not DagAccessEntity.TASK_INSTANCE,
+            "reads nothing": False,
+        }[user.username]
+
+
+@pytest.fixture(scope="module")
+def airflows_app(tmp_path_factory):
+    """Return Airflow's app on a database of its own."""
+    folder = tmp_path_factory.mktemp("airflow")
+    settings_for_it = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
+        "AIRFLOW__CORE__AUTH_MANAGER": f"{__name__}.Permissions",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{folder}/passwords.json",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of sufficient length for tests, which is used nowhere else",
+    }
+    with mock.patch.dict(os.environ, settings_for_it):
+        _use_configured_database()
+        initdb()
+        airflow_app.purge_cached_app()
+        yield airflow_app.create_app("core")
+    airflow_app.purge_cached_app()
+    _use_configured_database()
+
+
+def _use_configured_database():
+    settings.dispose_orm()
+    settings.configure_vars()
+    settings.configure_orm()
+
+
+@pytest.fixture
+def database(airflows_app):
+    """Return what stores waits in a database that has none."""
+    with create_session() as session:
+        for model in (XComModel, TaskInstance, DagRun, DagModel):
+            session.execute(delete(model))
+
+    def store_them(*waits):
+        with create_session() as session:
+            store(session, *waits)
+
+    return store_them
+
+
+@pytest.fixture
+def browser(airflows_app, database):
+    """Return what opens a browser in which a user is logged in, or nobody."""
+
+    def log_in(username="reads everything"):
+        client = TestClient(airflows_app)
+        if username:
+            client.cookies.set("_token", token_of(username))
+        return client
+
+    return log_in
+
+
+def token_of(username):
+    user = SimpleAuthManagerUser(username=username, role="viewer")
+    return airflow_app.get_auth_manager().generate_jwt(user)
+
+
+def published(vendor="Lucca", try_number=1, progress=("running", 42.0), **fields):
+    state, percent = progress or (None, None)
+    told = {"import_id": "3c90", "state": state, "percent": percent, "total": 1000, "processed": 420, "failed": 2}
+    defaults = {
+        "conn_id": "lucca_default",
+        "noun": "Lucca leave import",
+        "import_id": "3c90",
+        "waiting_since": NOW - 600,
+        "deadline": NOW + 3000,
+        "polled_at": NOW - 12,
+        "progress": told if progress else None,
+        "progress_at": NOW - 12,
+        "percent_per_minute": 4.2,
+        "ends_at": NOW + 800,
+        "history": [(NOW - 600, 0.0), (NOW - 12, 42.0)],
+    }
+    return PublishedProgress(vendor=vendor, try_number=try_number, **defaults | fields)
+
+
+def only_wait(client, **filters):
+    (wait,) = client.get(WAITS, params=filters).json()["waits"]
+    return wait
+
+
+# ---- Who sees what
+
+
+@pytest.mark.parametrize("address", [WAITS, f"{WAIT}?dag_id=leaves&run_id=r&task_id=wait"])
+def test_without_a_session_the_api_tells_nothing(browser, database, address):
+    database(StoredWait(dag_id="leaves", run_id="r", published=published()))
+    answer = browser(None).get(address)
+    assert answer.status_code == 401
+    assert "3c90" not in answer.text
+
+
+def test_a_token_that_was_not_issued_by_airflow_is_refused(browser, database):
+    database(StoredWait(published=published()))
+    client = browser(None)
+    client.cookies.set("_token", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyZWFkcyBldmVyeXRoaW5nIn0.")
+    answer = client.get(WAITS)
+    assert answer.status_code in (401, 403)
+    assert "3c90" not in answer.text
+
+
+def test_the_session_of_airflows_ui_is_enough(browser, database):
+    database(StoredWait(published=published()))
+    assert only_wait(browser())["import_id"] == "3c90"
+
+
+def test_so_is_a_token_of_airflows_api(browser, database):
+    database(StoredWait(published=published()))
+    client = browser(None)
+    client.headers["Authorization"] = f"Bearer {token_of('reads everything')}"
+    assert only_wait(client)["import_id"] == "3c90"
+
+
+def test_a_user_sees_the_imports_of_the_dags_that_they_may_read(browser, database):
+    database(
+        StoredWait(dag_id="leaves", published=published()),
+        StoredWait(dag_id="payroll_of_the_board", published=published()),
+    )
+    answer = browser("reads one DAG").get(WAITS)
+    assert [wait["dag_id"] for wait in answer.json()["waits"]] == ["leaves"]
+    assert "payroll_of_the_board" not in answer.text
+
+
+@pytest.mark.parametrize("address", [WAITS, WAIT])
+def test_naming_another_dag_does_not_help(browser, database, address):
+    database(StoredWait(dag_id="payroll_of_the_board", run_id="r", published=published()))
+    asked = {"dag_id": "payroll_of_the_board", "run_id": "r", "task_id": "wait"}
+    assert browser("reads one DAG").get(address, params=asked).status_code == 403
+
+
+def test_nor_does_naming_two_of_them(browser, database):
+    database(StoredWait(dag_id="payroll_of_the_board", run_id="r", published=published()))
+    for asked in ("dag_id=leaves&dag_id=payroll_of_the_board", "dag_id=payroll_of_the_board&dag_id=leaves", "dag_id=~"):
+        answer = browser("reads one DAG").get(f"{WAITS}?{asked}")
+        assert "3c90" not in answer.text
+
+
+@pytest.mark.parametrize("username", ["reads no XComs", "reads no tasks", "reads nothing"])
+def test_who_may_not_read_xcoms_and_tasks_is_refused(browser, database, username):
+    database(StoredWait(dag_id="leaves", run_id="r", published=published()))
+    client = browser(username)
+    assert client.get(WAITS).status_code == 403
+    assert client.get(WAIT, params={"dag_id": "leaves", "run_id": "r", "task_id": "wait"}).status_code == 403
+
+
+def test_the_page_itself_holds_no_data_and_runs_no_script_but_its_own(browser, database):
+    database(StoredWait(published=published()))
+    answer = browser(None).get(PAGE)
+    assert answer.status_code == 200
+    assert "3c90" not in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';")
+    assert "unsafe" not in policy
+    assert "<script>" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["imports.js", "imports.css"])
+def test_what_the_page_loads_comes_with_it(browser, name):
+    client = browser(None)
+    assert f'"{name}"' in client.get(PAGE).text
+    answer = client.get(f"{PAGE}{name}")
+    assert answer.status_code == 200
+    assert "https://" not in answer.text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_data_is_not_kept_by_browsers_and_never_taken_for_a_page(browser, database):
+    database(StoredWait(published=published(import_id="<script>alert(1)</script>")))
+    answer = browser().get(WAITS)
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.json()["waits"][0]["import_id"] == "<script>alert(1)</script>"
+
+
+def test_airflow_offers_the_page_in_its_menu_and_on_tasks(browser):
+    plugins = {plugin["name"]: plugin for plugin in _plugins(browser())}
+    views = {view["destination"]: view for view in plugins["import_progress"]["external_views"]}
+    assert set(views) == {"nav", "task_instance"}
+    # Relative, so that they stand below the path of [api] base_url.
+    assert {view["href"].partition("?")[0] for view in views.values()} == {"import-progress/"}
+
+
+def _plugins(client):
+    return client.get("/api/v2/plugins").json()["plugins"]
+
+
+# ---- What is told of a wait
+
+
+@pytest.mark.parametrize(
+    ("task_state", "progress", "told"),
+    [
+        ("deferred", None, "waiting"),
+        ("deferred", ("pending", None), "waiting"),
+        ("deferred", ("running", 42.0), "running"),
+        ("up_for_reschedule", ("running", 42.0), "running"),
+        ("running", ("action_required", 42.0), "needs_action"),
+        ("queued", ("succeeded", 100.0), "waiting"),
+        (None, ("running", 42.0), "running"),
+        ("success", ("succeeded", 100.0), "done"),
+        ("success", None, "done"),
+        ("failed", ("failed", 42.0), "failed"),
+        ("failed", ("cancelled", 42.0), "failed"),
+        ("failed", ("succeeded", 100.0), "failed"),
+        ("failed", ("running", 42.0), "gave_up"),
+        ("failed", None, "gave_up"),
+        ("upstream_failed", None, "gave_up"),
+        ("skipped", ("failed", 42.0), "skipped"),
+        ("up_for_retry", ("running", 42.0), "retrying"),
+    ],
+)
+def test_the_state_of_the_import_and_that_of_the_task_make_one(browser, database, task_state, progress, told):
+    database(StoredWait(task_state=task_state, published=published(progress=progress)))
+    assert only_wait(browser())["state"] == told
+    assert only_wait(browser(), state=told)["state"] == told
+
+
+def test_progress_is_told_with_its_pace_and_its_end(browser, database):
+    database(StoredWait(published=published()))
+    wait = only_wait(browser())
+    assert (wait["percent"], wait["processed"], wait["total"], wait["failed"]) == (42.0, 420, 1000, 2)
+    assert wait["records_per_minute"] == pytest.approx(42.0)
+    assert wait["ends_at"] == pytest.approx(NOW + 800)
+    assert wait["polled_at"] == pytest.approx(NOW - 12)
+    assert "history" not in wait
+
+
+def test_an_earlier_try_tells_nothing_of_this_one(browser, database):
+    database(StoredWait(try_number=2, published=published(try_number=1, error="HTTP 503", failures=3)))
+    wait = only_wait(browser())
+    assert wait["state"] == "waiting"
+    assert [wait[name] for name in ("percent", "error", "ends_at", "polled_at", "failures")] == [None] * 4 + [0]
+
+
+@pytest.mark.parametrize("task_state", ["success", "failed", "skipped", "up_for_retry"])
+def test_what_is_over_is_not_expected_to_end(browser, database, task_state):
+    database(StoredWait(task_state=task_state, published=published()))
+    assert only_wait(browser())["ends_at"] is None
+
+
+def test_a_value_that_was_stored_as_text_is_read_too(browser, database):
+    database(StoredWait(published=json.dumps(published().to_dict())))
+    assert only_wait(browser())["percent"] == 42.0
+
+
+@pytest.mark.parametrize("value", [None, 42, "a text", ["a", "list"], {"percent": 42}, {"vendor": None}])
+def test_an_xcom_of_that_name_that_no_wait_has_written_is_left_out(browser, database, value):
+    database(StoredWait(dag_id="leaves", run_id="r", published=value))
+    client = browser()
+    assert client.get(WAITS).json()["waits"] == []
+    assert client.get(WAIT, params={"dag_id": "leaves", "run_id": "r", "task_id": "wait"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "address", ["javascript:alert(1)", "data:text/html,x", "//evil.example", "http://", "http://[", 7]
+)
+def test_an_address_that_is_none_of_the_web_is_not_told(browser, database, address):
+    database(StoredWait(published=published(import_url=address)))
+    assert only_wait(browser())["import_url"] is None
+
+
+def test_the_vendors_page_is_told(browser, database):
+    database(StoredWait(published=published(import_url="https://vendor.example/imports/1")))
+    assert only_wait(browser())["import_url"] == "https://vendor.example/imports/1"
+
+
+def test_numbers_that_json_has_no_words_for_are_left_out(browser, database):
+    database(StoredWait(published=published(percent_per_minute=float("inf"), ends_at=float("nan"))))
+    wait = only_wait(browser())
+    assert (wait["percent_per_minute"], wait["ends_at"]) == (None, None)
+
+
+@pytest.mark.parametrize("run_id", ["manual__2026-01-01T00:00:00+00:00", "a/b?c=d&e#f", '50 % "é" <script>', "run+1"])
+def test_one_wait_is_found_whatever_its_run_is_called(browser, database, run_id):
+    database(StoredWait(dag_id="leaves.é", run_id=run_id, map_index=3, published=published()))
+    asked = {"dag_id": "leaves.é", "run_id": run_id, "task_id": "wait", "map_index": 3}
+    wait = browser().get(WAIT, params=asked).json()["wait"]
+    assert wait["run_id"] == run_id
+    assert [percent for _, percent in wait["history"]] == [0.0, 42.0]
+
+
+# ---- Which waits are told
+
+
+def test_filters_narrow_the_list(browser, database):
+    database(
+        StoredWait(dag_id="leaves", published=published()),
+        StoredWait(dag_id="leads", published=published(vendor="Leadsy")),
+        StoredWait(dag_id="old_leads", task_state="success", published=published(vendor="Leadsy")),
+    )
+    client = browser()
+
+    def dags(**filters):
+        return {wait["dag_id"] for wait in client.get(WAITS, params=filters).json()["waits"]}
+
+    assert dags() == {"leaves", "leads", "old_leads"}
+    assert dags(vendor="Leadsy") == {"leads", "old_leads"}
+    assert dags(state="under_way") == {"leaves", "leads"}
+    assert dags(state="done", vendor="Leadsy") == {"old_leads"}
+    assert dags(dag_id="leaves") == {"leaves"}
+    assert dags(dag_id="leaves", vendor="Leadsy") == set()
+
+
+def test_a_state_that_does_not_exist_is_refused(browser):
+    assert browser().get(WAITS, params={"state": "paused"}).status_code == 422
+
+
+def many(count, **fields):
+    return [
+        StoredWait(
+            map_index=index, published=published(), published_at=datetime.now(UTC) - timedelta(seconds=index), **fields
+        )
+        for index in range(count)
+    ]
+
+
+def test_no_more_than_two_hundred_are_told_and_those_under_way_are_not_the_ones_left_out(browser, database):
+    database(*many(250, dag_id="over", task_state="success"))
+    database(StoredWait(dag_id="long", published=published(), published_at=datetime.now(UTC) - timedelta(days=3)))
+    answer = browser().get(WAITS).json()
+    assert len(answer["waits"]) == 200
+    assert answer["older"]
+    assert answer["waits"][0]["dag_id"] == "long"
+
+
+def test_it_is_told_that_there_are_no_others(browser, database):
+    database(*many(200))
+    answer = browser().get(WAITS).json()
+    assert (len(answer["waits"]), answer["older"]) == (200, False)
+
+
+def test_a_filter_on_what_the_database_does_not_know_looks_at_the_newest_thousand(browser, database):
+    database(*many(1005, task_state="failed"))
+    answer = browser().get(WAITS, params={"vendor": "Leadsy"}).json()
+    assert (answer["waits"], answer["looked_at"], answer["older"]) == ([], 1000, True)
+
+
+# ---- What it costs
+
+
+@contextmanager
+def counted_queries():
+    statements = []
+
+    def count(_connection, _cursor, statement, *_):
+        statements.append(statement)
+
+    event.listen(settings.engine, "before_cursor_execute", count)
+    try:
+        yield statements
+    finally:
+        event.remove(settings.engine, "before_cursor_execute", count)
+
+
+@pytest.mark.parametrize("filters", [{}, {"vendor": "Lucca", "state": "running"}, {"dag_id": "imports"}])
+def test_a_thousand_waits_take_no_more_queries_than_ten(browser, database, filters):
+    client = browser()
+    client.get(WAITS, params=filters)  # Airflow keeps some of what it asks for first
+    counts = []
+    for waits in (many(10, run_id="few"), many(1000, run_id="many")):
+        database(*waits)
+        with counted_queries() as statements:
+            assert client.get(WAITS, params=filters).json()["waits"]
+        counts.append(len(statements))
+        assert sum("FROM xcom" in statement for statement in statements) == 1
+        assert "LIMIT" in next(statement for statement in statements if "FROM xcom" in statement)
+    assert counts[0] == counts[1]
+    assert counts[0] <= 5
