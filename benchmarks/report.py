@@ -217,6 +217,31 @@ def _many_without_workers_rows(figures: dict[str, Any]) -> Rows:
     return rows
 
 
+def _imports_page_rows(figures: dict[str, Any]) -> Rows:
+    rows = [
+        [
+            "waits kept",
+            "under way",
+            "database",
+            "asked for",
+            "queries",
+            "until it answers, ms",
+            "of it the database, ms",
+            "p95, ms",
+            "KiB",
+        ]
+    ]
+    asked = {"list": "the list", "list_of_a_vendor": "the list of a vendor", "one": "one wait"}
+    for database, measured in figures["databases"].items():
+        for stored in measured:
+            for key, words in asked.items():
+                answer = stored[key]
+                times = (f"{answer[name]:.3g}" for name in ("median_ms", "database_ms", "p95_ms"))
+                counts = f"{stored['stored']:,}", f"{stored['under_way']:,}"
+                rows.append([*counts, database, words, f"{answer['queries']}", *times, f"{answer['answer_kib']:.3g}"])
+    return rows
+
+
 _ROWS: dict[str, Callable[[dict[str, Any]], Rows]] = {
     "cpu_per_poll": _cpu_rows,
     "many_waits": _many_rows,
@@ -225,6 +250,7 @@ _ROWS: dict[str, Callable[[dict[str, Any]], Rows]] = {
     "one_workspace": _workspace_rows,
     "without_workers": _worker_rows,
     "many_without_workers": _many_without_workers_rows,
+    "imports_page": _imports_page_rows,
 }
 
 

@@ -14,6 +14,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import ReadableXComFilterDep, requires_access_dag
 from airflow.models.xcom import XComModel
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from airflow_import_progress.plugin.waits import (
@@ -62,7 +63,7 @@ def list_waits(
     vendor: Annotated[str | None, Query()] = None,
     state: Annotated[State | Literal["under_way"] | None, Query()] = None,
     dag_id: Annotated[str | None, Query()] = None,
-) -> dict[str, Any]:
+) -> JSONResponse:
     """
     Return the waits that the user may see: those under way first, then those that ended last.
 
@@ -89,12 +90,11 @@ def list_waits(
         for wait in told
         if (vendor is None or wait["vendor"] == vendor) and (states is None or wait["state"] in states)
     ]
-    return {
-        "now": time.time(),
-        "waits": sorted(waits[:MOST_TOLD], key=order),
-        "looked_at": min(len(rows), limit),
-        "older": len(rows) > limit or len(waits) > MOST_TOLD,
-    }
+    return _tell(
+        waits=sorted(waits[:MOST_TOLD], key=order),
+        looked_at=min(len(rows), limit),
+        older=len(rows) > limit or len(waits) > MOST_TOLD,
+    )
 
 
 @_router.get("/wait")
@@ -105,7 +105,7 @@ def show_wait(
     run_id: Annotated[str, Query()],
     task_id: Annotated[str, Query()],
     map_index: Annotated[int, Query()] = -1,
-) -> dict[str, Any]:
+) -> JSONResponse:
     """
     Return one wait, with the percentages that it has seen.
 
@@ -126,7 +126,12 @@ def show_wait(
     wait = tell(row) if row is not None else None
     if wait is None:
         raise HTTPException(404, "This task has told nothing of an import.")
-    return {"now": time.time(), "wait": wait | {"history": tell_history(row)}}
+    return _tell(wait=wait | {"history": tell_history(row)})
+
+
+def _tell(**told: Any) -> JSONResponse:
+    # As a response: FastAPI would go through all of it once more, although it is JSON already.
+    return JSONResponse({"now": time.time(), **told})
 
 
 async def _add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

@@ -102,8 +102,8 @@ def newest_first(query: Select[Any], limit: int) -> Select[Any]:
     :param query: The query for all of them.
     :param limit: For how many there is room.
     """
-    under_way = _in_states(UNDER_WAY)
-    return query.order_by(case((under_way, 0), else_=1), XComModel.timestamp.desc()).limit(limit)
+    under_way = case((_in_states(UNDER_WAY), 0), else_=1)
+    return query.order_by(under_way, XComModel.timestamp.desc()).limit(limit)
 
 
 def in_states(query: Select[Any], states: Iterable[State]) -> Select[Any]:
@@ -125,11 +125,11 @@ def _in_states(states: Iterable[State]) -> Any:
 
 def tell(row: Any) -> dict[str, Any] | None:
     """
-    Return one wait as plain JSON values, or None if the XCom was not written by a wait.
+    Return one wait as plain JSON values without its history, or None if the XCom was not written by a wait.
 
     :param row: A row of :func:`waits_query`.
     """
-    published = _published(row.value)
+    published = _published(row.value, with_history=False)
     if published is None:
         return None
     progress = None
@@ -163,7 +163,7 @@ def tell_history(row: Any) -> Sequence[Sequence[float]]:
 
     :param row: A row of :func:`waits_query`.
     """
-    published = _published(row.value)
+    published = _published(row.value, with_history=True)
     if published is None or published.try_number != row.try_number:
         return []
     return [point for point in published.history if all(map(math.isfinite, point))]
@@ -180,9 +180,12 @@ def order(wait: Mapping[str, Any]) -> tuple[Any, ...]:
     return is_over, -moment, wait["dag_id"], wait["run_id"], wait["task_id"], wait["map_index"]
 
 
-def _published(value: Any) -> PublishedProgress | None:
+def _published(value: Any, *, with_history: bool) -> PublishedProgress | None:
     try:
-        return PublishedProgress.from_dict(json.loads(value) if isinstance(value, str) else value)
+        values = json.loads(value) if isinstance(value, str) else value
+        if isinstance(values, dict) and not with_history:
+            values = values | {"history": ()}
+        return PublishedProgress.from_dict(values)
     except ValueError:
         return None
 

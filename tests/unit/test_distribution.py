@@ -14,6 +14,7 @@ import pytest
 import airflow_import_progress
 
 ROOT = Path(airflow_import_progress.__file__).parent.parent
+PAGE = {f"airflow_import_progress/plugin/page/{name}" for name in ("index.html", "imports.css", "imports.js")}
 MODULES = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("airflow_import_progress/**/*.py")}
 
 
@@ -30,7 +31,7 @@ def test_the_wheel_has_the_package_and_nothing_else(built):
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == MODULES | {"airflow_import_progress/py.typed"}
+    assert names == MODULES | PAGE | {"airflow_import_progress/py.typed"}
 
 
 def test_the_wheel_tells_airflow_of_the_provider_and_has_its_license(built):
@@ -40,6 +41,7 @@ def test_the_wheel_tells_airflow_of_the_provider_and_has_its_license(built):
         entry_points = archive.read(info["entry_points.txt"]).decode()
         metadata = archive.read(info["METADATA"]).decode()
     assert "[apache_airflow_provider]\nprovider_info = airflow_import_progress.provider_info:" in entry_points
+    assert "[airflow.plugins]\nimport_progress = airflow_import_progress.plugin:ImportProgressPlugin" in entry_points
     assert "licenses/LICENSE" in info
     assert "Classifier: Framework :: Apache Airflow :: Provider\n" in metadata
     assert "Requires-Dist: apache-airflow>=2.11\n" in metadata
@@ -49,7 +51,7 @@ def test_the_source_distribution_has_the_package_its_docs_and_examples(built):
     (archive,) = built.glob("*.tar.gz")
     with tarfile.open(archive) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert names >= MODULES
+    assert names >= MODULES | PAGE
     assert {Path(name).parts[0] for name in names} == {
         ".gitignore",
         "CHANGELOG.md",

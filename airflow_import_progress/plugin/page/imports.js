@@ -2,6 +2,8 @@
 // Whatever a vendor or a person has named is put into the page as text, never as markup.
 
 const POLL_EVERY = 5000;
+// An Airflow that is slow to answer is asked less often.
+const REST = 10;
 const GIVE_UP_AFTER = 20000;
 
 const LABELS = {
@@ -175,6 +177,7 @@ async function refresh() {
   asking?.abort();
   const mine = (asking = new AbortController());
   const tooLong = setTimeout(() => mine.abort(), GIVE_UP_AFTER);
+  const began = performance.now();
   try {
     const answer = await fetch(question(), { signal: mine.signal, headers: { Accept: "application/json" } });
     await (answer.ok ? show(await answer.json()) : refuse(answer.status));
@@ -184,7 +187,9 @@ async function refresh() {
     if (mine === asking) complain();
   } finally {
     clearTimeout(tooLong);
-    if (mine === asking && !document.hidden) timer = setTimeout(refresh, POLL_EVERY);
+    if (mine === asking && !document.hidden) {
+      timer = setTimeout(refresh, Math.max(POLL_EVERY, REST * (performance.now() - began)));
+    }
   }
 }
 
@@ -256,7 +261,7 @@ function showOne(wait) {
   section.dataset.state = wait.state;
   $("title").textContent = `${wait.vendor ?? ""} import`;
   setText($("summary"), wait.import_id ?? "");
-  section.replaceChildren(headline(wait), details(wait));
+  refill(section, headline(wait), details(wait));
   drawn = { element: section, wait };
   redraw();
 }
@@ -442,7 +447,7 @@ async function showOpenDetails(signal) {
   const cell = row.opened.cells[0];
   cell.className = "";
   cell.dataset.state = wait.state;
-  cell.replaceChildren(details(wait));
+  refill(cell, details(wait));
   drawn = { element: cell, wait };
   redraw();
   tellTimes();
@@ -672,7 +677,6 @@ function setMoment(element, at, kind = "") {
   element.dataset.at = String(at);
   element.dataset.kind = kind;
   element.title = new Date(at * 1000).toLocaleString();
-  element.classList.add("nowrap");
   setText(element, tellMoment(at, kind));
   return element;
 }
@@ -703,6 +707,14 @@ function redo(cell, values, content) {
   if (cell.shown === shown) return;
   cell.shown = shown;
   cell.replaceChildren(...content());
+}
+
+// Whoever has tabbed to a link stays on it.
+function refill(element, ...content) {
+  const links = () => [...element.querySelectorAll("a[href]")];
+  const focused = links().indexOf(document.activeElement);
+  element.replaceChildren(...content);
+  if (focused >= 0) links()[focused]?.focus({ preventScroll: true });
 }
 
 function say(title, texts, action) {

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What the "Imports" page asks of the database and of the API server.
+
+Airflow's own app answers in this process, with its own permissions, on a database in which nothing else happens. What
+the network and the browser take is not in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow_import_progress.published import LONGEST_HISTORY, PublishedProgress
+from benchmarks.triggerer import Figures
+from demo.postgres import postgres
+
+#: How many waits are kept in the database, and how many of them are under way.
+STORED = ((10, 10), (1_000, 1_000), (20_000, 1_000))
+ROUNDS = 20
+WAITS, WAIT = "/import-progress/api/waits", "/import-progress/api/wait"
+
+
+def imports_page(seconds: float | None) -> Figures:
+    """
+    Measure the list and the details of one wait, for a user who may read everything.
+
+    :param seconds: Anything makes for few rounds.
+    """
+    rounds = 5 if seconds else ROUNDS
+    return {"rounds": rounds, "databases": {name: _measure(name, rounds) for name in ("SQLite", "PostgreSQL")}}
+
+
+def _measure(database: str, rounds: int) -> list[Figures]:
+    with ExitStack() as stack:
+        home = stack.enter_context(tempfile.TemporaryDirectory())
+        url = stack.enter_context(postgres()).url if database == "PostgreSQL" else f"sqlite:///{home}/airflow.db"
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "benchmarks.imports_page", str(rounds)],
+            env={
+                **os.environ,
+                "AIRFLOW_HOME": home,
+                "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
+                "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    figures: list[Figures] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def _measure_here(rounds: int) -> list[Figures]:
+    from airflow import settings
+    from airflow.api_fastapi.app import create_app, get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.utils.db import initdb
+    from fastapi.testclient import TestClient
+    from sqlalchemy import event
+
+    initdb()
+    client = TestClient(create_app("core"))
+    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="benchmark", role="admin"))
+    client.headers["Authorization"] = f"Bearer {token}"
+    database = _Database()
+    event.listen(settings.engine, "before_cursor_execute", database.query_begins)
+    event.listen(settings.engine, "after_cursor_execute", database.query_ends)
+    figures = []
+    for stored, under_way in STORED:
+        _store(stored, under_way)
+        one = {"dag_id": "imports", "run_id": "run 0", "task_id": "wait", "map_index": 0}
+        figures.append(
+            {
+                "stored": stored,
+                "under_way": under_way,
+                "list": _ask(client, database, rounds, WAITS),
+                "list_of_a_vendor": _ask(client, database, rounds, WAITS, {"vendor": "Lucca"}),
+                "one": _ask(client, database, rounds, WAIT, one),
+            }
+        )
+    return figures
+
+
+class _Database:
+    """Count the queries, and the time until the database has answered."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Count anew."""
+        self.queries = 0
+        self.seconds = 0.0
+
+    def query_begins(self, *_: Any) -> None:
+        self._began = time.perf_counter()
+
+    def query_ends(self, *_: Any) -> None:
+        self.queries += 1
+        self.seconds += time.perf_counter() - self._began
+
+
+def _ask(client: Any, database: _Database, rounds: int, address: str, query: dict[str, Any] | None = None) -> Figures:
+    client.get(address, params=query).raise_for_status()
+    took, waited, queries = [], [], set()
+    for _ in range(rounds):
+        database.begin()
+        began = time.perf_counter()
+        answer = client.get(address, params=query).raise_for_status()
+        took.append(1000 * (time.perf_counter() - began))
+        waited.append(1000 * database.seconds)
+        queries.add(database.queries)
+    (always,) = queries
+    return {
+        "queries": always,
+        "database_ms": statistics.median(waited),
+        "median_ms": statistics.median(took),
+        "p95_ms": statistics.quantiles(took, n=20)[-1],
+        "answer_kib": len(answer.content) / 1024,
+    }
+
+
+def _store(stored: int, under_way: int) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, text
+
+    from demo.stored_waits import StoredWait, store
+
+    now = datetime.now(UTC)
+    waits = [
+        StoredWait(
+            run_id=f"run {number // 100}",
+            map_index=number % 100,
+            published=_published(now.timestamp(), number),
+            task_state="deferred" if number < under_way else "success",
+            published_at=now - timedelta(seconds=number),
+        )
+        for number in range(stored)
+    ]
+    with create_session() as session:
+        for model in (XComModel, TaskInstance, DagRun):
+            session.execute(delete(model))
+        store(session, *waits)
+        # What a database that lives on does by itself.
+        session.execute(text("ANALYZE"))
+
+
+def _published(now: float, number: int) -> PublishedProgress:
+    return PublishedProgress(
+        try_number=1,
+        vendor="Lucca",
+        conn_id="lucca_default",
+        noun="Lucca leave import",
+        import_id=f"{number:08x}-0d44-4b50-8888-8dd25736052a",
+        waiting_since=now - 3600,
+        deadline=now + 3600,
+        polled_at=now,
+        progress={"import_id": f"{number:08x}", "state": "running", "percent": 50.0, "total": 1000, "processed": 500},
+        progress_at=now,
+        percent_per_minute=1.0,
+        ends_at=now + 3000,
+        history=tuple((now - 3600 + 60 * minute, minute / 1.2) for minute in range(LONGEST_HISTORY)),
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure_here(int(sys.argv[1]))))
