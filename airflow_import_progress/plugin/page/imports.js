@@ -211,7 +211,7 @@ function refuse(status) {
     forget();
     return say("You may not see this", [
       "It takes Airflow's permission to read task instances and XComs of a DAG. Ask whoever runs your Airflow for it.",
-    ]);
+    ], isFiltered() ? clearButton() : undefined);
   }
   if (status === 404 && one) {
     forget();
@@ -233,6 +233,10 @@ function complain() {
 
 function forget() {
   hide("problem");
+  hide("filters");
+  vendors.clear();
+  dags.clear();
+  for (const id of ["vendor", "dag"]) $(id).length = 1;
   hide("waits");
   hide("older");
   hide("one");
@@ -294,10 +298,7 @@ function tellHowMany(answer) {
 
 function sayWhyEmpty() {
   if (isFiltered()) {
-    const button = make("button", "", "Clear filters");
-    button.type = "button";
-    button.addEventListener("click", clearFilters);
-    return say("No import matches", ["Other vendors, states or DAGs may have some."], button);
+    return say("No import matches", ["Other vendors, states or DAGs may have some."], clearButton());
   }
   return say("No task waits for an import", [
     "An import appears here as soon as a sensor of airflow-provider-import-progress has asked its vendor for the first time.",
@@ -594,6 +595,13 @@ function filter(change) {
 function clearFilters() {
   filter({ vendor: "", state: "", dag: "" });
   $("vendor").focus();
+}
+
+function clearButton() {
+  const button = make("button", "", "Clear filters");
+  button.type = "button";
+  button.addEventListener("click", clearFilters);
+  return button;
 }
 
 function isFiltered() {
