@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import connections_to
@@ -30,6 +30,10 @@ IMPORTS = {
     "zilliz": ("cloud", {"points": [[0, 20], [3600, 25]]}),
     "leadsy": ("lead", {"points": [[0, 80], [3600, 85]], "records": 1000, "failed_records": 3}),
 }
+
+#: How long something may take to be seen, in milliseconds: a machine's few cores serve Airflow and draw its pages.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -140,8 +144,7 @@ def page(
         locale="en-GB",
         timezone_id="UTC",
     )
-    # Two cores serve Airflow and draw its pages.
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE)
     context.route("**/*", stay_on_loopback)
     window = context.new_page()
     # Where everybody is an admin, there is no form to log in with: the first page does it.
