@@ -29,6 +29,7 @@ from airflow_import_progress.compat import (
     first_poke_at,
     is_deferral_timeout,
     mapped_arguments,
+    store_link,
 )
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
@@ -40,6 +41,7 @@ from airflow_import_progress.exceptions import (
 )
 from airflow_import_progress.gate import Decision, Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
+from airflow_import_progress.links import ImportLink
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.sensors.worker_free import (
     reason_to_end_on_a_worker,
@@ -137,6 +139,7 @@ class BaseImportSensor(BaseSensorOperator):
     import_class: ClassVar[type[Import]]
     hook_class: ClassVar[type[ImportProgressHook]]
     template_fields: Sequence[str] = ()
+    operator_extra_links = (ImportLink(),)
     start_from_trigger: Any = _StartFromTrigger()
     start_trigger_args: Any = _StartTriggerArgs()
     #: Whether all arguments are set: Airflow asks how to start while they are not.
@@ -222,6 +225,13 @@ class BaseImportSensor(BaseSensorOperator):
     def get_hook(self) -> ImportProgressHook:
         """Return the vendor's hook with the sensor's connection."""
         return self.hook_class(**{self.hook_class.conn_name_attr: self._conn_id})
+
+    def import_url(self) -> str | None:
+        """Return the vendor's page of the import, or None if none is known."""
+        try:
+            return self.get_hook().import_url(self.get_import())
+        except ValueError:
+            return None
 
     # What Airflow calls -------------------------------------------------------------------------------------
 
@@ -367,6 +377,7 @@ class BaseImportSensor(BaseSensorOperator):
             wait.begin()
         with self.get_hook() as hook:
             hook.connection_is_known = first is not None
+            store_link(context, ImportLink.xcom_key, lambda: hook.import_url(import_))
             while True:
                 try:
                     progress = hook.get_progress(import_)
