@@ -23,7 +23,7 @@ from rich.text import Text
 
 from airflow_import_progress.progress import ImportProgress, ImportState
 
-WIDEST_BAR = 40
+WIDEST_BAR = 60
 STYLES = {"done": "bold green", "failed": "bold red", "unknown": "bold yellow", "interrupted": "bold yellow"}
 
 
@@ -280,6 +280,7 @@ class Bar(Display):
     def __init__(self, view: View, out: TextIO, console: Console | None = None) -> None:
         super().__init__(view, out)
         self.console = console or terminal(out)
+        self._has_ended = False
         self._live = Live(
             get_renderable=self.render,
             console=self.console,
@@ -294,6 +295,7 @@ class Bar(Display):
 
     def __exit__(self, *_: object) -> None:
         """Leave the bar as it is, and give the cursor back."""
+        self._has_ended, self.view.next_poll_at = True, None
         # What never told anything has nothing to leave.
         self._live.transient = self.view.progress is None
         self._live.stop()
@@ -331,36 +333,40 @@ class Bar(Display):
         view, now = self.view, time.time()
         if not view.subject:
             return Text("Loading Airflow …", style="dim")
-        return Group(_line(view.subject, "bold"), self._bar(now), _line(self._polls(now), "dim"))
+        words = view.progress.in_words(view.seconds_left(now)) if view.progress else "nothing is known of it yet"
+        return Group(_line(view.subject, "bold"), self._bar(), _line(words, ""), _line(self._polls(now), "dim"))
 
-    def _bar(self, now: float) -> RenderableType:
+    def _bar(self) -> RenderableType:
         progress = self.view.progress
         percent = progress.percent if progress else None
-        is_over = progress is not None and progress.state in (ImportState.FAILED, ImportState.CANCELLED)
-        style = "red" if is_over else "yellow" if self.view.error else "green"
-        row = Table.grid(padding=(0, 1))
-        row.add_row(
-            ProgressBar(
-                total=None if percent is None else 100.0,
-                completed=percent or 0.0,
-                width=min(WIDEST_BAR, max(self.console.width // 3, 1)),
-                complete_style=style,
-                finished_style=style,
-                pulse_style=style,
-            ),
-            _line(progress.in_words(self.view.seconds_left(now)) if progress else "nothing known yet", ""),
+        has_failed = progress is not None and progress.state in (ImportState.FAILED, ImportState.CANCELLED)
+        style = "red" if has_failed else "yellow" if self.view.error else "green"
+        # A bar does not end its line; a table does.
+        line = Table.grid()
+        bar = ProgressBar(
+            # Without a percentage it moves to and fro.
+            total=None if percent is None else 100.0,
+            completed=percent or 0.0,
+            width=min(WIDEST_BAR, self.console.width),
+            complete_style=style,
+            finished_style=style,
+            pulse_style=style,
         )
-        return row
+        line.add_row(bar)
+        return line
 
     def _polls(self, now: float) -> str:
         view = self.view
-        parts = [f"{_span(now - view.started_at)} so far, {_span(view.deadline - now)} at the most"]
+        parts = []
         if view.polled_at is not None:
-            parts.insert(0, f"asked at {in_clock_time(view.polled_at)}")
-        if view.next_poll_at is not None:
-            parts.insert(1, f"again in {max(view.next_poll_at - now, 0):.0f} s")
+            parts.append(f"asked at {in_clock_time(view.polled_at)}")
         if view.failures:
-            parts.insert(1, f"{view.failures} failed in a row")
+            parts.append(f"{view.failures} poll{'s' if view.failures > 1 else ''} failed in a row")
+        if view.next_poll_at is not None:
+            parts.append(f"next poll in {max(view.next_poll_at - now, 0):.0f} s")
+        parts.append(f"watched for {_span(now - view.started_at)}")
+        if not self._has_ended:
+            parts.append(f"until {in_clock_time(view.deadline)} at the latest")
         return " · ".join(parts)
 
 
