@@ -66,9 +66,9 @@ class Outcome:
         return cls("failed", 1, str(error), type(error).__name__)
 
     @classmethod
-    def unknown(cls, error: Exception, advice: str = "") -> Self:
+    def unknown(cls, error: Exception, message: str) -> Self:
         """Return that it could not be found out whether the import passes."""
-        return cls("unknown", 2, f"{error} {advice}".strip(), type(error).__name__)
+        return cls("unknown", 2, message, type(error).__name__)
 
     @classmethod
     def interrupted(cls, message: str) -> Self:

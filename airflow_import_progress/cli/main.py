@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import pkgutil
+import re
 import signal
 import sys
 import warnings
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 128 + signal.SIGINT
 READER_IS_GONE = 128 + signal.SIGPIPE
+#: What may stand in an address that Airflow's configuration has, such as that of its database.
+CREDENTIALS = re.compile(r"//\S*@")
 
 
 def main() -> int:
@@ -35,6 +38,10 @@ def main() -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return READER_IS_GONE
+    except Exception as error:
+        # Python's own exit status for it is 1, which says that the import failed.
+        print(f"airflow-import-progress: {_in_words(error)}", file=sys.stderr)
+        return 2
 
 
 def perform(options: argparse.Namespace, out: TextIO) -> int:
@@ -64,7 +71,7 @@ def perform(options: argparse.Namespace, out: TextIO) -> int:
             except (_ArgumentError, BrokenPipeError):
                 raise
             except Exception as error:
-                outcome = Outcome.unknown(error)
+                outcome = Outcome.unknown(error, _in_words(error))
     except _ArgumentError as error:
         options.parser.error(inert(str(error)))
     display.ended(outcome)
@@ -116,6 +123,11 @@ def _sensor(options: argparse.Namespace) -> BaseImportSensor:
         # Airflow has various exceptions for its own arguments.
         raise _ArgumentError(str(error)) from None
     return sensor
+
+
+def _in_words(error: Exception) -> str:
+    """Return what went wrong where nobody foresaw it."""
+    return CREDENTIALS.sub("//***@", f"{type(error).__name__}: {error}")
 
 
 def _keep_airflow_quiet() -> None:

@@ -55,9 +55,9 @@ def watch(sensor: BaseImportSensor, display: Display, view: View) -> Outcome:
     except ImportFailedError as error:
         return Outcome.failed(error)
     except ImportRequestError as error:
-        return Outcome.unknown(error, advice=_advice(hook))
+        return Outcome.unknown(error, f"{error} {_advice(hook)}".rstrip())
     except (ImportProgressError, AirflowSensorTimeout) as error:
-        return Outcome.unknown(error)
+        return Outcome.unknown(error, str(error))
     return Outcome.done(f"{view.subject}: {progress.in_words()}")
 
 
