@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self, TextIO
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -334,7 +335,9 @@ class Bar(Display):
         if not view.subject:
             return Text("Loading Airflow …", style="dim")
         words = view.progress.in_words(view.seconds_left(now)) if view.progress else "nothing is known of it yet"
-        return Group(_line(view.subject, "bold"), self._bar(), _line(words, ""), _line(self._polls(now), "dim"))
+        shown = Group(_line(view.subject, "bold"), self._bar(), _line(words, ""), _line(self._polls(now), "dim"))
+        # A terminal writes "^C" behind it, which must not begin another line.
+        return Constrain(shown, self.console.width - len("^C "))
 
     def _bar(self) -> RenderableType:
         progress = self.view.progress
@@ -347,7 +350,7 @@ class Bar(Display):
             # Without a percentage it moves to and fro.
             total=None if percent is None else 100.0,
             completed=percent or 0.0,
-            width=min(WIDEST_BAR, self.console.width),
+            width=WIDEST_BAR,
             complete_style=style,
             finished_style=style,
             pulse_style=style,
