@@ -337,7 +337,7 @@ class Bar(Display):
         words = view.progress.in_words(view.seconds_left(now)) if view.progress else "nothing is known of it yet"
         shown = Group(_line(view.subject, "bold"), self._bar(), _line(words, ""), _line(self._polls(now), "dim"))
         # A terminal writes "^C" behind it, which must not begin another line.
-        return Constrain(shown, self.console.width - len("^C "))
+        return Constrain(shown, max(self.console.width - len("^C "), 1))
 
     def _bar(self) -> RenderableType:
         progress = self.view.progress
