@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,12 @@ TaskDeferralTimeout: type[Exception] = getattr(exceptions, "TaskDeferralTimeout"
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator, Context
+
+
+def look_up_connections_as_on_the_command_line() -> None:
+    """Have connections looked up in Airflow's database too, which its task SDK does in a server's process only."""
+    # As Airflow's own "airflow connections" does. Airflow 2.11 and 3.0 look there anyway.
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 
 
 def first_poke_at(sensor: BaseSensorOperator, context: Context) -> datetime | None:

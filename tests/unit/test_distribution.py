@@ -40,6 +40,7 @@ def test_the_wheel_tells_airflow_of_the_provider_and_has_its_license(built):
         entry_points = archive.read(info["entry_points.txt"]).decode()
         metadata = archive.read(info["METADATA"]).decode()
     assert "[apache_airflow_provider]\nprovider_info = airflow_import_progress.provider_info:" in entry_points
+    assert "[console_scripts]\nairflow-import-progress = airflow_import_progress.cli.main:main\n" in entry_points
     assert "licenses/LICENSE" in info
     assert "Classifier: Framework :: Apache Airflow :: Provider\n" in metadata
     assert "Requires-Dist: apache-airflow>=2.11\n" in metadata
