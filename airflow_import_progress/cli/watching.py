@@ -13,7 +13,7 @@ from airflow_import_progress.exceptions import ImportFailedError, ImportProgress
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.sensors.base import BaseImportSensor
-from airflow_import_progress.triggers.schedule import Pace, Schedule
+from airflow_import_progress.triggers.schedule import Schedule
 from airflow_import_progress.triggers.wait import Wait
 
 
@@ -74,8 +74,7 @@ def _wait(sensor: BaseImportSensor, hook: ImportProgressHook, display: Display, 
         silent_fail=False,
         log=notes,
     )
-    pace = Pace()
-    view.seconds_left = pace.seconds_left
+    view.seconds_left = wait.seconds_left
     notes.info("%s: until %s at the latest.", view.subject, in_clock_time(view.deadline))
     wait.begin()
     display.noted(notes.take())
@@ -90,9 +89,7 @@ def _wait(sensor: BaseImportSensor, hook: ImportProgressHook, display: Display, 
                 view.next_poll_at = time.time() + gap
                 display.missed(notes.take())
             else:
-                now = time.time()
-                pace.observe(progress, now)
-                view.heard(progress, now)
+                view.heard(progress, time.time())
                 try:
                     next_gap = wait.heard(progress)
                 finally:
