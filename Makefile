@@ -33,7 +33,7 @@ PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) fidelity e2e e2e-parity e2e-ha e2e-ha-celery bench dist constraints $(PIN) clean
+.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench dist constraints $(PIN) clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -69,6 +69,9 @@ fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## hold the sandbox against
 
 e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e
+
+e2e-ui: $(INSTALLED) ## what people see, in a real Airflow and a real browser: needs Chromium, and is skipped without
+	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e_ui
 
 e2e-parity: $(INSTALLED) ## each mode against whatever a vendor may do, in a real Airflow: 240 waits, ten minutes
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e_parity

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,12 @@ TaskDeferralTimeout: type[Exception] = getattr(exceptions, "TaskDeferralTimeout"
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator, Context
+
+
+def look_up_connections_as_on_the_command_line() -> None:
+    """Have connections looked up in Airflow's database too, which its task SDK does in a server's process only."""
+    # As Airflow's own "airflow connections" does. Airflow 2.11 and 3.0 look there anyway.
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 
 
 def first_poke_at(sensor: BaseSensorOperator, context: Context) -> datetime | None:
@@ -62,6 +70,37 @@ def is_deferral_timeout(error: Exception) -> bool:
     if TaskDeferralTimeout is TaskDeferralError:
         return "timeout" in str(error).lower()
     return isinstance(error, TaskDeferralTimeout)
+
+
+def store_link(context: Context, key: str, find: Callable[[], str | None]) -> None:
+    """
+    Store on a worker of Airflow 2 where a task's button leads to; later versions do so themselves.
+
+    :param context: The context of the execution.
+    :param key: The key of the XCom.
+    :param find: What returns the address, or None if there is none.
+    """
+    if not _stores_links_itself() and (url := find()):
+        context["ti"].xcom_push(key=key, value=url)
+
+
+def stored_link(ti_key: Any, key: str) -> str | None:
+    """
+    Return in the webserver of Airflow 2 where a task's button leads to, or None if that is not known.
+
+    :param ti_key: The task instance.
+    :param key: The key of the XCom.
+    """
+    if _stores_links_itself():
+        return None
+    stored: Any = importlib.import_module("airflow.models.xcom").XCom.get_value(ti_key=ti_key, key=key)
+    return stored if isinstance(stored, str) else None
+
+
+def _stores_links_itself() -> bool:
+    from airflow.providers.common.compat.sdk import BaseOperatorLink
+
+    return hasattr(BaseOperatorLink, "xcom_key")
 
 
 def has_listeners() -> bool:

@@ -124,21 +124,26 @@ class ImportProgress:
 
         :param seconds_left: An estimate to add at the end, in seconds; None adds nothing.
         """
-        if self.percent is None:
-            parts = [f"[{'-' * BAR_WIDTH}] ? % · {self.state}"]
-        else:
-            # Rounded down: a bar that looks full while the import still runs would lie.
-            filled = int(self.percent * BAR_WIDTH / 100)
-            parts = [f"[{'#' * filled:-<{BAR_WIDTH}}] {int(self.percent)} % · {self.state}"]
+        # Rounded down: a bar that looks full while the import still runs would lie.
+        filled = int((self.percent or 0) * BAR_WIDTH / 100)
+        return f"[{'#' * filled:-<{BAR_WIDTH}}] {self.in_words(seconds_left)}"
+
+    def in_words(self, seconds_left: float | None = None) -> str:
+        """
+        Return the progress as one line without a bar.
+
+        :param seconds_left: An estimate to add at the end, in seconds; None adds nothing.
+        """
+        parts = [f"{'?' if self.percent is None else int(self.percent)} % · {self.state}"]
         if self.processed is not None and self.total is not None:
-            parts.append(f" · {self.processed:,} of {self.total:,} records")
+            parts.append(f"{self.processed:,} of {self.total:,} records")
         elif self.processed is not None:
-            parts.append(f" · {self.processed:,} records")
+            parts.append(f"{self.processed:,} records")
         if self.failed:
-            parts.append(f" · {self.failed:,} failed")
+            parts.append(f"{self.failed:,} failed")
         if seconds_left is not None:
-            parts.append(f" · {_in_words(seconds_left)} left")
-        return "".join(parts)
+            parts.append(f"{_in_words(seconds_left)} left")
+        return " · ".join(parts)
 
     def __str__(self) -> str:
         return self.describe()

@@ -10,29 +10,43 @@ from __future__ import annotations
 
 from typing import Any
 
-#: Extras that the connections of all vendors share.
-SHARED_CONN_FIELDS: dict[str, dict[str, Any]] = {
-    "timeout": {
-        "label": "Request timeout (s)",
-        "description": "How long one request may take, in seconds, from 0.1 to 300. Default 30.",
-        "schema": {"type": ["number", "null"], "minimum": 0.1, "maximum": 300},
-    },
-    "verify": {
-        "label": "Verify TLS",
-        "description": "true (default), false, or the path of a file with the certificates to trust.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "requests_per_minute": {
-        "label": "Requests a minute",
-        "description": "How many a triggerer may send, from 0.1. Default: what the vendor publishes, if anything.",
-        "schema": {"type": ["number", "null"], "minimum": 0.1},
-    },
-    "proxy": {
-        "label": "Proxy",
-        "description": "Address of an HTTP proxy, such as http://proxy.example:3128. Default: none.",
-        "schema": {"type": ["string", "null"]},
-    },
-}
+
+def shared_conn_fields(
+    *, limit: str = "as many as they like", page: str = "Empty: no button."
+) -> dict[str, dict[str, Any]]:
+    """
+    Return the extras that the connections of all vendors share.
+
+    :param limit: How many requests a minute are sent at the most by default, in words.
+    :param page: What to enter for the vendor's page of an import, and what comes of nothing, as sentences.
+    """
+    return {
+        "import_page": {
+            "label": "Page of an import",
+            "description": f"Where the button on a waiting task leads to. {page}",
+            "schema": {"type": ["string", "null"]},
+        },
+        "requests_per_minute": {
+            "label": "Requests a minute",
+            "description": f"The most that all waits of one triggerer send together, from 0.1. Empty: {limit}.",
+            "schema": {"type": ["number", "null"], "minimum": 0.1, "maximum": 100_000},
+        },
+        "timeout": {
+            "label": "Request timeout",
+            "description": "How long one request may take, in seconds, from 0.1 to 300. Empty: 30.",
+            "schema": {"type": ["number", "null"], "minimum": 0.1, "maximum": 300},
+        },
+        "verify": {
+            "label": "Verify TLS",
+            "description": "true, false, or the path of a file with the certificates to trust. Empty: true.",
+            "schema": {"type": ["string", "null"]},
+        },
+        "proxy": {
+            "label": "Proxy",
+            "description": "Address of an HTTP proxy, such as http://proxy.example:3128. Empty: none.",
+            "schema": {"type": ["string", "null"]},
+        },
+    }
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -93,6 +107,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_import_progress.triggers.import_progress"],
             },
         ],
+        "extra-links": ["airflow_import_progress.links.ImportLink"],
         "connection-types": [
             {
                 "connection-type": "lucca",
@@ -100,10 +115,18 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Lucca",
                 "ui-field-behaviour": {
                     "hidden-fields": ["login", "extra"],
-                    "relabeling": {"host": "Host", "password": "API key", "schema": "Scheme"},
-                    "placeholders": {"host": "acme.ilucca.net", "schema": "https"},
+                    "relabeling": {"host": "Host", "password": "API key", "port": "Port", "schema": "Scheme"},
+                    "placeholders": {
+                        "host": "acme.ilucca.net",
+                        "password": "the key that Lucca gave you",
+                        "port": "443",
+                        "schema": "https",
+                    },
                 },
-                "conn-fields": SHARED_CONN_FIELDS,
+                "conn-fields": shared_conn_fields(
+                    limit="50, Lucca's limit",
+                    page="Such as https://acme.ilucca.net/…/{summary_id}. Empty: no button.",
+                ),
             },
             {
                 "connection-type": "rocketchat",
@@ -113,24 +136,30 @@ def get_provider_info() -> dict[str, Any]:
                     "hidden-fields": ["extra"],
                     "relabeling": {
                         "host": "Host",
-                        "login": "User id",
-                        "password": "Personal access token",
+                        "login": "User ID or name",
+                        "password": "Token or password",
+                        "port": "Port",
                         "schema": "Scheme",
                     },
                     "placeholders": {
                         "host": "chat.example.com",
-                        "login": "aobEdbYhXfu5hkeqG",
+                        "login": "the ID of the user, such as aobEdbYhXfu5hkeqG",
+                        "password": "a personal access token of this user",
+                        "port": "443",
                         "schema": "https",
                     },
                 },
                 "conn-fields": {
                     "auth_method": {
                         "label": "Authentication",
-                        "description": "token (default): user id and personal access token. password: the user name "
-                        "in place of the user id, and the password in place of the token.",
+                        "description": "token: a user's ID and a personal access token. password: a user's name and "
+                        "password. Empty: token.",
                         "schema": {"type": ["string", "null"], "default": "token", "enum": ["token", "password"]},
                     },
-                    **SHARED_CONN_FIELDS,
+                    **shared_conn_fields(
+                        limit="10 to each endpoint, Rocket.Chat's limit",
+                        page="Empty: the workspace's list of imports, /admin/import at the host.",
+                    ),
                 },
             },
             {
@@ -143,31 +172,37 @@ def get_provider_info() -> dict[str, Any]:
                         "host": "Host",
                         "login": "Milvus user",
                         "password": "API key or password",
+                        "port": "Port",
                         "schema": "Scheme",
                     },
                     "placeholders": {
-                        "host": "controller.api.gcp-us-west1.zillizcloud.com",
+                        "host": "api.cloud.zilliz.com; empty with a cloud region",
                         "login": "empty for an API key",
+                        "password": "the API key, or the password of the Milvus user",
+                        "port": "443; of a Milvus usually 19530",
                         "schema": "https",
                     },
                 },
                 "conn-fields": {
-                    "api_version": {
-                        "label": "API version",
-                        "description": "v1 (default) or v2 (a Milvus, and the default at api.cloud.zilliz.com).",
+                    "cluster_id": {
+                        "label": "Cluster ID",
+                        "description": "Of imports that name none, such as in01-1234567890abcde. Empty for a Milvus.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "cloud_region": {
                         "label": "Cloud region",
-                        "description": "In place of the host of v1, such as gcp-us-west1.",
+                        "description": "For v1 in place of the host, such as gcp-us-west1.",
                         "schema": {"type": ["string", "null"]},
                     },
-                    "cluster_id": {
-                        "label": "Cluster ID",
-                        "description": "The cluster of imports that name none, such as in01-1234567890abcde.",
-                        "schema": {"type": ["string", "null"]},
+                    "api_version": {
+                        "label": "API version",
+                        "description": "v2 for a Milvus. Empty: v2 at api.cloud.zilliz.com, v1 at any other host.",
+                        "schema": {"type": ["string", "null"], "enum": ["v1", "v2"]},
                     },
-                    **SHARED_CONN_FIELDS,
+                    **shared_conn_fields(
+                        limit="1,200, Zilliz's limit",
+                        page="Such as https://cloud.zilliz.com/…/{job_id}. Empty: no button.",
+                    ),
                 },
             },
             {
@@ -176,22 +211,29 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Leadsy",
                 "ui-field-behaviour": {
                     "hidden-fields": ["login", "extra"],
-                    "relabeling": {"host": "Host", "password": "Token", "schema": "Scheme"},
-                    "placeholders": {"host": "leadsy.example.com", "schema": "https"},
+                    "relabeling": {"host": "Host", "password": "Token", "port": "Port", "schema": "Scheme"},
+                    "placeholders": {
+                        "host": "the host of Leadsy's API, such as leadsy.example.com",
+                        "password": "the token alone, without Bearer",
+                        "port": "443",
+                        "schema": "https",
+                    },
                 },
                 "conn-fields": {
                     "auth_scheme": {
                         "label": "Authentication scheme",
-                        "description": "What stands in front of the token. Default Bearer; none sends the token alone.",
+                        "description": "The word in front of the token; none sends the token alone. Empty: Bearer.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "status_map": {
                         "label": "Status map",
                         "description": "What Leadsy's statuses mean, as a JSON object of names or integers to states, "
-                        'such as {"partially_completed": "succeeded"}. Default: none.',
-                        "schema": {"type": ["string", "object", "null"]},
+                        'such as {"partially_completed": "succeeded"}. Empty: what their names say.',
+                        "schema": {"type": ["string", "object", "null"], "format": "multiline"},
                     },
-                    **SHARED_CONN_FIELDS,
+                    **shared_conn_fields(
+                        page="Such as https://leadsy.example.com/…/{import_code}. Empty: no button.",
+                    ),
                 },
             },
         ],

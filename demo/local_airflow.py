@@ -76,6 +76,8 @@ class LocalAirflow:
     :param components: what it consists of, by name, each with its command: those of ``COMPONENTS``, and others, such
         as another triggerer. Without the API server, which Airflow 2 does not have, nothing tells whether the others
         are up yet: they are only started.
+    :param users: the roles of those who may log in, by name; the password of each is their name, and the first one is
+        the API client's. By default nobody logs in, and everybody is an admin.
     :param tell: is called with a line on each step of the start.
     """
 
@@ -87,12 +89,14 @@ class LocalAirflow:
         database_url: str | None = None,
         settings: Mapping[str, str] | None = None,
         components: Mapping[str, Sequence[str]] = COMPONENTS,
+        users: Mapping[str, str] | None = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._dags_folder = dags_folder
         self._connections = connections or {}
         self._database_url = database_url
         self._settings = settings or {}
+        self._users = users or {}
         self._tell = tell
         self._commands = components
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -109,6 +113,8 @@ class LocalAirflow:
             (self.home / "tmp").mkdir()
             (self.home / "config").mkdir()
             (self.home / "config" / "loopback_hostname.py").write_text(_HOSTNAME_MODULE)
+            passwords = {name: name for name in self._users}
+            (self.home / "simple_auth_manager_passwords.json.generated").write_text(json.dumps(passwords))
             self.api = AirflowApi(f"http://127.0.0.1:{_free_port()}")
             self.environment = self._make_environment()
             self._tell("Creating Airflow's database")
@@ -120,7 +126,7 @@ class LocalAirflow:
                 self._launch(component)
             if "api-server" in self._commands:
                 self._wait_for_api_server()
-                self.api.log_in()
+                self.api.log_in(next(iter(self._users), None))
                 for component in at_once:
                     self._wait_for_job(component, started_at)
             # One after the other, because only that tells the jobs of two triggerers apart.
@@ -199,7 +205,8 @@ class LocalAirflow:
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "AIRFLOW__CORE__HOSTNAME_CALLABLE": "loopback_hostname.loopback",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": str(not self._users),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(map(":".join, self._users.items())),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url,
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
             "AIRFLOW__API__HOST": "127.0.0.1",

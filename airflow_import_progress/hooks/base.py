@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
@@ -20,13 +20,16 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_import_progress.exceptions import (
     ImportPollError,
     ImportProgressError,
+    ImportProtocolError,
     ImportRequestError,
 )
 from airflow_import_progress.exchange import Conversation, Request, Response, redacted
 from airflow_import_progress.hooks.connection import (
     VendorConnection,
+    filled,
     is_empty_object,
     read_base_url,
+    read_import_page,
     read_proxy,
     read_requests_per_minute,
     read_timeout,
@@ -56,6 +59,7 @@ AsyncSender = Callable[["aiohttp.ClientSession", VendorConnection, Request], Awa
 LOOKUP_TIMEOUT = 60.0
 #: How long a connection is used before it is looked up again, in seconds, so that what was changed counts.
 CONNECTION_LIFETIME = 300.0
+NO_PAGE = "No page of the import is known. %s"
 #: What to do about a refusal, where the vendor's hook does not know better.
 REFUSAL_ADVICE: Mapping[int, str] = {
     401: "Check the credentials in the connection.",
@@ -102,6 +106,11 @@ class Import(ABC):
         """Return the fields as plain JSON values; they are the arguments of the class."""
         return asdict(self)
 
+    @classmethod
+    def texts(cls) -> tuple[str, ...]:
+        """Return the names of the arguments that are texts."""
+        return tuple(field.name for field in fields(cls) if str(field.type).startswith("str"))
+
     def subject(self, conn_id: str) -> str:
         """
         Return the words by which messages name this import.
@@ -129,6 +138,10 @@ class ImportProgressHook(BaseHook, ABC):
     refusal_advice: ClassVar[Mapping[int, str]] = {}
     #: How many requests a minute the vendor allows, as it publishes; None if it publishes nothing.
     requests_per_minute: ClassVar[float | None] = None
+    #: What can be asked for through it. Their arguments are what the connection's extra ``import_page`` may name.
+    import_classes: ClassVar[Sequence[type[Import]]] = ()
+    #: The path, at the connection's host, of the page on which people see imports; None if the vendor tells of none.
+    imports_page_path: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -243,6 +256,35 @@ class ImportProgressHook(BaseHook, ABC):
         """
         return await self.aget_progress_through(asend_or_share, import_)
 
+    def import_url(self, import_: Import) -> str | None:
+        """
+        Return the vendor's page of an import, for people, or None if none is known.
+
+        It is what the connection's extra ``import_page`` says, or else a page that the vendor tells of. Nothing is sent
+        to the vendor, and nothing is raised: a connection that cannot be used has no page.
+
+        :param import_: The import.
+        """
+        try:
+            with self._explaining(self._subject):
+                return self._page_of(import_, self._resolve())
+        except ImportProgressError as error:
+            self.log.info(NO_PAGE, error)
+            return None
+
+    async def aimport_url(self, import_: Import) -> str | None:
+        """
+        Return the vendor's page of an import without blocking the event loop, as :meth:`import_url`.
+
+        :param import_: The import.
+        """
+        try:
+            with self._explaining(self._subject):
+                return self._page_of(import_, await self._aresolve())
+        except ImportProgressError as error:
+            self.log.info(NO_PAGE, error)
+            return None
+
     def request(self, method: str, path: str, **kwargs: Any) -> Response:
         """
         Send any request with the vendor's authentication, for example to start an import.
@@ -288,7 +330,12 @@ class ImportProgressHook(BaseHook, ABC):
         try:
             # Without the connection's id: behind the button it is one that Airflow made up.
             with self._explaining(self.hook_name):
-                return True, self._converse(self.verification(self._resolve()))
+                connection = self._resolve()
+                known = [name for import_class in self.import_classes for name in import_class.texts()]
+                read_import_page(connection.extra.get("import_page"), known)
+                return True, self._converse(self.verification(connection))
+        except ImportProtocolError as error:
+            return False, f"{error} Check that the connection's host is the one of {self.hook_name}'s API."
         except ImportProgressError as error:
             return False, str(error)
 
@@ -448,6 +495,13 @@ class ImportProgressHook(BaseHook, ABC):
         self.check_connection(result)
         self.connection_is_known = True
         return result
+
+    def _page_of(self, import_: Import, connection: VendorConnection) -> str | None:
+        page = read_import_page(connection.extra.get("import_page"), type(import_).texts())
+        if page is None:
+            return f"{connection.base_url}{self.imports_page_path}" if self.imports_page_path else None
+        values = {name: getattr(import_, name) for name in import_.texts()}
+        return filled(page, {name: value for name, value in values.items() if value is not None})
 
     # The sending --------------------------------------------------------------------------------------------
 

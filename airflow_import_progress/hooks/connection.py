@@ -7,7 +7,7 @@ import json
 import math
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,7 @@ MAX_REQUEST_TIMEOUT = 300.0
 MIN_REQUESTS_PER_MINUTE = 0.1
 MAX_REQUESTS_PER_MINUTE = 100_000.0
 HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:(?P<port>\d{1,5}))?")
+PLACEHOLDER = re.compile(r"\{(\w*)\}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +155,51 @@ def read_proxy(value: Any) -> str | None:
             "The connection's extra 'proxy' must be an address such as 'http://proxy.example:3128'."
         )
     return str(value).strip()
+
+
+def read_import_page(value: Any, known: Collection[str]) -> str | None:
+    """
+    Return the address of the vendor's page of an import, with places for its arguments, from the extra ``import_page``.
+
+    :param value: The extra.
+    :param known: What the places may be named: arguments of the imports.
+    """
+    if value in (None, ""):
+        return None
+    text = str(value).strip()
+    # Values go behind the host, so that none of them decides where the button leads to.
+    address = PLACEHOLDER.sub("", text)
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and HOST.fullmatch(parts.netloc) is not None
+    except ValueError:
+        usable = False
+    if not usable or not text.isprintable() or " " in text or {"{", "}"} & set(address):
+        # Not repeated if it may hold a password.
+        given = "" if "@" in text else f", not {excerpt(text)!r}"
+        raise ImportRequestError(
+            f"The connection's extra 'import_page' must be an address such as "
+            f"'https://vendor.example/imports/{{{min(known, default='id')}}}'{given}."
+        )
+    unknown = sorted(set(PLACEHOLDER.findall(text)) - set(known))
+    if unknown:
+        raise ImportRequestError(
+            f"The connection's extra 'import_page' has a place for {excerpt(unknown[0])!r}, which is no argument of "
+            f"the import. There are: {', '.join(sorted(known))}."
+        )
+    return text
+
+
+def filled(page: str, values: Mapping[str, str]) -> str | None:
+    """
+    Return the address of the vendor's page of one import, or None if it has a place for what the import does not tell.
+
+    :param page: The address with places for arguments.
+    :param values: The arguments that the import tells, by name.
+    """
+    if not set(PLACEHOLDER.findall(page)) <= set(values):
+        return None
+    return PLACEHOLDER.sub(lambda place: quote(values[place[1]], safe=""), page)
 
 
 def is_empty_object(text: str) -> bool:

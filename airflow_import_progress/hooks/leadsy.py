@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -154,6 +154,7 @@ class LeadsyHook(ImportProgressHook):
     default_conn_name: ClassVar[str] = "leadsy_default"
     conn_type: ClassVar[str] = "leadsy"
     hook_name: ClassVar[str] = "Leadsy"
+    import_classes: ClassVar[Sequence[type[Import]]] = (LeadsyImport,)
     refusal_advice: ClassVar[Mapping[int, str]] = {
         401: "Leadsy did not accept the token: put a valid one into the connection's password; one from a log-in "
         "expires. If it is valid, Leadsy may expect another word in front of it: see the connection's extra "

@@ -8,7 +8,7 @@ Source of what is known about the vendor: the published API reference, sections 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -128,6 +128,7 @@ class LuccaHook(ImportProgressHook):
     default_conn_name: ClassVar[str] = "lucca_default"
     conn_type: ClassVar[str] = "lucca"
     hook_name: ClassVar[str] = "Lucca"
+    import_classes: ClassVar[Sequence[type[Import]]] = (LuccaLeaveImport, LuccaUserLocationImport)
     requests_per_minute: ClassVar[float | None] = 50
     refusal_advice: ClassVar[Mapping[int, str]] = {
         401: "Lucca did not accept the API key: put a valid one into the connection's password.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, NamedTuple
@@ -271,6 +271,8 @@ class RocketChatHook(ImportProgressHook):
     default_conn_name: ClassVar[str] = "rocketchat_default"
     conn_type: ClassVar[str] = "rocketchat"
     hook_name: ClassVar[str] = "Rocket.Chat"
+    import_classes: ClassVar[Sequence[type[Import]]] = (RocketChatImport,)
+    imports_page_path: ClassVar[str | None] = "/admin/import"
     requests_per_minute: ClassVar[float | None] = 10
     refusal_advice: ClassVar[Mapping[int, str]] = {
         401: "Rocket.Chat did not accept the credentials: check the connection's login (user id) and password "

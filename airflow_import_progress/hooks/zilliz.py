@@ -9,7 +9,7 @@ section "Import") and the server's source, https://github.com/milvus-io/milvus.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
@@ -183,6 +183,7 @@ class ZillizHook(ImportProgressHook):
     default_conn_name: ClassVar[str] = "zilliz_default"
     conn_type: ClassVar[str] = "zilliz"
     hook_name: ClassVar[str] = "Zilliz"
+    import_classes: ClassVar[Sequence[type[Import]]] = (ZillizImportJob,)
     requests_per_minute: ClassVar[float | None] = 1200
     refusal_advice: ClassVar[Mapping[int, str]] = {
         401: "Zilliz did not accept the credentials: put a valid API key into the connection's password, or the user "

@@ -29,6 +29,7 @@ from airflow_import_progress.compat import (
     first_poke_at,
     is_deferral_timeout,
     mapped_arguments,
+    store_link,
 )
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
@@ -40,6 +41,7 @@ from airflow_import_progress.exceptions import (
 )
 from airflow_import_progress.gate import Decision, Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
+from airflow_import_progress.links import ImportLink
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.sensors.worker_free import (
     reason_to_end_on_a_worker,
@@ -138,6 +140,7 @@ class BaseImportSensor(BaseSensorOperator):
     import_class: ClassVar[type[Import]]
     hook_class: ClassVar[type[ImportProgressHook]]
     template_fields: Sequence[str] = ()
+    operator_extra_links = (ImportLink(),)
     start_from_trigger: Any = _StartFromTrigger()
     start_trigger_args: Any = _StartTriggerArgs()
     #: Whether all arguments are set: Airflow asks how to start while they are not.
@@ -223,6 +226,13 @@ class BaseImportSensor(BaseSensorOperator):
     def get_hook(self) -> ImportProgressHook:
         """Return the vendor's hook with the sensor's connection."""
         return self.hook_class(**{self.hook_class.conn_name_attr: self._conn_id})
+
+    def import_url(self) -> str | None:
+        """Return the vendor's page of the import, or None if none is known."""
+        try:
+            return self.get_hook().import_url(self.get_import())
+        except ValueError:
+            return None
 
     # What Airflow calls -------------------------------------------------------------------------------------
 
@@ -368,7 +378,7 @@ class BaseImportSensor(BaseSensorOperator):
         if first is None:
             wait.begin()
         try:
-            progress = self._wait_on_worker(wait, publisher, reschedules=reschedules, is_first=first is None)
+            progress = self._wait_on_worker(wait, publisher, context, reschedules=reschedules, is_first=first is None)
         except (AirflowSensorTimeout, ImportFailedError, ImportProgressError) as error:
             wait.end(error)
             publisher.publish()
@@ -378,10 +388,12 @@ class BaseImportSensor(BaseSensorOperator):
         return progress.to_dict()
 
     def _wait_on_worker(
-        self, wait: Wait, publisher: WorkerPublisher, *, reschedules: bool, is_first: bool
+        self, wait: Wait, publisher: WorkerPublisher, context: Context, *, reschedules: bool, is_first: bool
     ) -> ImportProgress:
         with self.get_hook() as hook:
+            publisher.hook = hook
             hook.connection_is_known = not is_first
+            store_link(context, ImportLink.xcom_key, lambda: hook.import_url(wait.import_))
             while True:
                 try:
                     progress = hook.get_progress(wait.import_)

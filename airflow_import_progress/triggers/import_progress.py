@@ -175,7 +175,7 @@ class ImportProgressTrigger(BaseTrigger):
             last_warning=self.last_warning,
             sighting=(self.sighting[0], self.sighting[1]) if self.sighting else None,
         )
-        publisher = TriggerPublisher(wait, self.task_instance, hook_class.hook_name)
+        publisher = TriggerPublisher(wait, self.task_instance, hook_class.hook_name, stores_link=not self.polled_before)
         if not self.polled_before:
             wait.begin()
         try:
@@ -194,6 +194,7 @@ class ImportProgressTrigger(BaseTrigger):
         self, wait: Wait, hook_class: type[ImportProgressHook], publisher: TriggerPublisher
     ) -> ImportProgress:
         async with Watch(hook_class, self.conn_id, wait.import_, connection_is_known=self.polled_before) as watch:
+            publisher.hook = watch.hook
             gap = self.first_poll_at - time.time()
             while True:
                 try:

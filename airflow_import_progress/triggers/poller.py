@@ -332,6 +332,11 @@ class Watch:
             del _pollers[asyncio.get_running_loop()][self._key]
             await self._poller.close()
 
+    @property
+    def hook(self) -> ImportProgressHook:
+        """Return the hook that all waits of the poller share."""
+        return self._poller.hook
+
     async def get_progress(self) -> ImportProgress:
         """
         Ask how far the import is, or take what another wait has heard since this one went to sleep.

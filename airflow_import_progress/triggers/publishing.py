@@ -11,10 +11,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from airflow_import_progress.compat import apull_xcom, apush_xcom, publishes_progress, push_xcom
+from airflow_import_progress.hooks.base import ImportProgressHook
+from airflow_import_progress.links import ImportLink
 from airflow_import_progress.published import XCOM_KEY, PublishedProgress
 from airflow_import_progress.triggers.wait import News, Wait
 
@@ -48,8 +51,12 @@ class Publisher:
         self.ti = ti
         self.vendor = vendor
         self.is_silent = ti is None or not publishes_progress()
+        #: Through which the import is asked for, once it is.
+        self.hook: ImportProgressHook | None = None
+        self.import_url: str | None = None
         self._written: News | None = None
         self._written_at = 0.0
+        self._has_looked_for_url = False
         self._has_failed = False
 
     def seconds_until_due(self) -> float:
@@ -60,7 +67,15 @@ class Publisher:
     def next_to_write(self) -> dict[str, Any]:
         """Return what is to be written now, and take it for written."""
         self._written, self._written_at = self.wait.news, time.time()
-        return self.wait.to_publish(try_number=self.ti.try_number, vendor=self.vendor).to_dict()
+        published = self.wait.to_publish(try_number=self.ti.try_number, vendor=self.vendor)
+        return replace(published, import_url=self.import_url).to_dict()
+
+    def lacks_url(self) -> bool:
+        """Tell whether it is time to find out where the vendor shows the import: once, when a poll got through."""
+        if self._has_looked_for_url or self.wait.news.progress is None:
+            return False
+        self._has_looked_for_url = True
+        return True
 
     def log_failure(self, error: Exception) -> None:
         """
@@ -81,16 +96,26 @@ class WorkerPublisher(Publisher):
         if self.is_silent or (self.seconds_until_due() > 0 and not self.wait.is_over):
             return
         try:
+            if self.lacks_url() and self.hook is not None:
+                self.import_url = self.hook.import_url(self.wait.import_)
             push_xcom(self.ti, XCOM_KEY, self.next_to_write())
         except Exception as error:
             self.log_failure(error)
 
 
 class TriggerPublisher(Publisher):
-    """Publish from an event loop, beside the wait."""
+    """
+    Publish from an event loop, beside the wait.
 
-    def __init__(self, wait: Wait, ti: Any, vendor: str) -> None:
+    :param wait: The wait.
+    :param ti: The waiting task instance, or None if there is none.
+    :param vendor: The vendor's name.
+    :param stores_link: Whether to store where the task's button leads to, which otherwise a worker has done.
+    """
+
+    def __init__(self, wait: Wait, ti: Any, vendor: str, *, stores_link: bool = False) -> None:
         super().__init__(wait, ti, vendor)
+        self._stores_link = stores_link
         self._task: asyncio.Task[None] | None = None
         self._knows_the_past = False
 
@@ -123,6 +148,10 @@ class TriggerPublisher(Publisher):
             if not self._knows_the_past:
                 self._knows_the_past = True
                 self._remember(await apull_xcom(self.ti, XCOM_KEY))
+            if self.lacks_url() and self.hook is not None:
+                self.import_url = await self.hook.aimport_url(self.wait.import_)
+                if self._stores_link and self.import_url is not None:
+                    await apush_xcom(self.ti, ImportLink.xcom_key, self.import_url)
             await apush_xcom(self.ti, XCOM_KEY, self.next_to_write())
         except Exception as error:
             self.log_failure(error)

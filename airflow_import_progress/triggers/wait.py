@@ -124,7 +124,7 @@ class Wait:
         :param vendor: The vendor's name.
         """
         now = time.time()
-        seconds_left = None if self.is_over else self._pace.seconds_left(now)
+        seconds_left = None if self.is_over else self.seconds_left(now)
         return PublishedProgress(
             try_number=try_number,
             vendor=vendor,
@@ -142,6 +142,14 @@ class Wait:
             failures=self.failures,
             history=tuple(self.history.points),
         )
+
+    def seconds_left(self, now: float) -> float | None:
+        """
+        Return how long the import is expected to take, in seconds, or None if too little is known.
+
+        :param now: The time, in seconds since the epoch.
+        """
+        return self._pace.seconds_left(now)
 
     def end(self, error: Exception | None = None) -> None:
         """
@@ -240,7 +248,7 @@ class Wait:
         if (progress.state, step) == self._logged and now - self._logged_at < HEARTBEAT:
             return
         self._logged, self._logged_at = (progress.state, step), now
-        self.log.info("%s", progress.describe(self._pace.seconds_left(now)))
+        self.log.info("%s", progress.describe(self.seconds_left(now)))
 
     def _log_warning(self, progress: ImportProgress) -> None:
         warning = _obstacle(self.import_, progress)

@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
+import subprocess
+import sys
 
 import psutil
 import pytest
 
 from airflow_import_progress.compat import publishes_progress
 from airflow_import_progress.published import PublishedProgress
+from airflow_import_progress.sandbox import Sandbox
+from demo.local_airflow import LocalAirflow
 from tests.e2e_versions.conftest import Run
 
 MODES = pytest.mark.parametrize("mode", ["deferred", "rescheduled"])
@@ -61,6 +66,25 @@ def test_a_failed_import_spends_no_retry_and_says_what_failed(run: Run, mode: st
 def test_the_wait_left_its_worker(run: Run, outcome: str, mode: str, state: str) -> None:
     (log,) = run.logs(f"{outcome}_{mode}")
     assert state in log
+
+
+def test_an_import_can_be_watched_through_a_connection_in_the_database(airflow: LocalAirflow, sandbox: Sandbox) -> None:
+    def command(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603
+            [sys.executable, "-m", module, *arguments],
+            cwd=airflow.home,
+            env=airflow.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    connection = json.dumps(sandbox.airflow_connection("lucca"))
+    assert command("airflow", "connections", "add", "lucca_stored", "--conn-json", connection).returncode == 0
+    import_id = sandbox.create_import("lucca", "leave", {"answers": [-1]})
+    watched = command("airflow_import_progress", "watch", "leave", import_id, "--conn-id", "lucca_stored", "--json")
+    assert (watched.returncode, watched.stderr) == (1, "")
+    assert [json.loads(line)["event"] for line in watched.stdout.splitlines()] == ["progress", "outcome"]
 
 
 @pytest.mark.usefixtures("run")

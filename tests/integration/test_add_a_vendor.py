@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -25,12 +26,13 @@ def project(tmp_path_factory):
     for file in ("pyproject.toml", "tests/__init__.py", "tests/behaviours.py", "tests/conftest.py"):
         shutil.copy(ROOT / file, project / file)
     page = (ROOT / "docs/add-a-vendor.md").read_text()
-    hooks, sensors, entry, sandbox, tests = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    hooks, sensors, entry, kind, sandbox, tests = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     (project / PACKAGE / "hooks/acme.py").write_text(hooks)
     (project / PACKAGE / "sensors/acme.py").write_text(sensors)
     (project / PACKAGE / "sandbox/acme.py").write_text(sandbox)
     (project / "tests/integration/test_acme_hook.py").write_text(tests)
     enter_provider_info(project / PACKAGE / "provider_info.py", entry)
+    enter_kind(project / PACKAGE / "cli/kinds.py", kind)
     enter_registry(project / PACKAGE / "sandbox/registry.py")
     return project
 
@@ -44,6 +46,13 @@ def enter_provider_info(file, entry):
         assert source.count(beginning) == 1
         source = source.replace(beginning, f"{beginning}{ast.get_source_segment(entry, part)},\n")
     file.write_text(source)
+
+
+def enter_kind(file, entry):
+    """Put the page's entry into the table."""
+    source, end = file.read_text(), "    ),\n)\n"
+    assert source.endswith(end)
+    file.write_text(f"{source.removesuffix(end)}    ),\n{textwrap.indent(entry.rstrip(), '    ')},\n)\n")
 
 
 def enter_registry(file):
@@ -70,6 +79,11 @@ def test_airflow_is_told_of_it(project):
     done = run(
         project, sys.executable, "-m", "pytest", "-q", "tests/unit/test_provider_info.py", "-k", "acme or schema"
     )
+    assert done.returncode == 0, done.stdout
+
+
+def test_its_imports_can_be_watched(project):
+    done = run(project, sys.executable, "-m", "pytest", "-q", "tests/unit/test_cli_arguments.py")
     assert done.returncode == 0, done.stdout
 
 

@@ -42,6 +42,7 @@ def test_the_wheel_tells_airflow_of_the_provider_and_has_its_license(built):
         metadata = archive.read(info["METADATA"]).decode()
     assert "[apache_airflow_provider]\nprovider_info = airflow_import_progress.provider_info:" in entry_points
     assert "[airflow.plugins]\nimport_progress = airflow_import_progress.plugin:ImportProgressPlugin" in entry_points
+    assert "[console_scripts]\nairflow-import-progress = airflow_import_progress.cli.main:main\n" in entry_points
     assert "licenses/LICENSE" in info
     assert "Classifier: Framework :: Apache Airflow :: Provider\n" in metadata
     assert "Requires-Dist: apache-airflow>=2.11\n" in metadata

@@ -318,3 +318,47 @@ async def test_a_trigger_goes_on_from_what_was_published_before_for_the_same_try
     publisher.publish()
     await all_is_written()
     assert [percent for _, percent in airflow.written[0]["history"]] == seen
+
+
+class Hook:
+    """As much of a hook as knows a vendor's page."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def import_url(self, import_):
+        self.asked += 1
+        return f"https://vendor.example/{import_.import_id}"
+
+    async def aimport_url(self, import_):
+        return self.import_url(import_)
+
+
+def test_the_vendors_page_is_written_once_a_poll_got_through(airflow, wait):
+    publisher, hear = on_a_worker(wait)
+    publisher.hook = Hook()
+    wait.missed(ImportPollError("HTTP 503", transient=True))
+    publisher.publish()
+    for percent in (10, 20):
+        airflow.now += 60
+        hear(percent)
+    page = "https://vendor.example/3c90"
+    assert [value["import_url"] for value in airflow.written] == [None, page, page]
+    assert publisher.hook.asked == 1
+
+
+@pytest.mark.parametrize("stores_link", [True, False])
+async def test_a_trigger_stores_the_link_that_no_worker_has_stored(airflow, wait, monkeypatch, stores_link):
+    stored = {}
+
+    async def apush(ti, key, value):
+        stored[key] = value
+
+    monkeypatch.setattr(publishing, "apush_xcom", apush)
+    publisher = TriggerPublisher(wait, TI, "Lucca", stores_link=stores_link)
+    publisher.hook = Hook()
+    wait.heard(progress(10))
+    publisher.publish()
+    await all_is_written()
+    assert stored["import_progress"]["import_url"] == "https://vendor.example/3c90"
+    assert stored.get("_link_ImportLink") == ("https://vendor.example/3c90" if stores_link else None)

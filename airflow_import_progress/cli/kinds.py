@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What can be watched, and the arguments that say which one: those of the kind's sensor, by the same names.
+
+Imports no Airflow, so that the help is there at once. A test holds this table against the sensors and their imports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """
+    Describe an argument of a sensor that the command takes as well.
+
+    :param name: Its name, as the sensor has it.
+    :param help: What it is, for whoever asks for help.
+    :param read: Makes its value of what was written; None: it is a flag.
+    :param choices: What may be written; None: anything.
+    """
+
+    name: str
+    help: str
+    read: Callable[[str], Any] | None = str
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def option(self) -> str:
+        """Return how it is written on the command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """
+    Describe a kind of import that can be watched.
+
+    :param name: Its name on the command line.
+    :param words: What it is, for whoever asks for help.
+    :param sensor: The sensor of such imports, as ``module:class``.
+    :param identifier: The argument that names the one import.
+    :param options: The other arguments: what else identifies the import, and what the gate looks at.
+    :param needs_identifier: Whether nothing can be asked without the identifier.
+    """
+
+    name: str
+    words: str
+    sensor: str
+    identifier: Argument
+    options: tuple[Argument, ...] = ()
+    needs_identifier: bool = True
+
+
+def as_json(text: str) -> Any:
+    """
+    Return what a JSON text says.
+
+    :param text: What was written.
+    :raises argparse.ArgumentTypeError: if it is no JSON.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON") from None
+
+
+MAX_FAILED_RECORDS = Argument(
+    name="max_failed_records", read=int, help="fail if more records than this could not be imported, from 0"
+)
+MIN_SUCCESS_RATE = Argument(
+    name="min_success_rate",
+    read=float,
+    help="fail if a smaller share of the processed records than this was imported, in percent from 0 to 100",
+)
+ON_ACTION_REQUIRED = Argument(
+    name="on_action_required",
+    choices=("wait", "fail"),
+    help="what to do while the vendor waits for somebody (default: wait)",
+)
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        name="leave",
+        words="an import of leaves into Lucca Absences",
+        sensor="airflow_import_progress.sensors.lucca:LuccaLeaveImportSensor",
+        identifier=Argument(name="summary_id", help="the summaryId that Lucca answered when the import was started"),
+    ),
+    Kind(
+        name="user-location",
+        words="an import of user locations into Lucca Office",
+        sensor="airflow_import_progress.sensors.lucca:LuccaUserLocationImportSensor",
+        identifier=Argument(name="summary_id", help="the summaryId that Lucca answered when the import was started"),
+        options=(
+            Argument(
+                name="check_results",
+                read=None,
+                help="read the results once the import is processed, which tell the lines that Lucca refused",
+            ),
+            MAX_FAILED_RECORDS,
+            MIN_SUCCESS_RATE,
+        ),
+    ),
+    Kind(
+        name="rocketchat",
+        words="an import into a Rocket.Chat workspace",
+        sensor="airflow_import_progress.sensors.rocketchat:RocketChatImportSensor",
+        identifier=Argument(
+            name="operation_id", help="the _id of the import operation; without it, the last import of the workspace"
+        ),
+        needs_identifier=False,
+        options=(
+            Argument(name="importer_key", help="the importer that the import uses, such as csv or slack"),
+            Argument(
+                name="started_after",
+                help="a time before the import was created and after any earlier one, ISO 8601, UTC unless it says "
+                "otherwise",
+            ),
+            ON_ACTION_REQUIRED,
+            MAX_FAILED_RECORDS,
+            MIN_SUCCESS_RATE,
+        ),
+    ),
+    Kind(
+        name="zilliz",
+        words="an import job in Zilliz Cloud or in Milvus",
+        sensor="airflow_import_progress.sensors.zilliz:ZillizImportSensor",
+        identifier=Argument(name="job_id", help="the jobId that was answered when the import was started"),
+        options=(
+            Argument(
+                name="cluster_id",
+                help="the cluster that it imports into (default: the connection's extra cluster_id; a Milvus needs "
+                "none)",
+            ),
+            Argument(name="project_id", help="the project of an on-demand database, with --region-id"),
+            Argument(name="region_id", help="the region of an on-demand database"),
+            Argument(name="db_name", help="the database of the collection"),
+            ON_ACTION_REQUIRED,
+        ),
+    ),
+    Kind(
+        name="leadsy",
+        words="an import of leads into Leadsy",
+        sensor="airflow_import_progress.sensors.leadsy:LeadsyImportSensor",
+        identifier=Argument(
+            name="import_code", help="the import_code that Leadsy answered when the import was started"
+        ),
+        options=(
+            Argument(
+                name="status_map",
+                read=as_json,
+                help='what Leadsy\'s statuses mean, as JSON such as \'{"partially_completed": "succeeded"}\'',
+            ),
+            MAX_FAILED_RECORDS,
+            MIN_SUCCESS_RATE,
+        ),
+    ),
+)

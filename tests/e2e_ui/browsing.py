@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The browser that the tests use, and where it puts its screenshots."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page, Route
+
+ColourScheme = Literal["light", "dark"]
+
+#: The names of a Chromium that the system brings. Playwright's own is never downloaded.
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+
+
+def chromium() -> str | None:
+    """Return the path of the system's Chromium, or None if it has none."""
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+def chromium_arguments() -> list[str]:
+    """Return what Chromium has to be told to start here."""
+    # Chromium refuses to run as root in its sandbox; the loopback interface is all that it sees.
+    return ["--no-sandbox"] if os.geteuid() == 0 else []
+
+
+def stay_on_loopback(route: Route) -> None:
+    """Let a request through if it stays on this machine, and refuse any other."""
+    if urlsplit(route.request.url).hostname in ("127.0.0.1", None):
+        route.continue_()
+    else:
+        route.abort()
+
+
+class Screenshots:
+    """
+    Take screenshots of what a person sees.
+
+    :param folder: Where they are kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def take(self, page: Page, name: str, selector: str | None = None) -> Path:
+        """
+        Keep what a page shows, or a part of it, and return the file.
+
+        :param page: The page.
+        :param name: The file's name without its ending.
+        :param selector: The part; None: what the window shows.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / f"{name}.png"
+        shown = page if selector is None else page.locator(selector)
+        shown.screenshot(path=file, animations="disabled")
+        return file

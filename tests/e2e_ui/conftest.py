@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One Airflow, one sandbox, real waits and a real browser for all tests of what people see.
+
+``page`` is a browser window that is logged in. A test that sees to both appearances has
+``@pytest.mark.parametrize("colour_scheme", ["light", "dark"])``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from airflow_import_progress.sandbox import Sandbox
+from demo.cases import connections_to
+from demo.local_airflow import LocalAirflow
+from demo.postgres import postgres
+from tests import real_airflow
+from tests.e2e_ui.browsing import IMAGES, ColourScheme, Screenshots, chromium, chromium_arguments, stay_on_loopback
+
+#: What the imports are that the waits wait for: nearly still, so that whoever looks at them sees the same.
+IMPORTS = {
+    "lucca": ("leave", {"points": [[0, 40], [3600, 45]]}),
+    "rocketchat": ("csv", {"points": [[0, 60], [3600, 65]], "records": 500}),
+    "zilliz": ("cloud", {"points": [[0, 20], [3600, 25]]}),
+    "leadsy": ("lead", {"points": [[0, 80], [3600, 85]], "records": 1000, "failed_records": 3}),
+}
+
+#: How long something may take to be seen, in milliseconds: a machine's few cores serve Airflow and draw its pages.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--save-screenshots",
+        action="store_true",
+        help=f"keep the screenshots that the documentation shows in {IMAGES.relative_to(IMAGES.parents[1])}",
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if chromium() is not None:
+        return
+    reason = "there is no Chromium here. Install one, such as Debian's: apt-get install chromium"
+    if os.environ.get("REQUIRE_BROWSER"):
+        raise pytest.UsageError(f"REQUIRE_BROWSER is set, and {reason}")
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Add to the report of a failed test the logs of Airflow, and where to see what the browser showed."""
+    report: pytest.TestReport = yield from real_airflow.pytest_runtest_makereport(item)
+    arguments = getattr(item, "funcargs", {})
+    if report.failed and "page" in arguments:
+        page, folder = arguments["page"], arguments["tmp_path_factory"].mktemp("failed")
+        file = Screenshots(folder).take(page, "page")
+        report.sections.append(("the browser", f"{page.url}\n{file}\n\n{page.locator('body').inner_text()[:4000]}"))
+    return report
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """The vendors' sandbox."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def airflow(sandbox: Sandbox) -> Iterator[LocalAirflow]:
+    """A real Airflow with the connections to the sandbox in its database, where its UI lists them."""
+    with (
+        postgres() as database,
+        LocalAirflow(
+            Path(__file__).parent / "dags",
+            database_url=database.url,
+            settings={"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"},
+        ) as running,
+    ):
+        for conn_id, connection in connections_to(sandbox).items():
+            running.api.add_connection(conn_id, connection)
+        yield running
+
+
+@dataclass
+class Waits:
+    """A DAG run with one deferred wait at each vendor; the names of its tasks are those of the vendors."""
+
+    dag_id: str
+    run_id: str
+    import_ids: dict[str, str]
+
+    def path_of(self, vendor: str) -> str:
+        """Return the path of a wait's page in Airflow's UI."""
+        return f"/dags/{self.dag_id}/runs/{self.run_id}/tasks/{vendor}"
+
+
+@pytest.fixture(scope="session")
+def waits(airflow: LocalAirflow, sandbox: Sandbox) -> Waits:
+    """Real waits for imports that hardly move, each of them in the triggerer by now."""
+    ids = {vendor: sandbox.create_import(vendor, kind, script) for vendor, (kind, script) in IMPORTS.items()}
+    airflow.api.wait_for_dags("waits")
+    run_id = airflow.api.trigger("waits", ids)
+    for vendor in IMPORTS:
+        airflow.api.wait_for_task_state("waits", run_id, vendor, "deferred")
+    return Waits("waits", run_id, ids)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium(), args=chromium_arguments())
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def colour_scheme() -> ColourScheme:
+    """The appearance that the person prefers."""
+    return "light"
+
+
+@pytest.fixture
+def page(
+    browser: Browser,
+    airflow: LocalAirflow,
+    colour_scheme: ColourScheme,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Page]:
+    """A window of the browser at Airflow's first page, logged in."""
+    context = browser.new_context(
+        base_url=airflow.url,
+        color_scheme=colour_scheme,
+        viewport={"width": 1280, "height": 900},
+        locale="en-GB",
+        timezone_id="UTC",
+    )
+    context.set_default_timeout(PATIENCE)
+    context.route("**/*", stay_on_loopback)
+    window = context.new_page()
+    # Where everybody is an admin, there is no form to log in with: the first page does it.
+    window.goto("/")
+    window.get_by_role("link", name="Home").first.wait_for()
+    yield window
+    context.close()
+
+
+@pytest.fixture
+def screenshots(request: pytest.FixtureRequest, tmp_path: Path) -> Screenshots:
+    """What takes screenshots: into the documentation if asked to, otherwise into a temporary folder."""
+    return Screenshots(IMAGES if request.config.getoption("--save-screenshots") else tmp_path)
