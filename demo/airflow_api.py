@@ -76,6 +76,11 @@ class AirflowApi:
         as_text = {} if extra is None or isinstance(extra, str) else {"extra": json.dumps(extra)}
         self._call("POST", "/connections", json={"connection_id": conn_id, **connection, **as_text})
 
+    def connection(self, conn_id: str) -> dict[str, Any]:
+        """Return a connection of Airflow's database, without its secrets."""
+        connection: dict[str, Any] = self._call("GET", f"/connections/{conn_id}")
+        return connection
+
     def add_pool(self, name: str, slots: int) -> None:
         """Create a pool."""
         self._call("POST", "/pools", json={"name": name, "slots": slots})

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The browser that the tests use, and where it puts its screenshots."""
+"""The browser that the tests use, where it puts its screenshots, and what there is to look at."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -60,3 +61,16 @@ class Screenshots:
         shown = page if selector is None else page.locator(selector)
         shown.screenshot(path=file, animations="disabled")
         return file
+
+
+@dataclass
+class Waits:
+    """A DAG run that waits, and the imports that it waits for, by vendor."""
+
+    dag_id: str
+    run_id: str
+    import_ids: dict[str, str]
+
+    def path_of(self, task_id: str) -> str:
+        """Return the path of a wait's page in Airflow's UI."""
+        return f"/dags/{self.dag_id}/runs/{self.run_id}/tasks/{task_id}"

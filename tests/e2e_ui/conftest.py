@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,15 @@ from demo.cases import connections_to
 from demo.local_airflow import LocalAirflow
 from demo.postgres import postgres
 from tests import real_airflow
-from tests.e2e_ui.browsing import IMAGES, ColourScheme, Screenshots, chromium, chromium_arguments, stay_on_loopback
+from tests.e2e_ui.browsing import (
+    IMAGES,
+    ColourScheme,
+    Screenshots,
+    Waits,
+    chromium,
+    chromium_arguments,
+    stay_on_loopback,
+)
 
 #: What the imports are that the waits wait for: nearly still, so that whoever looks at them sees the same.
 IMPORTS = {
@@ -88,19 +95,6 @@ def airflow(sandbox: Sandbox) -> Iterator[LocalAirflow]:
         for conn_id, connection in connections_to(sandbox).items():
             running.api.add_connection(conn_id, connection)
         yield running
-
-
-@dataclass
-class Waits:
-    """A DAG run with one deferred wait at each vendor; the names of its tasks are those of the vendors."""
-
-    dag_id: str
-    run_id: str
-    import_ids: dict[str, str]
-
-    def path_of(self, vendor: str) -> str:
-        """Return the path of a wait's page in Airflow's UI."""
-        return f"/dags/{self.dag_id}/runs/{self.run_id}/tasks/{vendor}"
 
 
 @pytest.fixture(scope="session")

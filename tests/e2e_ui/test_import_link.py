@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The button on a waiting task that leads to the import at the vendor."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from airflow_import_progress.sandbox import Sandbox
+from demo.local_airflow import LocalAirflow
+from tests.e2e_ui.browsing import Waits
+
+NAME = "Import at the vendor"
+
+
+@pytest.fixture(scope="module")
+def linked(airflow: LocalAirflow, sandbox: Sandbox) -> Waits:
+    """Waits on a connection with a page of its own."""
+    import_id = sandbox.create_import("lucca", "leave", {"points": [[0, 40], [3600, 45]]})
+    airflow.api.add_connection(
+        "lucca_with_page",
+        {
+            **sandbox.airflow_connection("lucca"),
+            "extra": {"import_page": "https://acme.example/imports/{summary_id}?tab=history"},
+        },
+    )
+    airflow.api.wait_for_dags("links")
+    run_id = airflow.api.trigger("links", {"summary_id": import_id})
+    airflow.api.wait_for_task_state("links", run_id, "deferred", "deferred")
+    airflow.api.wait_for_task_state("links", run_id, "rescheduled", "up_for_reschedule")
+    return Waits("links", run_id, {"lucca": import_id})
+
+
+@pytest.mark.parametrize("task_id", ["deferred", "rescheduled"])
+def test_it_leads_to_the_page_that_the_connection_says(page: Page, linked: Waits, task_id: str) -> None:
+    page.goto(linked.path_of(task_id))
+    address = f"https://acme.example/imports/{linked.import_ids['lucca']}?tab=history"
+    expect(page.get_by_role("link", name=NAME)).to_have_attribute("href", address)
+
+
+def test_it_leads_to_the_page_that_the_vendor_documents(page: Page, waits: Waits, sandbox: Sandbox) -> None:
+    page.goto(waits.path_of("rocketchat"))
+    expect(page.get_by_role("link", name=NAME)).to_have_attribute("href", f"{sandbox.url}/admin/import")
+
+
+@pytest.mark.parametrize("vendor", ["lucca", "zilliz", "leadsy"])
+def test_there_is_none_where_no_page_is_known(page: Page, waits: Waits, vendor: str) -> None:
+    with page.expect_response(lambda answer: answer.url.split("?")[0].endswith("/links")) as answered:
+        page.goto(waits.path_of(vendor))
+    assert answered.value.json()["extra_links"] == {NAME: None}
+    expect(page.get_by_text("Deferred").first).to_be_visible()
+    expect(page.get_by_role("link", name=NAME)).to_have_count(0)
+    expect(page.get_by_role("button", name=NAME)).to_have_count(0)
