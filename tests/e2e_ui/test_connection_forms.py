@@ -104,8 +104,8 @@ FORMS = {
         "Leadsy",
         {"description": "Description", "host": "Host", "password": "Token", "port": "Port", "schema": "Scheme"},
         {"auth_scheme": "Authentication scheme", "status_map": "Status map", **SHARED},
-        {"Authentication scheme": "Bearer", "Status map": '{"listo": "succeeded"}', **COMMON_ENTRIES},
-        {"auth_scheme": "Bearer", "status_map": '{"listo": "succeeded"}', "import_page": None, **COMMON_STORED},
+        {"Authentication scheme": "Bearer", "Status map": '{\n  "listo": "succeeded"\n}', **COMMON_ENTRIES},
+        {"auth_scheme": "Bearer", "status_map": {"listo": "succeeded"}, "import_page": None, **COMMON_STORED},
         "accepted the token and listed its imports",
     ),
 }
