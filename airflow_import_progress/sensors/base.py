@@ -231,7 +231,9 @@ class BaseImportSensor(BaseSensorOperator):
         """Return the vendor's page of the import, or None if none is known."""
         try:
             return self.get_hook().import_url(self.get_import())
-        except ValueError:
+        except Exception as error:
+            # Airflow asks after the task has ended, however it did, and 3.0 leaves out all else if this raises.
+            self.log.debug("No page of the import is known: %s", error)
             return None
 
     # What Airflow calls -------------------------------------------------------------------------------------

@@ -104,8 +104,8 @@ FORMS = {
         "Leadsy",
         {"description": "Description", "host": "Host", "password": "Token", "port": "Port", "schema": "Scheme"},
         {"auth_scheme": "Authentication scheme", "status_map": "Status map", **SHARED},
-        {"Authentication scheme": "Bearer", "Status map": '{"listo": "succeeded"}', **COMMON_ENTRIES},
-        {"auth_scheme": "Bearer", "status_map": '{"listo": "succeeded"}', "import_page": None, **COMMON_STORED},
+        {"Authentication scheme": "Bearer", "Status map": '{\n  "listo": "succeeded"\n}', **COMMON_ENTRIES},
+        {"auth_scheme": "Bearer", "status_map": {"listo": "succeeded"}, "import_page": None, **COMMON_STORED},
         "accepted the token and listed its imports",
     ),
 }
@@ -206,7 +206,7 @@ def test_a_status_map_that_is_an_object_survives_the_form(page: Page, airflow: L
 
 @pytest.mark.parametrize("colour_scheme", ["light", "dark"])
 def test_a_form_for_the_documentation(page: Page, screenshots: Screenshots, colour_scheme: str) -> None:
-    page.set_viewport_size({"width": 1100, "height": 1250})
+    page.set_viewport_size({"width": 1100, "height": 1550})
     form = ConnectionForm.new(page, "zilliz_default", "Zilliz")
     form.show(STANDARD)
     screenshots.take(page, f"connection-form-{colour_scheme}", "[role=dialog]")

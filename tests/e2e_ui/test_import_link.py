@@ -33,20 +33,20 @@ def linked(airflow: LocalAirflow, sandbox: Sandbox) -> Waits:
 
 @pytest.mark.parametrize("task_id", ["deferred", "rescheduled"])
 def test_it_leads_to_the_page_that_the_connection_says(page: Page, linked: Waits, task_id: str) -> None:
-    page.goto(linked.path_of(task_id))
+    page.goto(f"{linked.path_of(task_id)}/details")
     address = f"https://acme.example/imports/{linked.import_ids['lucca']}?tab=history"
     expect(page.get_by_role("link", name=NAME)).to_have_attribute("href", address)
 
 
 def test_it_leads_to_the_page_that_the_vendor_documents(page: Page, waits: Waits, sandbox: Sandbox) -> None:
-    page.goto(waits.path_of("rocketchat"))
+    page.goto(f"{waits.path_of('rocketchat')}/details")
     expect(page.get_by_role("link", name=NAME)).to_have_attribute("href", f"{sandbox.url}/admin/import")
 
 
 @pytest.mark.parametrize("vendor", ["lucca", "zilliz", "leadsy"])
 def test_there_is_none_where_no_page_is_known(page: Page, waits: Waits, vendor: str) -> None:
     with page.expect_response(lambda answer: answer.url.split("?")[0].endswith("/links")) as answered:
-        page.goto(waits.path_of(vendor))
+        page.goto(f"{waits.path_of(vendor)}/details")
     assert answered.value.json()["extra_links"] == {NAME: None}
     expect(page.get_by_text("Deferred").first).to_be_visible()
     expect(page.get_by_role("link", name=NAME)).to_have_count(0)
