@@ -5,17 +5,23 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Browser, Page, Route, StorageState
+
+from demo.local_airflow import LocalAirflow
 
 ColourScheme = Literal["light", "dark"]
 
 #: The names of a Chromium that the system brings. Playwright's own is never downloaded.
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+#: How long something may take to be seen, in milliseconds: a machine's few cores serve Airflow and draw its pages.
+PATIENCE = 30_000
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
@@ -36,6 +42,49 @@ def stay_on_loopback(route: Route) -> None:
         route.continue_()
     else:
         route.abort()
+
+
+@contextmanager
+def open_window(
+    browser: Browser,
+    airflow: LocalAirflow,
+    *,
+    session: StorageState | None = None,
+    colour_scheme: ColourScheme = "light",
+    size: tuple[int, int] = (1280, 900),
+) -> Iterator[Page]:
+    """
+    Open a window of the browser.
+
+    :param browser: The browser.
+    :param airflow: The Airflow.
+    :param session: What the browser keeps of a log-in; None: nobody is logged in.
+    :param colour_scheme: The appearance that the person prefers.
+    :param size: Width and height, in pixels.
+    """
+    context = browser.new_context(
+        base_url=airflow.url,
+        storage_state=session,
+        color_scheme=colour_scheme,
+        viewport={"width": size[0], "height": size[1]},
+        locale="en-GB",
+        timezone_id="UTC",
+    )
+    context.set_default_timeout(PATIENCE)
+    context.route("**/*", stay_on_loopback)
+    yield context.new_page()
+    context.close()
+
+
+def log_in(browser: Browser, airflow: LocalAirflow, user: str) -> StorageState:
+    """Log a user in, whose password is their name, and return what the browser keeps of it."""
+    with open_window(browser, airflow) as window:
+        window.goto("/")
+        window.get_by_label("Username").fill(user)
+        window.get_by_label("Password").fill(user)
+        window.get_by_role("button", name="Sign in").click()
+        window.get_by_role("link", name="Home").first.wait_for()
+        return window.context.storage_state()
 
 
 class Screenshots:

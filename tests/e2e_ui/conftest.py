@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, StorageState, expect, sync_playwright
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import connections_to
@@ -22,12 +22,14 @@ from demo.postgres import postgres
 from tests import real_airflow
 from tests.e2e_ui.browsing import (
     IMAGES,
+    PATIENCE,
     ColourScheme,
     Screenshots,
     Waits,
     chromium,
     chromium_arguments,
-    stay_on_loopback,
+    log_in,
+    open_window,
 )
 
 #: What the imports are that the waits wait for: nearly still, so that whoever looks at them sees the same.
@@ -38,8 +40,8 @@ IMPORTS = {
     "leadsy": ("lead", {"points": [[0, 80], [3600, 85]], "records": 1000, "failed_records": 3}),
 }
 
-#: How long something may take to be seen, in milliseconds: a machine's few cores serve Airflow and draw its pages.
-PATIENCE = 30_000
+#: Who may do everything, and who may log in and no more.
+ADMIN, STRANGER = "ada", "nobody"
 expect.set_options(timeout=PATIENCE)
 
 
@@ -90,6 +92,7 @@ def airflow(sandbox: Sandbox) -> Iterator[LocalAirflow]:
             Path(__file__).parent / "dags",
             database_url=database.url,
             settings={"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"},
+            users={ADMIN: "admin", STRANGER: ""},
         ) as running,
     ):
         for conn_id, connection in connections_to(sandbox).items():
@@ -117,6 +120,12 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+@pytest.fixture(scope="session")
+def admins_session(browser: Browser, airflow: LocalAirflow) -> StorageState:
+    """What the browser keeps of an admin's log-in."""
+    return log_in(browser, airflow, ADMIN)
+
+
 @pytest.fixture
 def colour_scheme() -> ColourScheme:
     """The appearance that the person prefers."""
@@ -127,25 +136,14 @@ def colour_scheme() -> ColourScheme:
 def page(
     browser: Browser,
     airflow: LocalAirflow,
+    admins_session: StorageState,
     colour_scheme: ColourScheme,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Page]:
     """A window of the browser at Airflow's first page, logged in."""
-    context = browser.new_context(
-        base_url=airflow.url,
-        color_scheme=colour_scheme,
-        viewport={"width": 1280, "height": 900},
-        locale="en-GB",
-        timezone_id="UTC",
-    )
-    context.set_default_timeout(PATIENCE)
-    context.route("**/*", stay_on_loopback)
-    window = context.new_page()
-    # Where everybody is an admin, there is no form to log in with: the first page does it.
-    window.goto("/")
-    window.get_by_role("link", name="Home").first.wait_for()
-    yield window
-    context.close()
+    with open_window(browser, airflow, session=admins_session, colour_scheme=colour_scheme) as window:
+        window.goto("/")
+        yield window
 
 
 @pytest.fixture
