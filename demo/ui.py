@@ -46,6 +46,7 @@ def main() -> int:
                 airflow.api.trigger(case.dag_id, case.conf)
             console.print(
                 f"\nAirflow:          [bold]{airflow.url}[/]  (no login: whoever opens it is an admin)\n"
+                f"Imports:          [bold]{airflow.url}/plugin/imports[/]  (Browse → Imports)\n"
                 f"Vendors' sandbox: {sandbox.url}  (behind the connections {', '.join(connections)})\n"
                 f"Logs:             {airflow.logs}\n\n"
                 f"Good imports and bad ones are under way, {len(cases)} in all, and take {_IMPORT_SECONDS} seconds.\n"
