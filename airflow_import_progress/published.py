@@ -13,8 +13,6 @@ from airflow_import_progress.progress import ImportProgress
 XCOM_KEY = "import_progress"
 #: So many points of an import's history are kept; when there are more, they are thinned out to half of them.
 LONGEST_HISTORY = 60
-#: So much of an error's text is kept.
-LONGEST_ERROR = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
