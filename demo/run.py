@@ -23,6 +23,7 @@ from demo.airflow_api import FINAL_RUN_STATES, AirflowApi, WaitedTooLongError
 from demo.cases import CASES, EXAMPLE_DAGS, SENSOR, Case, connections_to
 from demo.guard import leave_blocks_on_signals
 from demo.local_airflow import AirflowStartError, LocalAirflow
+from demo.postgres import postgres
 
 _IMPORT_SECONDS = 25
 _DEADLINE_SECONDS = 360
@@ -55,9 +56,11 @@ def main() -> int:
     leave_blocks_on_signals()
     started = time.monotonic()
     try:
-        with Sandbox(import_duration=_IMPORT_SECONDS) as sandbox:
+        with Sandbox(import_duration=_IMPORT_SECONDS) as sandbox, postgres() as database:
             console.print(f"The vendors' sandbox listens on {sandbox.url}")
-            with LocalAirflow(EXAMPLE_DAGS, connections=connections_to(sandbox), tell=console.print) as airflow:
+            with LocalAirflow(
+                EXAMPLE_DAGS, connections=connections_to(sandbox), database_url=database.url, tell=console.print
+            ) as airflow:
                 console.print(f"Airflow is up on {airflow.url} after {time.monotonic() - started:.0f} s\n")
                 console.print("Imports into Rocket.Chat run one after the other: a workspace has one at a time.\n")
                 airflow.api.wait_for_dags(*{case.dag_id for case in CASES})

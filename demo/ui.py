@@ -19,6 +19,7 @@ from demo.airflow_api import WaitedTooLongError
 from demo.cases import CASES, EXAMPLE_DAGS, connections_to
 from demo.guard import leave_blocks_on_signals
 from demo.local_airflow import AirflowStartError, LocalAirflow
+from demo.postgres import postgres
 
 _IMPORT_SECONDS = 90
 
@@ -30,8 +31,12 @@ def main() -> int:
     try:
         with (
             Sandbox(import_duration=_IMPORT_SECONDS) as sandbox,
+            postgres() as database,
             LocalAirflow(
-                EXAMPLE_DAGS, settings={"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}, tell=console.print
+                EXAMPLE_DAGS,
+                database_url=database.url,
+                settings={"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"},
+                tell=console.print,
             ) as airflow,
         ):
             # In the database rather than in the environment, so that the UI lists it and its form can be

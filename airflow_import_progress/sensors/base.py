@@ -395,7 +395,7 @@ class BaseImportSensor(BaseSensorOperator):
         with self.get_hook() as hook:
             publisher.hook = hook
             hook.connection_is_known = not is_first
-            store_link(context, ImportLink.xcom_key, lambda: hook.import_url(wait.import_))
+            self._store_link(context, hook, wait.import_)
             while True:
                 try:
                     progress = hook.get_progress(wait.import_)
@@ -418,6 +418,13 @@ class BaseImportSensor(BaseSensorOperator):
                     if reschedules and (self.silent_fail or not wait.failures):
                         raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=absence))
                 time.sleep(gap)
+
+    def _store_link(self, context: Context, hook: ImportProgressHook, import_: Import) -> None:
+        try:
+            store_link(context, ImportLink.xcom_key, lambda: hook.import_url(import_))
+        except Exception as error:
+            # It is for people, and no wait depends on it.
+            self.log.info("Where the task's button leads to could not be stored (%s: %s).", type(error).__name__, error)
 
     def _defer(self, wait: Wait, absence: float) -> None:
         from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
