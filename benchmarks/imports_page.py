@@ -112,7 +112,8 @@ class _Database:
 
 
 def _ask(client: Any, database: _Database, rounds: int, address: str, query: dict[str, Any] | None = None) -> Figures:
-    client.get(address, params=query).raise_for_status()
+    # Where Airflow has not found the plugin, its own page answers, which is no JSON.
+    client.get(address, params=query).raise_for_status().json()
     took, waited, cpu, queries = [], [], [], set()
     for _ in range(rounds):
         database.begin()
