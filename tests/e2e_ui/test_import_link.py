@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import pytest
+import requests
 from playwright.sync_api import Page, expect
 
+from airflow_import_progress.links import ImportLink
 from airflow_import_progress.sandbox import Sandbox
+from demo.airflow_api import wait_until
 from demo.local_airflow import LocalAirflow
 from tests.e2e_ui.browsing import Waits
 
@@ -28,10 +31,20 @@ def linked(airflow: LocalAirflow, sandbox: Sandbox) -> Waits:
     run_id = airflow.api.trigger("links", {"summary_id": import_id})
     airflow.api.wait_for_task_state("links", run_id, "deferred", "deferred")
     airflow.api.wait_for_task_state("links", run_id, "rescheduled", "up_for_reschedule")
+    # Where no worker begins, it is the trigger that stores it, with its first poll.
+    wait_until("the trigger to store the link", lambda: has_link(airflow, run_id, "without_workers"), timeout=60)
     return Waits("links", run_id, {"lucca": import_id})
 
 
-@pytest.mark.parametrize("task_id", ["deferred", "rescheduled"])
+def has_link(airflow: LocalAirflow, run_id: str, task_id: str) -> bool:
+    """Tell whether Airflow has stored where the button leads to."""
+    try:
+        return bool(airflow.api.xcom("links", run_id, task_id, ImportLink.xcom_key))
+    except requests.HTTPError:
+        return False
+
+
+@pytest.mark.parametrize("task_id", ["deferred", "rescheduled", "without_workers"])
 def test_it_leads_to_the_page_that_the_connection_says(page: Page, linked: Waits, task_id: str) -> None:
     page.goto(f"{linked.path_of(task_id)}/details")
     address = f"https://acme.example/imports/{linked.import_ids['lucca']}?tab=history"

@@ -20,3 +20,10 @@ with DAG(
 ):
     LuccaLeaveImportSensor(task_id="deferred")
     LuccaLeaveImportSensor(task_id="rescheduled", deferrable=False, mode="reschedule")
+    # A template with params is not one that the triggerer resolves.
+    LuccaLeaveImportSensor(
+        task_id="without_workers",
+        summary_id="{{ dag_run.conf['summary_id'] }}",
+        start_from_trigger=True,
+        end_from_trigger=True,
+    )
