@@ -90,11 +90,13 @@ class History:
 
     def add(self, at: float, percent: float) -> None:
         """
-        Take one more percentage.
+        Take one more percentage, unless it is no newer than those that there are.
 
         :param at: When it was seen, in seconds since the epoch.
         :param percent: The percentage.
         """
+        if self.points and at <= self.points[-1][0]:
+            return
         # The newest one is always kept, and of a standstill its ends.
         if len(self.points) > 1 and (
             at - self.points[-2][0] < self._resolution or self.points[-2][1] == self.points[-1][1] == percent
@@ -115,5 +117,4 @@ class History:
         """
         own, self.points = self.points, []
         for at, percent in [*points, *own]:
-            if not self.points or at > self.points[-1][0]:
-                self.add(at, percent)
+            self.add(at, percent)

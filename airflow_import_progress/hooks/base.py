@@ -59,7 +59,6 @@ AsyncSender = Callable[["aiohttp.ClientSession", VendorConnection, Request], Awa
 LOOKUP_TIMEOUT = 60.0
 #: How long a connection is used before it is looked up again, in seconds, so that what was changed counts.
 CONNECTION_LIFETIME = 300.0
-NO_PAGE = "No page of the import is known. %s"
 #: What to do about a refusal, where the vendor's hook does not know better.
 REFUSAL_ADVICE: Mapping[int, str] = {
     401: "Check the credentials in the connection.",
@@ -265,12 +264,10 @@ class ImportProgressHook(BaseHook, ABC):
 
         :param import_: The import.
         """
-        try:
-            with self._explaining(self._subject):
-                return self._page_of(import_, self._resolve())
-        except ImportProgressError as error:
-            self.log.info(NO_PAGE, error)
-            return None
+        url: str | None = None
+        with self._without_a_page():
+            url = self._page_of(import_, self._resolve())
+        return url
 
     async def aimport_url(self, import_: Import) -> str | None:
         """
@@ -278,12 +275,10 @@ class ImportProgressHook(BaseHook, ABC):
 
         :param import_: The import.
         """
-        try:
-            with self._explaining(self._subject):
-                return self._page_of(import_, await self._aresolve())
-        except ImportProgressError as error:
-            self.log.info(NO_PAGE, error)
-            return None
+        url: str | None = None
+        with self._without_a_page():
+            url = self._page_of(import_, await self._aresolve())
+        return url
 
     def request(self, method: str, path: str, **kwargs: Any) -> Response:
         """
@@ -495,6 +490,15 @@ class ImportProgressHook(BaseHook, ABC):
         self.check_connection(result)
         self.connection_is_known = True
         return result
+
+    @contextmanager
+    def _without_a_page(self) -> Iterator[None]:
+        """Take what is wrong with the connection for that no page of the import is known, and log it."""
+        try:
+            with self._explaining(self._subject):
+                yield
+        except ImportProgressError as error:
+            self.log.info("No page of the import is known. %s", error)
 
     def _page_of(self, import_: Import, connection: VendorConnection) -> str | None:
         page = read_import_page(connection.extra.get("import_page"), type(import_).texts())

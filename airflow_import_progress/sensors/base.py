@@ -147,6 +147,8 @@ class BaseImportSensor(BaseSensorOperator):
     _is_complete = False
     #: Why the wait starts on a worker, as long as the templates could tell.
     _reason_to_start_on_a_worker: str | None = None
+    #: The hook that has asked on this worker, if any, which knows the connection.
+    _hook_that_asked: ImportProgressHook | None = None
     #: The fields of the import that are known only when the task runs.
     _rendered_later: frozenset[str] = frozenset()
 
@@ -230,7 +232,7 @@ class BaseImportSensor(BaseSensorOperator):
     def import_url(self) -> str | None:
         """Return the vendor's page of the import, or None if none is known."""
         try:
-            return self.get_hook().import_url(self.get_import())
+            return (self._hook_that_asked or self.get_hook()).import_url(self.get_import())
         except Exception as error:
             # Airflow asks after the task has ended, however it did, and 3.0 leaves out all else if this raises.
             self.log.debug("No page of the import is known: %s", error)
@@ -393,7 +395,7 @@ class BaseImportSensor(BaseSensorOperator):
         self, wait: Wait, publisher: WorkerPublisher, context: Context, *, reschedules: bool, is_first: bool
     ) -> ImportProgress:
         with self.get_hook() as hook:
-            publisher.hook = hook
+            self._hook_that_asked = publisher.hook = hook
             hook.connection_is_known = not is_first
             self._store_link(context, hook, wait.import_)
             while True:

@@ -2,7 +2,7 @@
 """
 Publish how far a wait's import is, for people to look at while it waits.
 
-It is written when something changed, at most every :data:`SHORTEST_GAP` seconds, and now and then if nothing did.
+It is written when something changed, at most every :data:`SHORTEST_WRITE_GAP` seconds, and now and then if nothing did.
 Whatever becomes of a write, the wait goes on: what is published decides nothing.
 """
 
@@ -18,13 +18,13 @@ from weakref import WeakKeyDictionary
 from airflow_import_progress.compat import apull_xcom, apush_xcom, publishes_progress, push_xcom
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.links import ImportLink
-from airflow_import_progress.published import XCOM_KEY, PublishedProgress
+from airflow_import_progress.published import XCOM_KEY, History, PublishedProgress
 from airflow_import_progress.triggers.wait import News, Wait
 
 #: No wait writes sooner than this after its last write, in seconds.
-SHORTEST_GAP = 5.0
+SHORTEST_WRITE_GAP = 5.0
 #: A wait that hears nothing new still tells when it asked last, this often in seconds.
-LONGEST_GAP = 120.0
+LONGEST_WRITE_GAP = 120.0
 #: The waits of a triggerer write one after the other, with a pause so many times as long as the write took: most of the
 #: time of its supervisor, through which all goes, is for the rest.
 PAUSE_PER_WRITE = 4.0
@@ -54,6 +54,7 @@ class Publisher:
         #: Through which the import is asked for, once it is.
         self.hook: ImportProgressHook | None = None
         self.import_url: str | None = None
+        self.history = History()
         self._written: News | None = None
         self._written_at = 0.0
         self._has_looked_for_url = False
@@ -61,21 +62,33 @@ class Publisher:
 
     def seconds_until_due(self) -> float:
         """Return how long to wait before the next write, if nothing new is heard meanwhile."""
-        gap = LONGEST_GAP if self.wait.news == self._written else SHORTEST_GAP
+        gap = LONGEST_WRITE_GAP if self.wait.news == self._written else SHORTEST_WRITE_GAP
         return self._written_at + gap - time.time()
 
     def next_to_write(self) -> dict[str, Any]:
         """Return what is to be written now, and take it for written."""
         self._written, self._written_at = self.wait.news, time.time()
         published = self.wait.to_publish(try_number=self.ti.try_number, vendor=self.vendor)
-        return replace(published, import_url=self.import_url).to_dict()
+        history = tuple(self.history.points)
+        return replace(published, import_url=self.import_url, history=history).to_dict()
+
+    def take_note(self) -> None:
+        """Keep the newest percentage for the history, whether it is written now or later."""
+        progress, heard_at = self.wait.news.progress, self.wait.heard_at
+        if progress is not None and progress.percent is not None and heard_at is not None:
+            self.history.add(heard_at, progress.percent)
 
     def lacks_url(self) -> bool:
         """Tell whether it is time to find out where the vendor shows the import: once, when a poll got through."""
-        if self._has_looked_for_url or self.wait.news.progress is None:
-            return False
-        self._has_looked_for_url = True
-        return True
+        return not self._has_looked_for_url and self.wait.news.progress is not None
+
+    def take_url(self, import_url: str | None) -> None:
+        """
+        Keep where the vendor shows the import.
+
+        :param import_url: The address, or None if none is known.
+        """
+        self.import_url, self._has_looked_for_url = import_url, True
 
     def log_failure(self, error: Exception) -> None:
         """
@@ -93,11 +106,14 @@ class WorkerPublisher(Publisher):
 
     def publish(self) -> None:
         """Write, if it is time to or the wait is over."""
-        if self.is_silent or (self.seconds_until_due() > 0 and not self.wait.is_over):
+        if self.is_silent:
+            return
+        self.take_note()
+        if self.seconds_until_due() > 0 and not self.wait.is_over:
             return
         try:
             if self.lacks_url() and self.hook is not None:
-                self.import_url = self.hook.import_url(self.wait.import_)
+                self.take_url(self.hook.import_url(self.wait.import_))
             push_xcom(self.ti, XCOM_KEY, self.next_to_write())
         except Exception as error:
             self.log_failure(error)
@@ -121,7 +137,10 @@ class TriggerPublisher(Publisher):
 
     def publish(self) -> None:
         """Write in the background when it is time to, if there is anything to write."""
-        if self.is_silent or self._task is not None or self.wait.is_over:
+        if self.is_silent or self.wait.is_over:
+            return
+        self.take_note()
+        if self._task is not None:
             return
         seconds = self.seconds_until_due()
         if seconds <= 0 or self.wait.news != self._written:
@@ -130,6 +149,7 @@ class TriggerPublisher(Publisher):
     async def end(self) -> None:
         """Write how the wait ended."""
         if not self.is_silent:
+            self.take_note()
             await asyncio.wait({_in_background(self._write())}, timeout=LAST_WRITE_TIMEOUT)
 
     async def _write_in_turn(self, seconds: float) -> None:
@@ -149,7 +169,7 @@ class TriggerPublisher(Publisher):
                 self._knows_the_past = True
                 self._remember(await apull_xcom(self.ti, XCOM_KEY))
             if self.lacks_url() and self.hook is not None:
-                self.import_url = await self.hook.aimport_url(self.wait.import_)
+                self.take_url(await self.hook.aimport_url(self.wait.import_))
                 if self._stores_link and self.import_url is not None:
                     await apush_xcom(self.ti, ImportLink.xcom_key, self.import_url)
             await apush_xcom(self.ti, XCOM_KEY, self.next_to_write())
@@ -162,7 +182,7 @@ class TriggerPublisher(Publisher):
         except ValueError:
             return
         if (before.try_number, before.import_id) == (self.ti.try_number, self.wait.import_.import_id):
-            self.wait.history.go_on_from(before.history)
+            self.history.go_on_from(before.history)
 
 
 def _in_background(write: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -22,7 +22,7 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.gate import Decision, Gate, Verdict
 from airflow_import_progress.hooks.base import Import
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.published import History, PublishedProgress
+from airflow_import_progress.published import PublishedProgress
 from airflow_import_progress.triggers.schedule import Pace, Schedule
 
 #: A wait that has nothing new to tell still says so this often, in seconds.
@@ -97,10 +97,10 @@ class Wait:
         self.failures = failures
         self.last_warning = last_warning
         self.is_over = False
-        self.history = History()
         self._last_failure: str | None = None
         self._last_progress: ImportProgress | None = None
-        self._heard_at: float | None = None
+        #: When the newest progress was heard, in seconds since the epoch, or None.
+        self.heard_at: float | None = None
         self._polled_at = started_at
         self._pace = Pace(sighting)
         self._logged: tuple[ImportState, int | None] | None = None
@@ -135,12 +135,11 @@ class Wait:
             deadline=self.deadline,
             polled_at=self._polled_at,
             progress=self._last_progress.to_dict() if self._last_progress else None,
-            progress_at=self._heard_at,
+            progress_at=self.heard_at,
             percent_per_minute=self._pace.percent_per_minute,
             ends_at=None if seconds_left is None else now + seconds_left,
             error=self._last_failure,
             failures=self.failures,
-            history=tuple(self.history.points),
         )
 
     def seconds_left(self, now: float) -> float | None:
@@ -177,10 +176,8 @@ class Wait:
         if self.failures:
             self.log.info("%s: polls get through again.", self.subject)
         self.failures, self._last_failure, self._last_progress = 0, None, progress
-        self._polled_at = self._heard_at = time.time()
-        self._pace.observe(progress, self._heard_at)
-        if progress.percent is not None:
-            self.history.add(self._heard_at, progress.percent)
+        self._polled_at = self.heard_at = time.time()
+        self._pace.observe(progress, self.heard_at)
         self._log_progress(progress)
         verdict = self.gate.judge(progress)
         if verdict.decision not in (Decision.PASS, Decision.WAIT):

@@ -11,6 +11,8 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSki
 
 from airflow_import_progress.compat import AirflowRescheduleException, TaskDeferralError
 from airflow_import_progress.exceptions import ImportPollError, ImportProgressError, ImportProtocolError
+from airflow_import_progress.hooks.lucca import LuccaHook
+from airflow_import_progress.links import ImportLink
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
@@ -250,3 +252,17 @@ def test_poking_by_hand_asks_once(sandbox, leave_import):
     sensor = LuccaLeaveImportSensor(task_id="wait", summary_id=leave_import(57, 100))
     assert not sensor.poke({}).is_done
     assert sensor.poke({}).is_done
+
+
+def test_the_button_of_a_sensor_that_defers_costs_no_look_up_of_its_own(leave_import, clock, monkeypatch):
+    looked_up, look_up = [], LuccaHook.get_connection
+
+    def get_connection(conn_id):
+        looked_up.append(conn_id)
+        return look_up(conn_id)
+
+    monkeypatch.setattr(LuccaHook, "get_connection", staticmethod(get_connection))
+    sensor = LuccaLeaveImportSensor(task_id="wait", summary_id=leave_import(57))
+    deferred_by(sensor)
+    ImportLink().get_link(sensor, ti_key=None)
+    assert looked_up == ["lucca_default"]

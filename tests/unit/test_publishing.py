@@ -16,9 +16,9 @@ from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.triggers import publishing
 from airflow_import_progress.triggers import wait as wait_module
 from airflow_import_progress.triggers.publishing import (
-    LONGEST_GAP,
+    LONGEST_WRITE_GAP,
     PAUSE_PER_WRITE,
-    SHORTEST_GAP,
+    SHORTEST_WRITE_GAP,
     TriggerPublisher,
     WorkerPublisher,
 )
@@ -130,16 +130,16 @@ def test_what_has_not_changed_is_not_written_again(airflow, wait):
     _, hear = on_a_worker(wait)
     for _ in range(5):
         hear(10)
-        airflow.now += LONGEST_GAP / 5
+        airflow.now += LONGEST_WRITE_GAP / 5
     assert airflow.percents == [10.0]
 
 
 def test_what_has_not_changed_for_long_is_written_again_with_the_time_of_the_last_poll(airflow, wait):
     _, hear = on_a_worker(wait)
     hear(10)
-    airflow.now += LONGEST_GAP
+    airflow.now += LONGEST_WRITE_GAP
     hear(10)
-    assert [value["polled_at"] for value in airflow.written] == [START, START + LONGEST_GAP]
+    assert [value["polled_at"] for value in airflow.written] == [START, START + LONGEST_WRITE_GAP]
 
 
 def test_fast_changes_are_not_all_written(airflow, wait):
@@ -147,7 +147,7 @@ def test_fast_changes_are_not_all_written(airflow, wait):
     for percent in range(12):
         hear(percent)
         airflow.now += 1
-    assert airflow.percents == [0, SHORTEST_GAP, 2 * SHORTEST_GAP]
+    assert airflow.percents == [0, SHORTEST_WRITE_GAP, 2 * SHORTEST_WRITE_GAP]
 
 
 def test_a_poll_that_did_not_get_through_is_written_and_the_last_progress_kept(airflow, wait):
@@ -224,7 +224,7 @@ async def test_what_a_trigger_hears_too_soon_is_written_later(airflow, wait):
         publisher.publish()
         await all_is_written()
     assert airflow.percents == [10.0, 20.0]
-    assert airflow.now >= START + SHORTEST_GAP
+    assert airflow.now >= START + SHORTEST_WRITE_GAP
 
 
 async def test_what_a_trigger_hears_during_a_write_is_written_after_it(airflow, wait):
