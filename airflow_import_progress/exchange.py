@@ -80,6 +80,26 @@ class Request:
         return replace(self, headers={**self.headers, **headers})
 
 
+#: The key of a request without its headers, and its headers. Authentication changes only the latter.
+RequestKey = tuple[tuple[str, str, int, str], tuple[tuple[str, str], ...]]
+
+
+def request_key(request: Request) -> RequestKey:
+    """
+    Return the key of a request. Only requests with equal keys may share an answer.
+
+    It has all fields of the request except ``shared``, which asks for nothing. ``max_answer_bytes`` is in it because a
+    body that one request accepts is an error to another one.
+
+    :param request: The request.
+    """
+    rest = ""
+    if request.params or request.json is not None or request.data is not None or request.files is not None:
+        # Unlike JSON or equality, repr keeps types apart: 1, True and "1", bytes and text, None and an empty body.
+        rest = repr((request.params, request.json, request.data, request.files))
+    return (request.method, request.path, request.max_answer_bytes, rest), tuple(request.headers.items())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Response:
     """

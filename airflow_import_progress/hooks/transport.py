@@ -9,7 +9,6 @@ header), or keeps cookies. Both bound the time and the size of an answer, and wo
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import ssl
 import sys
@@ -27,7 +26,7 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
     ImportRequestError,
 )
-from airflow_import_progress.exchange import Request, Response
+from airflow_import_progress.exchange import Request, RequestKey, Response, request_key
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.sharing import Sharing
 
@@ -46,8 +45,21 @@ READ_CHUNK_BYTES = 64 * 1024
 #: Longest header that is read, in bytes: as much as http.client, and so requests, reads.
 MAX_HEADER_BYTES = 64 * 1024
 
-#: Requests whose answer is shared, by event loop and by what is asked.
-_sharing: Sharing[tuple[Any, ...], Response] = Sharing()
+#: The key of a request with its credentials, and of the connection that it is sent over.
+AuthenticatedKey = tuple[RequestKey, tuple[str | float | None, ...]]
+
+#: Requests whose answer is shared.
+_sharing: Sharing[tuple[asyncio.AbstractEventLoop, AuthenticatedKey], Response] = Sharing()
+
+
+def authenticated_key(connection: VendorConnection, request: Request) -> AuthenticatedKey:
+    """
+    Return the key of a request as it is sent. Only those who send equal keys may share an answer.
+
+    :param connection: The connection that it is sent over.
+    :param request: The request, authenticated.
+    """
+    return request_key(request), connection.key
 
 
 def session_settings(connection: VendorConnection) -> tuple[Any, ...]:
@@ -143,8 +155,8 @@ async def asend_or_share(session: aiohttp.ClientSession, connection: VendorConne
     """Send a request with aiohttp; one that is marked as shared goes out once for all who send it at the same time."""
     if not request.shared:
         return await asend(session, connection, request)
-    asked = asyncio.get_running_loop(), connection.base_url, request.method, request.path, json.dumps(request.json)
-    return await _sharing.share(asked, lambda: _asend_alone(connection, request))
+    key = asyncio.get_running_loop(), authenticated_key(connection, request)
+    return await _sharing.share(key, lambda: _asend_alone(connection, request))
 
 
 async def _asend_alone(connection: VendorConnection, request: Request) -> Response:

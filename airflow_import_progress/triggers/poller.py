@@ -9,7 +9,6 @@ pause that the vendor asks for.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import random
 from collections import Counter
@@ -19,11 +18,11 @@ from typing import TYPE_CHECKING, Self, TypeGuard
 from weakref import WeakKeyDictionary
 
 from airflow_import_progress.exceptions import ImportProgressError
-from airflow_import_progress.exchange import Request, Response
+from airflow_import_progress.exchange import Request, RequestKey, Response, request_key
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.sharing import Sharing
-from airflow_import_progress.hooks.transport import asend
+from airflow_import_progress.hooks.transport import AuthenticatedKey, asend, authenticated_key
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.triggers.schedule import FIRST_FAILURE_GAP, LONGEST_RETRY_AFTER
 
@@ -39,11 +38,6 @@ LONGEST_SPREAD = 30.0
 #: Waits wake up at multiples of this, in seconds: many at once cost an event loop less than one after the other.
 TICK = 0.05
 
-#: What a request asks. Requests with the same question over one connection may share one answer.
-Question = tuple[str, str, str]
-
-#: A question, whom it is put to, and the headers, which hold the credentials: who has new ones wants no old refusal.
-Asked = tuple[Question, str, tuple[tuple[str, str], ...]]
 #: A connection, by the hook that is used and its id.
 Key = tuple[type[ImportProgressHook], str]
 
@@ -57,12 +51,12 @@ class News:
     """
     Tell what came of a request.
 
-    :param asked: What was asked, and with which credentials.
+    :param key: The key of the request as it was sent.
     :param sent_at: When it was sent, on the event loop's clock.
     :param outcome: The answer, or what came instead.
     """
 
-    asked: Asked
+    key: AuthenticatedKey
     sent_at: float
     outcome: Response | ImportProgressError
 
@@ -170,11 +164,11 @@ class Poller:
         self.hook = hook
         self.waits = 0
         self._allowance = allowance
-        self._listeners: Counter[Question] = Counter()
-        self._news: dict[Question, News] = {}
-        self._bells: dict[Question, asyncio.Event] = {}
-        self._sharing: Sharing[Asked, Response] = Sharing()
-        self._sent_at: dict[Asked, float] = {}
+        self._listeners: Counter[RequestKey] = Counter()
+        self._news: dict[RequestKey, News] = {}
+        self._bells: dict[RequestKey, asyncio.Event] = {}
+        self._sharing: Sharing[AuthenticatedKey, Response] = Sharing()
+        self._sent_at: dict[AuthenticatedKey, float] = {}
 
     async def open(self) -> None:
         """Keep the session from now on."""
@@ -186,49 +180,49 @@ class Poller:
 
     # What watches ask for -----------------------------------------------------------------------------------
 
-    def listen(self, question: Question) -> None:
+    def listen(self, first_request: RequestKey) -> None:
         """
-        Keep from now on what comes of a question, if others ask it too.
+        Keep from now on the results of a request, if other waits begin their polls with it too.
 
-        :param question: The question.
+        :param first_request: The key of the request, not authenticated.
         """
-        self._listeners[question] += 1
+        self._listeners[first_request] += 1
 
-    def stop_listening(self, question: Question) -> None:
+    def stop_listening(self, first_request: RequestKey) -> None:
         """
-        Forget what came of a question, unless others ask it too.
+        Forget the results of a request, unless other waits begin their polls with it too.
 
-        :param question: The question.
+        :param first_request: The key of the request, not authenticated.
         """
-        self._listeners[question] -= 1
-        if not self._listeners[question]:
-            del self._listeners[question]
-            self._news.pop(question, None)
-            self._bells.pop(question, None)
+        self._listeners[first_request] -= 1
+        if not self._listeners[first_request]:
+            del self._listeners[first_request]
+            self._news.pop(first_request, None)
+            self._bells.pop(first_request, None)
 
-    def is_shared(self, question: Question) -> bool:
+    def is_shared(self, first_request: RequestKey) -> bool:
         """
-        Tell whether more than one wait asks a question.
+        Tell whether more than one wait begins its polls with a request.
 
-        :param question: The question.
+        :param first_request: The key of the request, not authenticated.
         """
-        return self._listeners[question] > 1
+        return self._listeners[first_request] > 1
 
-    def news(self, question: Question) -> News | None:
+    def news(self, first_request: RequestKey) -> News | None:
         """
-        Return what came of a shared question last, if anything did.
+        Return the newest result of a shared request, if there is one.
 
-        :param question: The question.
+        :param first_request: The key of the request, not authenticated.
         """
-        return self._news.get(question)
+        return self._news.get(first_request)
 
-    async def more_news(self, question: Question) -> None:
+    async def more_news(self, first_request: RequestKey) -> None:
         """
-        Wait until something comes of a shared question.
+        Wait for the next result of a shared request.
 
-        :param question: The question.
+        :param first_request: The key of the request, not authenticated.
         """
-        await self._bells.setdefault(question, asyncio.Event()).wait()
+        await self._bells.setdefault(first_request, asyncio.Event()).wait()
 
     # The sending --------------------------------------------------------------------------------------------
 
@@ -237,7 +231,8 @@ class Poller:
         session: aiohttp.ClientSession,
         connection: VendorConnection,
         request: Request,
-        asked: Asked,
+        key: AuthenticatedKey,
+        first_request: RequestKey | None,
         since: float,
     ) -> Response:
         """
@@ -246,25 +241,31 @@ class Poller:
         :param session: The session.
         :param connection: The connection.
         :param request: The request.
-        :param asked: What it asks.
+        :param key: Its key as it is sent.
+        :param first_request: The key of the same request, not authenticated, if it is the first one of a poll.
         :param since: When what is shared must have been sent at the earliest, on the event loop's clock.
         """
         # An answer from before may tell of a time when there was nothing to wait for yet.
-        while self._sent_at.get(asked, since) < since and await self._sharing.over(asked):
+        while self._sent_at.get(key, since) < since and await self._sharing.over(key):
             pass
-        is_expected = request.shared or self.is_shared(asked[0])
+        is_expected = request.shared or (first_request is not None and self.is_shared(first_request))
         return await self._sharing.share(
-            asked,
-            lambda: self._send_in_turn(session, connection, request, asked),
+            key,
+            lambda: self._send_in_turn(session, connection, request, key, first_request),
             # Whoever is alone and need not queue saves the task: that is most waits, most of the time.
             alone=not is_expected and self._allowance.is_free(connection, self.hook.rate_limit_group(request)),
         )
 
     async def _send_in_turn(
-        self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request, asked: Asked
+        self,
+        session: aiohttp.ClientSession,
+        connection: VendorConnection,
+        request: Request,
+        key: AuthenticatedKey,
+        first_request: RequestKey | None,
     ) -> Response:
         await self._allowance.turn(connection, self.hook.rate_limit_group(request))
-        sent_at = self._sent_at[asked] = asyncio.get_running_loop().time()
+        sent_at = self._sent_at[key] = asyncio.get_running_loop().time()
         outcome: Response | ImportProgressError
         try:
             outcome = self.hook.asking_to_wait(await asend(session, connection, request))
@@ -273,13 +274,12 @@ class Poller:
             outcome = error
         finally:
             # Unless another attempt has begun, because this one is wanted no more.
-            if self._sent_at.get(asked) == sent_at:
-                del self._sent_at[asked]
-        news = News(asked, sent_at, outcome)
-        question = asked[0]
-        if self.is_shared(question):
-            self._news[question] = news
-            if bell := self._bells.pop(question, None):
+            if self._sent_at.get(key) == sent_at:
+                del self._sent_at[key]
+        news = News(key, sent_at, outcome)
+        if first_request is not None and self.is_shared(first_request):
+            self._news[first_request] = news
+            if bell := self._bells.pop(first_request, None):
                 bell.set()
         return news.response()
 
@@ -296,7 +296,7 @@ class Watch:
     :param connection_is_known: Whether the connection is known to exist, because a worker has used it.
     """
 
-    __slots__ = ("_connection_is_known", "_import", "_key", "_poller", "_question", "_since")
+    __slots__ = ("_connection_is_known", "_first_request", "_import", "_key", "_poller", "_since")
 
     _poller: Poller
 
@@ -306,7 +306,7 @@ class Watch:
         self._key = hook_class, conn_id
         self._connection_is_known = connection_is_known
         self._import = import_
-        self._question: Question | None = None
+        self._first_request: RequestKey | None = None
         self._since = 0.0
 
     async def __aenter__(self) -> Self:
@@ -325,8 +325,8 @@ class Watch:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._question is not None:
-            self._poller.stop_listening(self._question)
+        if self._first_request is not None:
+            self._poller.stop_listening(self._first_request)
         self._poller.waits -= 1
         if not self._poller.waits:
             del _pollers[asyncio.get_running_loop()][self._key]
@@ -343,9 +343,9 @@ class Watch:
 
         :raises ImportProgressError: as the hook's ``aget_progress``.
         """
-        if self._question is None:
-            self._question = question_of(await self._poller.hook.afirst_request(self._import))
-            self._poller.listen(self._question)
+        if self._first_request is None:
+            self._first_request = request_key(await self._poller.hook.afirst_request(self._import))
+            self._poller.listen(self._first_request)
         return await self._poller.hook.aget_progress_through(self._send, self._import)
 
     async def sleep(self, seconds: float) -> None:
@@ -356,42 +356,30 @@ class Watch:
         """
         self._since = asyncio.get_running_loop().time()
         seconds = math.ceil((self._since + seconds) / TICK) * TICK - self._since
-        if self._question is None or not self._poller.is_shared(self._question):
+        if self._first_request is None or not self._poller.is_shared(self._first_request):
             await asyncio.sleep(seconds)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not self._is_news(self._poller.news(self._question)):
-                    await self._poller.more_news(self._question)
+                while not self._is_news(self._poller.news(self._first_request)):
+                    await self._poller.more_news(self._first_request)
 
     async def _send(self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
-        asked = asked_by(connection, request)
-        news = self._poller.news(asked[0])
-        # What another log-in was refused says nothing of this one.
-        if self._is_news(news) and news.asked == asked:
-            return news.response()
-        return await self._poller.send(session, connection, request, asked, self._since)
+        key = authenticated_key(connection, request)
+        first_request = self._first_request if self._is_first(key[0]) else None
+        if first_request is not None:
+            news = self._poller.news(first_request)
+            # What another log-in was refused says nothing of this one.
+            if self._is_news(news) and news.key == key:
+                return news.response()
+        return await self._poller.send(session, connection, request, key, first_request, self._since)
+
+    def _is_first(self, request: RequestKey) -> bool:
+        """Whether a request is the first one of the poll, with headers added by the authentication."""
+        if self._first_request is None:
+            return False
+        asked, headers = self._first_request
+        return request[0] == asked and (not headers or set(headers) <= set(request[1]))
 
     def _is_news(self, news: News | None) -> TypeGuard[News]:
         return news is not None and news.sent_at >= self._since
-
-
-def question_of(request: Request) -> Question:
-    """
-    Return what a request asks, whoever asks it.
-
-    :param request: The request.
-    """
-    # Most have only a path.
-    rest = json.dumps([dict(request.params), request.json], sort_keys=True) if request.params or request.json else ""
-    return request.method, request.path, rest
-
-
-def asked_by(connection: VendorConnection, request: Request) -> Asked:
-    """
-    Return what a request asks, whom, and with which credentials.
-
-    :param connection: The connection.
-    :param request: The request, authenticated.
-    """
-    return question_of(request), connection.base_url, tuple(sorted(request.headers.items()))

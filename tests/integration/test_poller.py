@@ -13,6 +13,7 @@ import selectors
 import time
 from bisect import bisect_left
 from collections import Counter
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -20,16 +21,17 @@ import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportRequestError
 from airflow_import_progress.exchange import Request, Response
-from airflow_import_progress.hooks import rocketchat
-from airflow_import_progress.hooks.base import CONNECTION_LIFETIME
+from airflow_import_progress.hooks import rocketchat, transport
+from airflow_import_progress.hooks.base import CONNECTION_LIFETIME, Import, ImportProgressHook
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
+from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.triggers import poller as poller_module
 from airflow_import_progress.triggers import wait as wait_module
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
-from airflow_import_progress.triggers.poller import Watch, question_of
+from airflow_import_progress.triggers.poller import Watch
 
 
 class SkippingSelector(selectors.DefaultSelector):
@@ -473,15 +475,172 @@ def test_who_sleeps_is_woken_by_a_failure_too(vendor):
     assert len(vendor.asked) == 2
 
 
-def test_requests_that_differ_in_their_body_alone_ask_different_things():
-    first, second = (Request(method="POST", path="/p", json={"jobId": job}) for job in ("1", "2"))
-    assert question_of(first) != question_of(second)
-    assert question_of(first) == question_of(Request(method="POST", path="/p", json={"jobId": "1"}))
+# Requests that differ
 
 
-def test_requests_that_differ_in_their_parameters_alone_ask_different_things():
-    first, second = (Request(method="GET", path="/p", params={"summaryId": summary}) for summary in ("1", "2"))
-    assert question_of(first) != question_of(second)
+@dataclass(frozen=True)
+class FormImport(Import):
+    """An import at a vendor that has one address for all imports, and is asked for with something else."""
+
+    noun = "form import"
+    number: str
+    part: str = "data"
+
+    @property
+    def import_id(self):
+        return self.number
+
+    def poll(self, connection):
+        value = (
+            {"file": ("id.txt", self.number.encode(), "text/plain")} if self.part == "files" else {"id": self.number}
+        )
+        response = yield Request(method="POST", path="/progress", **{self.part: value})
+        percent = response.json()
+        state = ImportState.SUCCEEDED if percent == 100 else ImportState.RUNNING
+        return ImportProgress(import_id=self.number, state=state, percent=percent)
+
+
+class FormHook(ImportProgressHook):
+    """A vendor whose log-in is a form, as with OAuth, or has the credentials in a header."""
+
+    conn_name_attr, default_conn_name, conn_type, hook_name = "form_conn_id", "form_default", "form", "Form"
+
+    def __init__(self, form_conn_id=default_conn_name):
+        super().__init__(form_conn_id)
+
+    def authenticated(self, request, connection):
+        credentials = {connection.extra.get("log_in", "data"): {"key": connection.password}}
+        response = yield Request(method="POST", path="/token", shared=True, **credentials)
+        return (yield request.with_headers({"Authorization": response.json()}))
+
+    def verification(self, connection):
+        raise NotImplementedError
+
+
+class SessionInABlock(Session):
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close()
+
+
+@pytest.fixture
+def form_vendor(vendor, monkeypatch):
+    """Answer with the token for the key, or with the percentage of the import that is asked for."""
+
+    async def asend(session, connection, request):
+        vendor.asked.append((asyncio.get_running_loop().time() - 1000.0, request.path))
+        await asyncio.sleep(vendor.seconds[request.path] or 1)
+        part = next(getattr(request, name) for name in ("params", "data", "files", "headers") if getattr(request, name))
+        if request.path == "/token":
+            answer = f"token for {part['key']}"
+        else:
+            vendor.tokens.append(request.headers["Authorization"])
+            number = part["file"][1].decode() if "file" in part else part["id"]
+            answer = {"running": 10, "done": 100}[number]
+        return Response(status=200, headers={}, body=json.dumps(answer).encode(), asked=request.path)
+
+    async def new_session(connection):
+        return SessionInABlock()
+
+    vendor.tokens = []
+    monkeypatch.setattr(poller_module, "asend", asend)
+    monkeypatch.setattr(transport, "asend", asend)
+    for module in ("base", "transport"):
+        monkeypatch.setattr(f"airflow_import_progress.hooks.{module}.new_async_session", new_session)
+    return vendor
+
+
+@pytest.mark.parametrize("part", ["params", "data", "files"])
+def test_imports_that_are_told_apart_outside_the_path_never_share_an_answer(form_vendor, part):
+    async def main():
+        return await asyncio.gather(
+            *(
+                wait("", *[5] * 4, hook_class=FormHook, import_=FormImport(number, part))
+                for number in ("done", "running", "done", "running")
+            )
+        )
+
+    assert run(main()) == [[100] * 4, [10] * 4] * 2
+    # Those that are the same still share it.
+    assert form_vendor.paths.count("/progress") == 2 * 4
+
+
+def test_imports_that_are_told_apart_by_a_header_do_not_wake_each_other(form_vendor):
+    async def main():
+        return await asyncio.gather(
+            *(
+                wait("", first, 60, 60, hook_class=FormHook, import_=FormImport(number, "headers"))
+                for number, first in (("done", 60), ("running", 30))
+            )
+        )
+
+    assert run(main()) == [[100] * 3, [10] * 3]
+    assert form_vendor.paths.count("/progress") == 2 * 3
+    assert max(form_vendor.times) > 60 + 60 + 60
+
+
+LOG_INS = ("params", "data", "headers")
+
+
+def user(password, log_in, **fields):
+    return VendorConnection(
+        conn_id="c", base_url="https://vendor.example", password=password, extra={"log_in": log_in}, **fields
+    )
+
+
+@pytest.mark.parametrize("log_in", LOG_INS)
+def test_a_shared_log_in_is_not_shared_by_two_users(form_vendor, monkeypatch, log_in):
+    async def look_up(hook):
+        hook._connection = user(hook.conn_id, log_in)
+        hook._looked_up_at = float("inf")
+
+    monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
+
+    async def main():
+        await asyncio.gather(*(FormHook(name).aget_progress(FormImport("running")) for name in ("ann", "bob", "ann")))
+
+    run(main())
+    assert sorted(form_vendor.tokens) == ["token for ann"] * 2 + ["token for bob"]
+    assert form_vendor.paths.count("/token") == 2
+
+
+@pytest.mark.parametrize("changed", [{"verify": False}, {"proxy": "http://proxy:3128"}, {"timeout": 5}, {"login": "u"}])
+def test_a_shared_log_in_is_not_shared_by_connections_with_other_settings(form_vendor, monkeypatch, changed):
+    async def look_up(hook):
+        hook._connection = user("key", "data", **(changed if hook.conn_id == "changed" else {}))
+        hook._looked_up_at = float("inf")
+
+    monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
+
+    async def main():
+        await asyncio.gather(*(FormHook(name).aget_progress(FormImport("running")) for name in ("same", "changed")))
+
+    run(main())
+    assert form_vendor.paths.count("/token") == 2
+
+
+@pytest.mark.parametrize("log_in", LOG_INS)
+def test_a_user_that_replaces_another_one_in_the_connection_gets_a_log_in_of_its_own(form_vendor, monkeypatch, log_in):
+    form_vendor.seconds["/token"] = 8
+
+    async def look_up(hook):
+        hook._connection = user("ann", log_in)
+        hook._looked_up_at = float("inf")
+
+    monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
+
+    async def main():
+        async with Watch(FormHook, "c", FormImport("running")) as watch:
+            before = asyncio.create_task(watch.get_progress())
+            after = asyncio.create_task(wait("", 4, hook_class=FormHook, import_=FormImport("done")))
+            await asyncio.sleep(2)
+            watch.hook._connection = replace(watch.hook._connection, password="bob")
+            await asyncio.gather(before, after)
+
+    run(main())
+    assert sorted(form_vendor.tokens) == ["token for ann", "token for bob"]
 
 
 def test_a_failure_is_shared_too(vendor):

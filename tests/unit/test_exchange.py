@@ -1,12 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import copy
 import time
+from dataclasses import fields, replace
 
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
-from airflow_import_progress.exchange import Request, Response, checked_id, excerpt, parse_retry_after, quoted
+from airflow_import_progress.exchange import (
+    Request,
+    Response,
+    checked_id,
+    excerpt,
+    parse_retry_after,
+    quoted,
+    request_key,
+)
 
 
 def response(status=200, body=b"{}", **headers):
@@ -208,3 +218,47 @@ def test_an_excerpt_of_hostile_addresses_takes_no_time():
     before = time.process_time()
     response().excerpt(hostile)
     assert time.process_time() - before < 1
+
+
+REQUEST = Request(method="POST", path="/p")
+#: For each field, requests that ask for something else or accept another answer.
+DIFFERENT = {
+    "method": [{"method": "PUT"}],
+    "path": [{"path": "/q"}, {"path": "/p/"}],
+    "params": [{"params": {"id": "1"}}, {"params": {"id": "2"}}, {"params": {"id": 1}}, {"params": {"id": True}}],
+    "json": [
+        {"json": value} for value in ({}, [], 0, False, "", 1, 1.0, "1", True, {"id": 1}, {"id": "1"}, {"id": []})
+    ],
+    "data": [{"data": value} for value in ({}, b"", b"1", "1", {"id": "1"}, {"id": b"1"}, {"id": "2"})],
+    "files": [
+        {"files": {}},
+        {"files": {"file": ("f.csv", b"1", "text/csv")}},
+        {"files": {"file": ("f.csv", b"2", "text/csv")}},
+        {"files": {"file": ("g.csv", b"1", "text/csv")}},
+    ],
+    "headers": [{"headers": {"Authorization": "ann"}}, {"headers": {"Authorization": "bob"}}],
+    "max_answer_bytes": [{"max_answer_bytes": 1}],
+}
+#: The fields that neither change what is asked nor what is answered.
+IRRELEVANT = {"shared": True}
+
+
+def test_each_field_of_a_request_is_either_part_of_its_key_or_irrelevant():
+    assert {field.name for field in fields(Request)} == {*DIFFERENT, *IRRELEVANT}
+
+
+def test_requests_that_differ_in_anything_have_different_keys():
+    requests = [REQUEST, *(replace(REQUEST, **change) for changes in DIFFERENT.values() for change in changes)]
+    assert len({request_key(request) for request in requests}) == len(requests)
+
+
+@pytest.mark.parametrize("field", IRRELEVANT)
+def test_what_asks_for_nothing_else_does_not_change_the_key(field):
+    assert request_key(replace(REQUEST, **{field: IRRELEVANT[field]})) == request_key(REQUEST)
+
+
+@pytest.mark.parametrize("change", [change for changes in DIFFERENT.values() for change in changes], ids=repr)
+def test_equal_requests_have_equal_keys(change):
+    first, second = (replace(REQUEST, **copy.deepcopy(change)) for _ in range(2))
+    assert request_key(first) == request_key(second)
+    assert hash(request_key(first)) == hash(request_key(second))
