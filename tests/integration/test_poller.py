@@ -1009,6 +1009,35 @@ def test_a_clock_that_is_set_back_gives_a_wait_more_time_and_costs_it_no_failure
     assert 600 <= lasted <= 602
 
 
+def test_waits_that_a_restarted_triggerer_takes_over_do_not_poll_all_at_once(vendor, wall_clock):
+    async def main():
+        overdue = wall_clock.time() - 3600
+        waits = [asyncio.create_task(event_of(wall_clock, f"i-{n}", first_poll_at=overdue)) for n in range(600)]
+        await asyncio.sleep(61)
+        for task in waits:
+            task.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    run(main())
+    first_polls = dict(reversed([(path, at) for at, path in vendor.asked]))
+    assert len(first_polls) == 600
+    in_a_second = Counter(int(at) for at in first_polls.values())
+    assert max(in_a_second.values()) < 40
+
+
+def test_waits_on_the_same_import_that_a_restarted_triggerer_takes_over_cause_the_requests_of_one(vendor, wall_clock):
+    async def main():
+        overdue = wall_clock.time() - 3600
+        waits = [asyncio.create_task(event_of(wall_clock, first_poll_at=overdue)) for n in range(200)]
+        await asyncio.sleep(61)
+        for task in waits:
+            task.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    run(main())
+    assert len(vendor.asked) <= 5
+
+
 def test_a_clock_that_is_set_forward_ends_a_wait_that_queues(vendor, wall_clock):
     vendor.answers[path_of("other")] = [(429, {"retry-after": "3000"})]
 

@@ -157,9 +157,23 @@ def test_polls_first_when_the_worker_said(clock, leave_import):
     assert clock.slept == [30]
 
 
-def test_polls_at_once_after_a_restart(clock, leave_import):
+def test_polls_soon_but_not_at_once_after_a_restart(clock, leave_import):
     events(ImportProgressTrigger(**arguments(clock, leave_import(100), first_poll_at=clock.now - 1000)))
-    assert clock.slept == [0]
+    (slept,) = clock.slept
+    assert 0 < slept <= 30
+
+
+def test_a_trigger_that_begins_a_moment_late_does_not_dawdle(clock, leave_import):
+    events(ImportProgressTrigger(**arguments(clock, leave_import(100), first_poll_at=clock.now - 0.5)))
+    (slept,) = clock.slept
+    assert slept <= 0.5
+
+
+def test_a_restart_shortly_before_the_deadline_polls_before_it(clock, leave_import):
+    stored = arguments(clock, leave_import(100), first_poll_at=clock.now - 1000, deadline=clock.now + 0.001)
+    (event,) = events(ImportProgressTrigger(**stored))
+    assert event["status"] == "success"
+    assert clock.now <= stored["deadline"]
 
 
 def test_a_restart_does_not_move_the_deadline(clock, leave_import):
