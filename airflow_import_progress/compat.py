@@ -228,22 +228,28 @@ def source_of(value: Any) -> tuple[str, str] | None:
     return value.operator.task_id, value.key
 
 
-def is_mapped(operator: BaseOperator) -> bool:
+def has_own_xcom_backend() -> bool:
+    """Whether XComs are stored by a backend other than Airflow's own, which may block an event loop."""
+    try:
+        return _xcom() is not importlib.import_module("airflow.sdk.bases.xcom").BaseXCom
+    except (ImportError, AttributeError):
+        # Where Airflow has moved its own, any may be another one.
+        return True
+
+
+def has_pre_execute(operator: BaseOperator) -> bool:
     """
-    Tell whether an operator is one of those that a mapped task expanded to.
+    Whether an operator was given a function that a worker calls before it executes.
 
-    :param operator: The operator, as it is executed.
+    :param operator: The operator.
     """
-    # Airflow has no other words for it that all versions share.
-    return bool(getattr(operator, "_BaseOperator__from_mapped", False))
+    return getattr(operator, "_pre_execute_hook", operator) is not None
 
 
-def mapped_arguments(operator: BaseOperator) -> frozenset[str]:
+def has_post_execute(operator: BaseOperator) -> bool:
     """
-    Return the names of the arguments that a mapped task gave to one of the operators that it expanded to.
+    Whether an operator was given a function that a worker calls after it has executed.
 
-    There are none if the operator was not mapped.
-
-    :param operator: The operator, as it is executed.
+    :param operator: The operator.
     """
-    return frozenset(getattr(operator, "_BaseOperator__init_kwargs", ()) if is_mapped(operator) else ())
+    return getattr(operator, "_post_execute_hook", operator) is not None

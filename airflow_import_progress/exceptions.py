@@ -11,6 +11,8 @@ runtime errors on purpose: Airflow turns an ``AirflowException`` raised by a res
 
 from __future__ import annotations
 
+from typing import Self
+
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 
@@ -45,6 +47,16 @@ class ImportProgressError(RuntimeError):
         self.transient = transient
         self.retry_after = retry_after
         self.status = status
+
+    def reworded(self, message: str) -> Self:
+        """
+        Return the same error with another message, whatever the constructor of its class takes.
+
+        :param message: The message.
+        """
+        other = type(self).__new__(type(self), message)
+        other.__dict__.update(self.__dict__)
+        return other
 
 
 class ImportPollError(ImportProgressError):

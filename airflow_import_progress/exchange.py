@@ -18,10 +18,12 @@ from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
+from airflow_import_progress.progress import NotForXCom
 
 T = TypeVar("T")
 
@@ -35,6 +37,8 @@ ADDRESS = re.compile(r"(:(?:\\?/){2})(?:[^\s/?#@'\"]*@)?([^\s?'\"]*)(?:\?[^\s'\"
 MAX_ANSWER_BYTES = 1024 * 1024
 #: Statuses besides 5xx after which asking again later may well work.
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
+#: Where an identifier begins or ends with one of these, it is the JSON or the Python that it was written in.
+OPENING_MARKS, CLOSING_MARKS = frozenset("\"'`{[("), frozenset("\"'`}])")
 #: Keys under which vendors put the words of an error, in order of preference.
 ERROR_TEXT_KEYS = ("Message", "message", "detail", "error", "title")
 
@@ -81,7 +85,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Response:
+class Response(NotForXCom):
     """
     Hold a vendor's answer.
 
@@ -91,6 +95,8 @@ class Response:
     :param asked: What was asked, for error messages, such as ``"GET https://acme.ilucca.net/path"``.
     :param secrets: What must not appear in an excerpt, whatever the vendor repeats.
     """
+
+    instead_in_xcom: ClassVar[str] = "its json(), or the part of it that the next task needs"
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -210,16 +216,16 @@ def quoted(identifier: str) -> str:
 
 def checked_id(name: str, value: object) -> str:
     """
-    Return an import's identifier, or refuse what cannot be one.
+    Return an import's identifier as text, or refuse a value that cannot be one.
 
-    A task that pushed nothing renders to ``"None"`` or to an empty string. Sent to a vendor that would at best
+    A task that pushed nothing renders to ``"None"`` or to an empty string. Sent to a vendor, that would at best
     be an unknown import, and at worst a request for another resource.
 
     :param name: Name of the argument, for the message.
-    :param value: The identifier; a whole number is taken as text, since native rendering makes numbers of digits.
-    :raises ValueError: if it is no identifier; the message names the argument.
+    :param value: The identifier: a text, or a whole number or a UUID, which are written in one way only.
+    :raises ValueError: if it is not an identifier; the message names the argument.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int | UUID) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
         raise ValueError(  # noqa: TRY004
@@ -229,12 +235,17 @@ def checked_id(name: str, value: object) -> str:
     value = value.strip()
     if value.lower() in ("", "none", "null", "undefined"):
         raise ValueError(
-            f"{name} is {value!r}, which identifies nothing. If it comes from an XCom, "
+            f"{name} is {value!r}, which is not an identifier. If it comes from an XCom, "
             f"check that the upstream task returned it."
         )
     if "{{" in value or "{%" in value:
         raise ValueError(f"{name} is a template that was not rendered: {value!r}")
-    # No quoting keeps the two of dots from walking the path.
+    if value[0] in OPENING_MARKS or value[-1] in CLOSING_MARKS:
+        raise ValueError(
+            f"{name} must be the identifier alone, without quotes or brackets, not {excerpt(value)!r}. If it comes "
+            f"from the XCom of a shell command, that may be JSON: take the identifier out of it."
+        )
+    # Quoting does not keep the two of dots from walking the path.
     if not value.isprintable() or len(value) > 500 or value in (".", ".."):
         raise ValueError(f"{name} is not an identifier of an import: {excerpt(value)!r}")
     return value

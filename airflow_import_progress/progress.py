@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 
 import pendulum
 
@@ -26,8 +26,29 @@ class ImportState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class NotForXCom:
+    """
+    Refuse to be the result of a task.
+
+    Airflow would store such an object, and the next task could not read it: a class outside of Airflow is read only
+    where ``[core] allowed_deserialization_classes`` names it.
+    """
+
+    #: What a task can return in its place.
+    instead_in_xcom: ClassVar[str]
+
+    def serialize(self) -> NoReturn:
+        """
+        Refuse; Airflow calls this where it stores a task's result.
+
+        :raises ValueError: always; the message names what a task can return.
+        """
+        # Not a TypeError, which Airflow 2.11 replaces by one of its own.
+        raise ValueError(f"A task cannot return {type(self).__name__}. Return {self.instead_in_xcom}.")
+
+
 @dataclass(frozen=True, kw_only=True)
-class ImportProgress:
+class ImportProgress(NotForXCom):
     """
     Tell how far one import is.
 
@@ -48,6 +69,8 @@ class ImportProgress:
     :param details: Small JSON-safe extras of one vendor, such as ``error_file``, the address of an error file.
     :raises ValueError: if a value is outside its range or of the wrong type.
     """
+
+    instead_in_xcom: ClassVar[str] = "its to_dict(), which ImportProgress.from_dict() reads"
 
     import_id: str
     state: ImportState

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, get_args
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
@@ -42,7 +42,7 @@ from airflow_import_progress.hooks.transport import (
     send,
     session_settings,
 )
-from airflow_import_progress.progress import ImportProgress
+from airflow_import_progress.progress import ImportProgress, NotForXCom
 from airflow_import_progress.provider_info import get_provider_info
 
 if TYPE_CHECKING:
@@ -68,13 +68,14 @@ REFUSAL_ADVICE: Mapping[int, str] = {
 
 
 @dataclass(frozen=True)
-class Import(ABC):
+class Import(NotForXCom, ABC):
     """
     Identify one import at one vendor.
 
     A subclass is a frozen dataclass whose fields are plain JSON values, since a trigger stores them.
     """
 
+    instead_in_xcom: ClassVar[str] = "its import_id, or its to_dict()"
     #: What to call it in messages, such as ``"Lucca leave import"``.
     noun: ClassVar[str]
     #: Where to look when it failed, for the error message.
@@ -108,7 +109,7 @@ class Import(ABC):
     @classmethod
     def texts(cls) -> tuple[str, ...]:
         """Return the names of the arguments that are texts."""
-        return tuple(field.name for field in fields(cls) if str(field.type).startswith("str"))
+        return tuple(field.name for field in fields(cls) if _may_be_text(field.type))
 
     def subject(self, conn_id: str) -> str:
         """
@@ -221,6 +222,16 @@ class ImportProgressHook(BaseHook, ABC):
         return response
 
     # What people call ---------------------------------------------------------------------------------------
+
+    def get_conn(self) -> NoReturn:
+        """
+        Refuse to return a client, since there is none: use :meth:`get_progress`, or :meth:`request` for other calls.
+
+        :raises NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no client to return. Use get_progress(), or request() for any other call."
+        )
 
     def get_progress(self, import_: Import) -> ImportProgress:
         """
@@ -578,12 +589,7 @@ class ImportProgressHook(BaseHook, ABC):
             if error.status is not None and not error.transient:
                 parts.append({**REFUSAL_ADVICE, **self.refusal_advice}.get(error.status, ""))
             # Without the cause: its text is a library's, which may quote an address with credentials.
-            raise type(error)(
-                self._redacted(" ".join(filter(None, parts))),
-                transient=error.transient,
-                retry_after=error.retry_after,
-                status=error.status,
-            ) from None
+            raise error.reworded(self._redacted(" ".join(filter(None, parts)))) from None
         except Exception as error:
             # A defect, and worth its traceback. As one of ours it means the same in every mode of a sensor.
             raise ImportProgressError(
@@ -604,6 +610,13 @@ class ImportProgressHook(BaseHook, ABC):
         free = {name: getattr(progress, name) for name in ("vendor_status", "message", "warning", "details")}
         redacted_texts = {name: self._redacted(value) for name, value in free.items()}
         return progress if redacted_texts == free else replace(progress, **redacted_texts)
+
+
+def _may_be_text(annotation: Any) -> bool:
+    # A text itself where annotations are not evaluated.
+    if isinstance(annotation, str):
+        return "str" in (part.strip() for part in annotation.split("|"))
+    return annotation is str or str in get_args(annotation)
 
 
 async def _asend_all(

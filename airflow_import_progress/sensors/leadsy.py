@@ -58,4 +58,3 @@ class LeadsyImportSensor(BaseImportSensor):
         self.leadsy_conn_id = leadsy_conn_id
         # Checked while the DAG is parsed even if the import is known only later.
         self.status_map = checked_status_map(status_map)
-        self.check_literal_arguments()

@@ -40,7 +40,6 @@ class LuccaLeaveImportSensor(BaseImportSensor):
         super().__init__(**kwargs)
         self.summary_id = summary_id
         self.lucca_conn_id = lucca_conn_id
-        self.check_literal_arguments()
 
 
 class LuccaUserLocationImportSensor(BaseImportSensor):
@@ -87,4 +86,3 @@ class LuccaUserLocationImportSensor(BaseImportSensor):
         self.summary_id = summary_id
         self.lucca_conn_id = lucca_conn_id
         self.check_results = check_results
-        self.check_literal_arguments()

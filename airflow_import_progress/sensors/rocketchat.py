@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_import_progress.compat import mapped_arguments
 from airflow_import_progress.gate import Gate, OnActionRequired
-from airflow_import_progress.hooks.base import Import
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
+from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
 from airflow_import_progress.sensors.base import BaseImportSensor
 
 if TYPE_CHECKING:
@@ -31,11 +30,11 @@ class RocketChatImportSensor(BaseImportSensor):
     unless its administrator changed that, so keep ``poke_interval`` well above 6 seconds.
 
     :param rocketchat_conn_id: The Airflow connection of type ``rocketchat`` (templated).
-    :param operation_id: The ``_id`` of the import operation (templated). Default None: any operation.
-    :param importer_key: The importer that the import uses, such as ``"csv"`` or ``"slack"`` (templated). Default
-        None: any importer.
+    :param operation_id: The ``_id`` of the import operation (templated). Not given: any operation.
+    :param importer_key: The importer that the import uses, such as ``"csv"`` or ``"slack"`` (templated). Not
+        given: any importer.
     :param started_after: A time before the import was created, such as one that the task which starts it took
-        beforehand and returned; ISO 8601 or a datetime, UTC unless it says otherwise (templated). Default None: at
+        beforehand and returned; ISO 8601 or a datetime, UTC unless it says otherwise (templated). Not given: at
         any time.
     :param on_action_required: What to do while the file is loaded but not prepared, or prepared but not started:
         ``"wait"`` (the default) says so in the log and keeps waiting, ``"fail"`` fails.
@@ -55,9 +54,9 @@ class RocketChatImportSensor(BaseImportSensor):
         self,
         *,
         rocketchat_conn_id: str = RocketChatHook.default_conn_name,
-        operation_id: str | XComArg | None = None,
-        importer_key: str | XComArg | None = None,
-        started_after: str | datetime | XComArg | None = None,
+        operation_id: str | XComArg | NotGiven = NOT_GIVEN,
+        importer_key: str | XComArg | NotGiven = NOT_GIVEN,
+        started_after: str | datetime | XComArg | NotGiven = NOT_GIVEN,
         on_action_required: OnActionRequired = "wait",
         max_failed_records: int | None = None,
         min_success_rate: float | None = None,
@@ -73,19 +72,3 @@ class RocketChatImportSensor(BaseImportSensor):
         self.operation_id = operation_id
         self.importer_key = importer_key
         self.started_after = started_after
-        self.check_literal_arguments()
-
-    def get_import(self) -> Import:
-        """
-        Return the import to wait for, made of the sensor's arguments of the same names.
-
-        :raises ValueError: if an argument cannot be right; the message names it.
-        """
-        import_ = super().get_import()
-        # Too many to follow one and the same last import, and each easily taken for one of its own.
-        if mapped_arguments(self) and import_.caveat:
-            raise ValueError(
-                "a mapped sensor does not trust whatever the workspace reports: give operation_id, importer_key or "
-                "started_after"
-            )
-        return import_

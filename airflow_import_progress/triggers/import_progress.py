@@ -12,7 +12,7 @@ from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_import_progress.compat import push_result
+from airflow_import_progress.compat import has_own_xcom_backend, push_result
 from airflow_import_progress.exceptions import ImportFailedError, ImportPollError, ImportProgressError
 from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
@@ -20,7 +20,7 @@ from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.triggers.poller import Watch
 from airflow_import_progress.triggers.publishing import TriggerPublisher
 from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, Schedule
-from airflow_import_progress.triggers.wait import Wait
+from airflow_import_progress.triggers.wait import WAIT_ERRORS, Wait
 
 #: How long Airflow may take to store the result, in seconds, before a worker is asked to do it.
 PUSH_TIMEOUT = 60.0
@@ -229,8 +229,9 @@ class ImportProgressTrigger(BaseTrigger):
     async def _stored(self, progress: ImportProgress) -> bool:
         if not self.do_xcom_push:
             return True
-        # "airflow dags test" gives a trigger none, and ends the task itself.
-        if self.task_instance is None:
+        # "airflow dags test" gives a trigger none, and ends the task itself. A backend of XCom may have been
+        # configured after the task was deferred.
+        if self.task_instance is None or has_own_xcom_backend():
             return False
         try:
             async with asyncio.timeout(PUSH_TIMEOUT):
@@ -248,4 +249,7 @@ class ImportProgressTrigger(BaseTrigger):
 
 
 def _error_event(error: Exception) -> dict[str, Any]:
-    return {"status": "error", "error": type(error).__name__, "message": str(error)}
+    # By the nearest class that the worker can raise: a vendor's module may have some of its own.
+    names = [cls.__name__ for cls in type(error).__mro__]
+    name = next((name for name in names if name in WAIT_ERRORS), names[0])
+    return {"status": "error", "error": name, "message": str(error)}

@@ -9,6 +9,7 @@ it what came of each poll, and is told how many seconds to sleep, or gets the ex
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
@@ -18,6 +19,8 @@ from airflow_import_progress.exceptions import (
     ImportFailedError,
     ImportPollError,
     ImportProgressError,
+    ImportProtocolError,
+    ImportRequestError,
 )
 from airflow_import_progress.gate import Decision, Gate, Verdict
 from airflow_import_progress.hooks.base import Import
@@ -25,6 +28,19 @@ from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.published import PublishedProgress
 from airflow_import_progress.triggers.schedule import Pace, Schedule
 
+#: The exceptions that end a wait, by the names under which a trigger's event carries them to a worker.
+WAIT_ERRORS: Mapping[str, type[Exception]] = {
+    error.__name__: error
+    for error in (
+        AirflowSensorTimeout,
+        ImportActionRequiredError,
+        ImportFailedError,
+        ImportPollError,
+        ImportProgressError,
+        ImportProtocolError,
+        ImportRequestError,
+    )
+}
 #: A wait that has nothing new to tell still says so this often, in seconds.
 HEARTBEAT = 600.0
 #: A line is logged each time that this much more is done, in percent.

@@ -611,7 +611,7 @@ def test_a_contradiction_is_refused_while_the_dag_is_parsed():
 def test_a_cluster_that_an_upstream_did_not_return_is_not_taken_for_left_out():
     sensor = ZillizImportSensor(task_id="wait", job_id=JOB_ID, cluster_id="{{ ti.xcom_pull('start') }}")
     sensor.cluster_id = None
-    with pytest.raises(ValueError, match="cluster_id was resolved to None"):
+    with pytest.raises(ValueError, match="cluster_id is None"):
         sensor.get_import()
 
 
