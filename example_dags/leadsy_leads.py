@@ -75,6 +75,7 @@ def leadsy_leads() -> None:
         leadsy_conn_id="leadsy_default",
         import_code=upload(),
         max_failed_records=2,
+        min_records=1,
         poke_interval=10,
         timeout=timedelta(hours=1).total_seconds(),
     )

@@ -76,6 +76,7 @@ def lucca_user_locations() -> None:
         summary_id=summary_id,
         check_results=True,
         max_failed_records=0,
+        min_records=1,
         poke_interval=10,
         timeout=timedelta(hours=1).total_seconds(),
     )

@@ -414,13 +414,21 @@ def _progress_v2(job_id: str, data: dict[str, Any], response: Response) -> Impor
         )
     if state is ImportState.SUCCEEDED and any(file.get("state") == "Failed" for file in files):
         raise _unexpected(response, "a completed job without a failed file")
+    total, imported = as_count(data.get("totalRows")), as_count(data.get("importedRows"))
+    if state is ImportState.SUCCEEDED and total is not None and imported is not None and imported < total:
+        # Neither Zilliz nor Milvus documents whether that can be a partial import: min_records may refuse it.
+        warning = (
+            f"Zilliz reports a completed job with {imported:,} imported of {total:,} rows. If each row counts, set "
+            f"min_records."
+        )
     percent = as_number(data.get("progress"))
     return ImportProgress(
         import_id=job_id,
         state=state,
         percent=percent if percent is not None and 0 <= percent <= 100 else None,
-        total=as_count(data.get("totalRows")),
-        processed=as_count(data.get("importedRows")),
+        total=total,
+        processed=imported,
+        imported=imported,
         vendor_status=response.excerpt(status, 50),
         message=_error(data, files, "reason", response),
         started_at=as_moment(data.get("createTime")),

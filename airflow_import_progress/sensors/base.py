@@ -138,7 +138,6 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
         425, 429 and 5xx, answers that are not JSON) before the wait gives up, from 1. The gap between them
         doubles from 5 s up to 5 minutes, or is what the vendor asks for with ``Retry-After``; so the default of
         10 outlives an outage of 16 minutes.
-    :param gate: What decides whether the import passes. Default: it must have succeeded.
     :param kwargs: The arguments of every Airflow sensor: ``poke_interval`` (seconds, default 60, at least 1),
         ``timeout`` (seconds, default 7 days), ``mode``, ``soft_fail``, ``never_fail``, ``silent_fail``,
         ``exponential_backoff``, ``max_wait``, and those of every operator.
@@ -179,7 +178,6 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
         end_from_trigger: bool = False,
         min_poke_interval: timedelta | float = MIN_POKE_INTERVAL,
         max_consecutive_failures: int = 10,
-        gate: Gate | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -212,9 +210,25 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
         self.ends_from_trigger = end_from_trigger
         self.min_poke_interval = min_poke_interval
         self.max_consecutive_failures = max_consecutive_failures
-        self.gate = gate or Gate()
+        self.gate = Gate()
 
     # What a vendor's sensor calls or replaces ---------------------------------------------------------------
+
+    @property
+    def gate(self) -> Gate:
+        """
+        The gate that decides whether the import passes; default: it must have succeeded.
+
+        A vendor's sensor sets one that is made of its arguments. Nothing but a :class:`Gate` can be set, because a
+        trigger makes it anew from its arguments.
+        """
+        return self._gate
+
+    @gate.setter
+    def gate(self, gate: Gate) -> None:
+        if not isinstance(gate, Gate):
+            raise TypeError(f"gate must be a Gate, not {type(gate).__name__}")
+        self._gate = gate
 
     def get_import(self) -> Import:
         """

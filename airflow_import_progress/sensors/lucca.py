@@ -59,6 +59,8 @@ class LuccaUserLocationImportSensor(BaseImportSensor):
         None: any number.
     :param min_success_rate: Which share of the lines, in percent from 0 to 100, Lucca must have accepted; needs
         ``check_results``. Default None: any share.
+    :param min_records: How many locations must have been created or deleted, from 1; needs ``check_results``. Without
+        it an import without any line passes. Default None: any number.
     :param kwargs: The arguments that all sensors share.
     :raises ValueError: if an argument cannot be right; the message names it.
     """
@@ -75,13 +77,17 @@ class LuccaUserLocationImportSensor(BaseImportSensor):
         check_results: bool = False,
         max_failed_records: int | None = None,
         min_success_rate: float | None = None,
+        min_records: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(gate=Gate(max_failed_records=max_failed_records, min_success_rate=min_success_rate), **kwargs)
-        if not check_results and (max_failed_records is not None or min_success_rate is not None):
+        super().__init__(**kwargs)
+        self.gate = Gate(
+            max_failed_records=max_failed_records, min_success_rate=min_success_rate, min_records=min_records
+        )
+        if not check_results and self.gate != Gate():
             raise ValueError(
-                "max_failed_records and min_success_rate need check_results=True, because only the results of an "
-                "import tell which lines Lucca refused"
+                "max_failed_records, min_success_rate and min_records need check_results=True, because only the "
+                "results of an import report which lines Lucca refused"
             )
         self.summary_id = summary_id
         self.lucca_conn_id = lucca_conn_id

@@ -40,8 +40,11 @@ class RocketChatImportSensor(BaseImportSensor):
         ``"wait"`` (the default) says so in the log and keeps waiting, ``"fail"`` fails.
     :param max_failed_records: How many records may have failed, from 0. Servers that count no errors fail it.
         Default None: any number.
-    :param min_success_rate: Which share of the processed records must not have failed, in percent from 0 to 100.
+    :param min_success_rate: The share of the processed records that must not have failed, in percent: 0, or above 1
+        up to 100.
         Default None: any share.
+    :param min_records: How many records must have been imported, from 1. Without it an import without any record
+        passes. Servers that count no errors fail it. Default None: any number.
     :param kwargs: The arguments that all sensors share.
     :raises ValueError: if an argument cannot be right; the message names it.
     """
@@ -60,14 +63,16 @@ class RocketChatImportSensor(BaseImportSensor):
         on_action_required: OnActionRequired = "wait",
         max_failed_records: int | None = None,
         min_success_rate: float | None = None,
+        min_records: int | None = None,
         **kwargs: Any,
     ) -> None:
-        gate = Gate(
+        super().__init__(**kwargs)
+        self.gate = Gate(
             max_failed_records=max_failed_records,
             min_success_rate=min_success_rate,
+            min_records=min_records,
             on_action_required=on_action_required,
         )
-        super().__init__(gate=gate, **kwargs)
         self.rocketchat_conn_id = rocketchat_conn_id
         self.operation_id = operation_id
         self.importer_key = importer_key

@@ -36,6 +36,8 @@ class ZillizImportSensor(BaseImportSensor):
     :param zilliz_conn_id: The Airflow connection of type ``zilliz`` (templated).
     :param on_action_required: ``"wait"`` keeps waiting while a loaded job waits to be committed, ``"fail"`` does
         not. Default ``"wait"``.
+    :param min_records: How many rows must have been imported, from 1. Without it a job without any row passes. A Milvus
+        reports them (``importedRows``), the API v1 does not and so fails. Default None: any number.
     :param kwargs: The arguments that all sensors share.
     :raises ValueError: if an argument cannot be right; the message names it.
     """
@@ -54,9 +56,11 @@ class ZillizImportSensor(BaseImportSensor):
         db_name: str | XComArg | NotGiven = NOT_GIVEN,
         zilliz_conn_id: str = ZillizHook.default_conn_name,
         on_action_required: OnActionRequired = "wait",
+        min_records: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(gate=Gate(on_action_required=on_action_required), **kwargs)
+        super().__init__(**kwargs)
+        self.gate = Gate(on_action_required=on_action_required, min_records=min_records)
         self.job_id = job_id
         self.cluster_id = cluster_id
         self.project_id = project_id

@@ -103,7 +103,12 @@ def test_the_sensors_arguments_reach_the_trigger(sandbox, clock):
         "max_consecutive_failures": 4,
         "failures": 0,
         "silent_fail": True,
-        "gate": {"max_failed_records": 3, "min_success_rate": 95, "on_action_required": "wait"},
+        "gate": {
+            "max_failed_records": 3,
+            "min_success_rate": 95,
+            "min_records": None,
+            "on_action_required": "wait",
+        },
         "last_warning": None,
         "sighting": [57.0, clock.now],
         "end_from_trigger": False,

@@ -13,8 +13,10 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, task_group
 
+from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.rocketchat import RocketChatImport
 from airflow_import_progress.sensors.arguments import NOT_GIVEN
+from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
 from airflow_import_progress.sensors.zilliz import ZillizImportSensor
@@ -98,13 +100,42 @@ def test_a_wrong_limit_for_records_is_refused_by_name(argument, value):
         LuccaUserLocationImportSensor(task_id="wait", summary_id="3c90", check_results=True, **{argument: value})
 
 
-@pytest.mark.parametrize("argument", ["max_failed_records", "min_success_rate"])
+@pytest.mark.parametrize(
+    ("argument", "value"), [("min_success_rate", 1), ("min_success_rate", 1.0), ("min_records", 0)]
+)
+@pytest.mark.parametrize(
+    ("sensor_class", "others"),
+    [
+        (LuccaUserLocationImportSensor, {"summary_id": "1", "check_results": True}),
+        (RocketChatImportSensor, {"operation_id": "1"}),
+        (LeadsyImportSensor, {"import_code": "1"}),
+    ],
+)
+def test_a_limit_that_is_likely_a_mistake_is_refused_by_name(sensor_class, others, argument, value):
+    with pytest.raises(ValueError, match=argument):
+        sensor_class(task_id="wait", **others, **{argument: value})
+
+
+@pytest.mark.parametrize("sensor_class", [LuccaLeaveImportSensor, LuccaUserLocationImportSensor])
+def test_the_gate_is_not_an_argument(sensor_class):
+    # Which class of exception is Airflow's choice.
+    with pytest.raises(Exception, match="gate"):
+        sensor_class(task_id="wait", summary_id="1", gate=Gate())
+
+
+def test_nothing_but_a_gate_can_be_set_as_one():
+    sensor = LuccaLeaveImportSensor(task_id="wait", summary_id="1")
+    with pytest.raises(TypeError, match="gate must be a Gate, not object"):
+        sensor.gate = object()
+
+
+@pytest.mark.parametrize("argument", ["max_failed_records", "min_success_rate", "min_records"])
 def test_a_limit_for_records_needs_the_results(argument):
     with pytest.raises(ValueError, match="need check_results=True"):
-        LuccaUserLocationImportSensor(task_id="wait", summary_id="3c90", **{argument: 0})
+        LuccaUserLocationImportSensor(task_id="wait", summary_id="3c90", **{argument: 2})
 
 
-@pytest.mark.parametrize("argument", ["max_failed_records", "min_success_rate", "check_results"])
+@pytest.mark.parametrize("argument", ["max_failed_records", "min_success_rate", "min_records", "check_results"])
 def test_leaves_take_no_limit_that_lucca_tells_nothing_about(argument):
     with pytest.raises(Exception, match=argument):
         LuccaLeaveImportSensor(task_id="wait", summary_id="3c90", **{argument: 0})

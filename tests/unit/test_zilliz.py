@@ -608,6 +608,39 @@ def test_a_contradiction_is_refused_while_the_dag_is_parsed():
         ZillizImportSensor(task_id="wait", job_id=JOB_ID, project_id="proj-1")
 
 
+@pytest.mark.parametrize(
+    ("rows", "imported"),
+    [
+        ({"totalRows": 100, "importedRows": 60}, 60),
+        ({"totalRows": 100, "importedRows": 100}, 100),
+        # Whether these are the rows of the job or those of the collection is not documented.
+        ({"totalRows": 100}, None),
+        ({"totalRows": 100, "importedRows": 0}, 0),
+        ({}, None),
+    ],
+)
+def test_a_completed_job_has_imported_the_imported_rows_that_it_reports(rows, imported):
+    progress = poll(MILVUS, v2(state="Completed", progress=100, **{"totalRows": None, "importedRows": None, **rows}))
+    assert progress.imported == imported
+    assert (Gate(min_records=100).judge(progress).decision is Decision.PASS) == (imported == 100)
+
+
+def test_a_completed_job_with_fewer_imported_rows_than_it_has_is_warned_of():
+    progress = poll(MILVUS, v2(state="Completed", progress=100, totalRows=1000, importedRows=600))
+    assert progress.state is ImportState.SUCCEEDED
+    assert "600 imported of 1,000 rows" in progress.warning
+    assert "min_records" in progress.warning
+
+
+def test_the_rows_of_a_job_under_way_are_not_taken_for_imported():
+    assert poll(MILVUS, v2(state="Importing", progress=50, totalRows=1000, importedRows=None)).imported is None
+
+
+def test_version_1_reports_no_rows_and_fails_min_records_closed():
+    progress = poll(CLOUD_V1, v1(readyPercentage=1, completeTime="2023-10-28T06:51:49Z"))
+    assert Gate(min_records=1).judge(progress).decision is Decision.FAIL
+
+
 def test_a_cluster_that_an_upstream_did_not_return_is_not_taken_for_left_out():
     sensor = ZillizImportSensor(task_id="wait", job_id=JOB_ID, cluster_id="{{ ti.xcom_pull('start') }}")
     sensor.cluster_id = None
