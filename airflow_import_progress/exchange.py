@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -41,6 +41,18 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429})
 OPENING_MARKS, CLOSING_MARKS = frozenset("\"'`{[("), frozenset("\"'`}])")
 #: Keys under which vendors put the words of an error, in order of preference.
 ERROR_TEXT_KEYS = ("Message", "message", "detail", "error", "title")
+
+
+class RequestKey(NamedTuple):
+    """
+    Identify a request by all that may change its answer: only requests with the same key may share one.
+
+    :param content: The request without its headers.
+    :param headers: Its headers, among which may be the credentials.
+    """
+
+    content: tuple[Hashable, ...]
+    headers: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +86,23 @@ class Request:
         # An address in place of a path would carry the credentials to another host, a line break another header.
         if not (self.path.startswith("/") and self.path.isascii() and self.path.isprintable() and " " not in self.path):
             raise ValueError(f"path must begin with '/' and be quoted, not {self.path!r}")
+
+    @cached_property
+    def key(self) -> RequestKey:
+        """Return the key of the request, without ``shared``, which does not change the answer."""
+        content: tuple[Hashable, ...] = (self.method, self.path)
+        # Most requests have only a path, and each poll makes a key.
+        if self.params or self.json is not None or self.data is not None or self.files is not None:
+            content += (
+                tuple(sorted(self.params.items())),
+                None if self.json is None else json.dumps(self.json),
+                tuple(sorted(self.data.items())) if isinstance(self.data, Mapping) else self.data,
+                None if self.files is None else tuple(sorted(self.files.items())),
+            )
+        # A bound makes an error of an answer that is too long.
+        if self.max_answer_bytes != MAX_ANSWER_BYTES:
+            content += (self.max_answer_bytes,)
+        return RequestKey(content, tuple(sorted(self.headers.items())) if self.headers else ())
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:
         """
@@ -161,7 +190,13 @@ class Response(NotForXCom):
         if said and said != phrase:
             words = f"{words}: {said.rstrip('.')}"
         if self.status in TRANSIENT_STATUSES or self.status >= 500:
-            raise ImportPollError(f"{words}.", transient=True, retry_after=self.retry_after, status=self.status)
+            raise ImportPollError(
+                f"{words}.",
+                transient=True,
+                rate_limited=self.status == 429,
+                retry_after=self.retry_after,
+                status=self.status,
+            )
         raise ImportRequestError(f"{words}.", status=self.status)
 
     @property

@@ -84,7 +84,7 @@ def _wait(sensor: BaseImportSensor, hook: ImportProgressHook, display: Display, 
             try:
                 progress = hook.get_progress(import_)
             except ImportProgressError as error:
-                view.missed(str(error), time.time())
+                view.missed(str(error), time.time(), is_failure=not error.rate_limited)
                 gap = wait.missed(error)
                 view.next_poll_at = time.time() + gap
                 display.missed(notes.take())

@@ -213,6 +213,14 @@ class ImportProgressHook(BaseHook, ABC):
         """
         return ""
 
+    def is_rate_limited(self, response: Response) -> bool:
+        """
+        Return whether the vendor answers that it gets too many requests; default: with HTTP 429.
+
+        :param response: The answer.
+        """
+        return response.status == 429
+
     def asking_to_wait(self, response: Response) -> Response:
         """
         Return an answer that says when to ask again as one with ``Retry-After``; default: as it is.

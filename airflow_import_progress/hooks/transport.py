@@ -9,7 +9,6 @@ header), or keeps cookies. Both bound the time and the size of an answer, and wo
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import ssl
 import sys
@@ -46,7 +45,7 @@ READ_CHUNK_BYTES = 64 * 1024
 #: Longest header that is read, in bytes: as much as http.client, and so requests, reads.
 MAX_HEADER_BYTES = 64 * 1024
 
-#: Requests whose answer is shared, by event loop and by what is asked.
+#: Requests whose answer is shared, by event loop, connection and request.
 _sharing: Sharing[tuple[Any, ...], Response] = Sharing()
 
 
@@ -143,8 +142,15 @@ async def asend_or_share(session: aiohttp.ClientSession, connection: VendorConne
     """Send a request with aiohttp; one that is marked as shared goes out once for all who send it at the same time."""
     if not request.shared:
         return await asend(session, connection, request)
-    asked = asyncio.get_running_loop(), connection.base_url, request.method, request.path, json.dumps(request.json)
-    return await _sharing.share(asked, lambda: _asend_alone(connection, request))
+    key = (
+        asyncio.get_running_loop(),
+        connection.base_url,
+        session_settings(connection),
+        # What an answer must not repeat is part of it.
+        connection.secrets,
+        request.key,
+    )
+    return await _sharing.share(key, lambda: _asend_alone(connection, request))
 
 
 async def _asend_alone(connection: VendorConnection, request: Request) -> Response:

@@ -36,9 +36,11 @@ REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 
 #: v1 documents 200, v2 documents 0, and servers of both answer the other one.
 SUCCESS_CODES = frozenset({0, 200})
-#: What Milvus's ``merr`` package marks as retriable and a question about a job can meet: not ready, unavailable, too
-#: many requests (4, 8, 1807), short of resources; its timeout; and HTTP's 429, should it come under HTTP 200.
-TRANSIENT_CODES = frozenset({1, 2, 4, 8, 12, 429, 1807, 10001})
+#: Too many requests, in Milvus's ``merr`` package; and HTTP's 429, should it come under HTTP 200.
+LIMITER_CODES = frozenset({4, 8, 429, 1807})
+#: What ``merr`` marks as retriable and a question about a job can meet: the limiter's, not ready, unavailable, short of
+#: resources; and its timeout.
+TRANSIENT_CODES = LIMITER_CODES | {1, 2, 12, 10001}
 #: Not authenticated (Milvus), the same (both), token not found (Zilliz v1), API key illegal (Zilliz v2).
 UNAUTHORISED_CODES = frozenset({1400, 1800, 21119, 80002})
 #: What Milvus answers a question about a job that it does not have; newer servers tell it from a file's errors.
@@ -241,6 +243,14 @@ class ZillizHook(ImportProgressHook):
         """
         return (yield request.with_headers({"Authorization": f"Bearer {_token(connection)}"}))
 
+    def is_rate_limited(self, response: Response) -> bool:
+        """
+        Return whether an answer is HTTP 429, or has one of the codes of the limiter, mostly under HTTP 200.
+
+        :param response: The answer.
+        """
+        return super().is_rate_limited(response) or _code(response) in LIMITER_CODES
+
     def verification(self, connection: VendorConnection) -> Conversation[str]:
         """
         Ask for the cluster's import jobs, or at Zilliz for the clusters if the connection names none.
@@ -329,16 +339,26 @@ def _cloud_host(extra: Mapping[str, Any]) -> str:
 # The answers
 
 
+def _code(response: Response) -> int | None:
+    answer = response.parsed_or_none()
+    return as_count(answer.get("code")) if isinstance(answer, dict) else None
+
+
 def _data(response: Response) -> dict[str, Any]:
     """Return what is in the envelope, which tells success and failure for itself, mostly under HTTP 200."""
     if response.status >= 500 or response.status in TRANSIENT_STATUSES:
         # Whatever the code: it is what stands in front of the server that fails.
         response.raise_for_status()
-    answer = response.parsed_or_none()
-    code = as_count(answer.get("code")) if isinstance(answer, dict) else None
+    code = _code(response)
     said = f"{response.asked} answered the error {code}: {response.error_text().rstrip('.')}."
     if code in TRANSIENT_CODES:
-        raise ImportPollError(said, transient=True, retry_after=response.retry_after, status=response.status)
+        raise ImportPollError(
+            said,
+            transient=True,
+            rate_limited=code in LIMITER_CODES,
+            retry_after=response.retry_after,
+            status=response.status,
+        )
     if code in UNAUTHORISED_CODES:
         raise ImportRequestError(said, status=401)
     if code in UNKNOWN_JOB_CODES:

@@ -45,7 +45,8 @@ class ImportProgressTrigger(BaseTrigger):
     :param conn_id: The Airflow connection.
     :param started_at: When the wait began, in seconds since the epoch.
     :param deadline: When it ends at the latest, in seconds since the epoch.
-    :param first_poll_at: When to poll first, in seconds since the epoch; a time that has passed is now.
+    :param first_poll_at: When to poll first, in seconds since the epoch. If that has passed, as when a triggerer
+        restarts, first polls are spread over a short time.
     :param poke_interval: Longest gap between two polls, in seconds.
     :param min_poke_interval: Shortest gap, kept where the pace of the import says that it is about to end.
     :param exponential_backoff: Whether the gap doubles from poll to poll.
@@ -195,7 +196,8 @@ class ImportProgressTrigger(BaseTrigger):
     ) -> ImportProgress:
         async with Watch(hook_class, self.conn_id, wait.import_, connection_is_known=self.polled_before) as watch:
             publisher.hook = watch.hook
-            gap = self.first_poll_at - time.time()
+            now = time.time()
+            gap = min(wait.schedule.gap_before_first_poll(self.first_poll_at - now), max(self.deadline - now, 0.0))
             while True:
                 try:
                     # One timer for the whole wait: a poll may have to queue for longer than is left.

@@ -9,7 +9,6 @@ pause that the vendor asks for.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import random
 from collections import Counter
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Self, TypeGuard
 from weakref import WeakKeyDictionary
 
 from airflow_import_progress.exceptions import ImportProgressError
-from airflow_import_progress.exchange import Request, Response
+from airflow_import_progress.exchange import Request, RequestKey, Response
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.sharing import Sharing
@@ -39,11 +38,8 @@ LONGEST_SPREAD = 30.0
 #: Waits wake up at multiples of this, in seconds: many at once cost an event loop less than one after the other.
 TICK = 0.05
 
-#: What a request asks. Requests with the same question over one connection may share one answer.
-Question = tuple[str, str, str]
-
-#: A question, whom it is put to, and the headers, which hold the credentials: who has new ones wants no old refusal.
-Asked = tuple[Question, str, tuple[tuple[str, str], ...]]
+#: An address and the key of a request with its authentication: a wait with new credentials needs a new answer.
+AuthenticatedKey = tuple[str, RequestKey]
 #: A connection, by the hook that is used and its id.
 Key = tuple[type[ImportProgressHook], str]
 
@@ -57,12 +53,12 @@ class News:
     """
     Tell what came of a request.
 
-    :param asked: What was asked, and with which credentials.
+    :param key: The key of the request with its authentication.
     :param sent_at: When it was sent, on the event loop's clock.
     :param outcome: The answer, or what came instead.
     """
 
-    asked: Asked
+    key: AuthenticatedKey
     sent_at: float
     outcome: Response | ImportProgressError
 
@@ -121,16 +117,17 @@ class Allowance:
         turns = self._turns_for(connection, group)
         return turns is None or (not turns[0].locked() and turns[1].has_capacity())
 
-    def pause(self, response: Response) -> None:
+    def pause(self, response: Response, *, is_rate_limited: bool) -> None:
         """
-        Let nobody ask for as long as the vendor says with an answer, if it does.
+        Hold all requests for as long as an answer asks for, if it does.
 
         :param response: The answer.
+        :param is_rate_limited: Whether it says that there are too many requests.
         """
         seconds = response.retry_after
-        if seconds is None and response.status == 429:
+        if seconds is None and is_rate_limited:
             seconds = FIRST_FAILURE_GAP
-        if response.status >= 400 and seconds is not None:
+        if seconds is not None and (response.status >= 400 or is_rate_limited):
             until = asyncio.get_running_loop().time() + min(seconds, LONGEST_RETRY_AFTER)
             self._paused_until = max(self._paused_until, until)
 
@@ -170,11 +167,11 @@ class Poller:
         self.hook = hook
         self.waits = 0
         self._allowance = allowance
-        self._listeners: Counter[Question] = Counter()
-        self._news: dict[Question, News] = {}
-        self._bells: dict[Question, asyncio.Event] = {}
-        self._sharing: Sharing[Asked, Response] = Sharing()
-        self._sent_at: dict[Asked, float] = {}
+        self._listeners: Counter[RequestKey] = Counter()
+        self._news: dict[RequestKey, News] = {}
+        self._bells: dict[RequestKey, asyncio.Event] = {}
+        self._sharing: Sharing[AuthenticatedKey, Response] = Sharing()
+        self._sent_at: dict[AuthenticatedKey, float] = {}
 
     async def open(self) -> None:
         """Keep the session from now on."""
@@ -186,49 +183,49 @@ class Poller:
 
     # What watches ask for -----------------------------------------------------------------------------------
 
-    def listen(self, question: Question) -> None:
+    def listen(self, first: RequestKey) -> None:
         """
-        Keep from now on what comes of a question, if others ask it too.
+        Keep from now on the answers to the request with which polls of an import begin, if others poll it too.
 
-        :param question: The question.
+        :param first: The key of that request, without its authentication.
         """
-        self._listeners[question] += 1
+        self._listeners[first] += 1
 
-    def stop_listening(self, question: Question) -> None:
+    def stop_listening(self, first: RequestKey) -> None:
         """
-        Forget what came of a question, unless others ask it too.
+        Forget the answers to a request, unless others poll with it too.
 
-        :param question: The question.
+        :param first: The key of the request with which polls begin, without its authentication.
         """
-        self._listeners[question] -= 1
-        if not self._listeners[question]:
-            del self._listeners[question]
-            self._news.pop(question, None)
-            self._bells.pop(question, None)
+        self._listeners[first] -= 1
+        if not self._listeners[first]:
+            del self._listeners[first]
+            self._news.pop(first, None)
+            self._bells.pop(first, None)
 
-    def is_shared(self, question: Question) -> bool:
+    def is_shared(self, first: RequestKey | None) -> bool:
         """
-        Tell whether more than one wait asks a question.
+        Return whether more than one wait polls with a request.
 
-        :param question: The question.
+        :param first: The key of the request with which polls begin, without its authentication; None: another request.
         """
-        return self._listeners[question] > 1
+        return first is not None and self._listeners[first] > 1
 
-    def news(self, question: Question) -> News | None:
+    def news(self, first: RequestKey | None) -> News | None:
         """
-        Return what came of a shared question last, if anything did.
+        Return the last outcome of a shared request, if there was one.
 
-        :param question: The question.
+        :param first: The key of the request with which polls begin, without its authentication; None: another request.
         """
-        return self._news.get(question)
+        return None if first is None else self._news.get(first)
 
-    async def more_news(self, question: Question) -> None:
+    async def more_news(self, first: RequestKey) -> None:
         """
-        Wait until something comes of a shared question.
+        Wait for the next outcome of a shared request.
 
-        :param question: The question.
+        :param first: The key of the request with which polls begin, without its authentication.
         """
-        await self._bells.setdefault(question, asyncio.Event()).wait()
+        await self._bells.setdefault(first, asyncio.Event()).wait()
 
     # The sending --------------------------------------------------------------------------------------------
 
@@ -237,49 +234,55 @@ class Poller:
         session: aiohttp.ClientSession,
         connection: VendorConnection,
         request: Request,
-        asked: Asked,
+        key: AuthenticatedKey,
+        first: RequestKey | None,
         since: float,
     ) -> Response:
         """
-        Send a request when its turn has come, or share the answer with who is sending the same.
+        Send a request when its turn has come, or share the answer to the same request that is under way.
 
         :param session: The session.
         :param connection: The connection.
         :param request: The request.
-        :param asked: What it asks.
+        :param key: Its key.
+        :param first: Its key without the authentication if it is the one with which polls begin, else None.
         :param since: When what is shared must have been sent at the earliest, on the event loop's clock.
         """
-        # An answer from before may tell of a time when there was nothing to wait for yet.
-        while self._sent_at.get(asked, since) < since and await self._sharing.over(asked):
+        # An answer from before may be from a time when there was nothing to wait for yet.
+        while self._sent_at.get(key, since) < since and await self._sharing.over(key):
             pass
-        is_expected = request.shared or self.is_shared(asked[0])
+        is_expected = request.shared or self.is_shared(first)
         return await self._sharing.share(
-            asked,
-            lambda: self._send_in_turn(session, connection, request, asked),
+            key,
+            lambda: self._send_in_turn(session, connection, request, key, first),
             # Whoever is alone and need not queue saves the task: that is most waits, most of the time.
             alone=not is_expected and self._allowance.is_free(connection, self.hook.rate_limit_group(request)),
         )
 
     async def _send_in_turn(
-        self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request, asked: Asked
+        self,
+        session: aiohttp.ClientSession,
+        connection: VendorConnection,
+        request: Request,
+        key: AuthenticatedKey,
+        first: RequestKey | None,
     ) -> Response:
         await self._allowance.turn(connection, self.hook.rate_limit_group(request))
-        sent_at = self._sent_at[asked] = asyncio.get_running_loop().time()
+        sent_at = self._sent_at[key] = asyncio.get_running_loop().time()
         outcome: Response | ImportProgressError
         try:
             outcome = self.hook.asking_to_wait(await asend(session, connection, request))
-            self._allowance.pause(outcome)
+            self._allowance.pause(outcome, is_rate_limited=self.hook.is_rate_limited(outcome))
         except ImportProgressError as error:
             outcome = error
         finally:
             # Unless another attempt has begun, because this one is wanted no more.
-            if self._sent_at.get(asked) == sent_at:
-                del self._sent_at[asked]
-        news = News(asked, sent_at, outcome)
-        question = asked[0]
-        if self.is_shared(question):
-            self._news[question] = news
-            if bell := self._bells.pop(question, None):
+            if self._sent_at.get(key) == sent_at:
+                del self._sent_at[key]
+        news = News(key, sent_at, outcome)
+        if first is not None and self.is_shared(first):
+            self._news[first] = news
+            if bell := self._bells.pop(first, None):
                 bell.set()
         return news.response()
 
@@ -296,7 +299,7 @@ class Watch:
     :param connection_is_known: Whether the connection is known to exist, because a worker has used it.
     """
 
-    __slots__ = ("_connection_is_known", "_import", "_key", "_poller", "_question", "_since")
+    __slots__ = ("_connection_is_known", "_first", "_import", "_key", "_poller", "_since")
 
     _poller: Poller
 
@@ -306,7 +309,8 @@ class Watch:
         self._key = hook_class, conn_id
         self._connection_is_known = connection_is_known
         self._import = import_
-        self._question: Question | None = None
+        #: The key of the request with which polls of the import begin, once it is known.
+        self._first: RequestKey | None = None
         self._since = 0.0
 
     async def __aenter__(self) -> Self:
@@ -325,8 +329,8 @@ class Watch:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._question is not None:
-            self._poller.stop_listening(self._question)
+        if self._first is not None:
+            self._poller.stop_listening(self._first)
         self._poller.waits -= 1
         if not self._poller.waits:
             del _pollers[asyncio.get_running_loop()][self._key]
@@ -343,9 +347,9 @@ class Watch:
 
         :raises ImportProgressError: as the hook's ``aget_progress``.
         """
-        if self._question is None:
-            self._question = question_of(await self._poller.hook.afirst_request(self._import))
-            self._poller.listen(self._question)
+        if self._first is None:
+            self._first = (await self._poller.hook.afirst_request(self._import)).key
+            self._poller.listen(self._first)
         return await self._poller.hook.aget_progress_through(self._send, self._import)
 
     async def sleep(self, seconds: float) -> None:
@@ -356,42 +360,23 @@ class Watch:
         """
         self._since = asyncio.get_running_loop().time()
         seconds = math.ceil((self._since + seconds) / TICK) * TICK - self._since
-        if self._question is None or not self._poller.is_shared(self._question):
+        if self._first is None or not self._poller.is_shared(self._first):
             await asyncio.sleep(seconds)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not self._is_news(self._poller.news(self._question)):
-                    await self._poller.more_news(self._question)
+                while not self._is_news(self._poller.news(self._first)):
+                    await self._poller.more_news(self._first)
 
     async def _send(self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
-        asked = asked_by(connection, request)
-        news = self._poller.news(asked[0])
-        # What another log-in was refused says nothing of this one.
-        if self._is_news(news) and news.asked == asked:
+        key = connection.base_url, request.key
+        # The authentication has added to the headers alone.
+        first = self._first if self._first and self._first.content == request.key.content else None
+        news = self._poller.news(first)
+        # The refusal of another log-in does not concern this one.
+        if self._is_news(news) and news.key == key:
             return news.response()
-        return await self._poller.send(session, connection, request, asked, self._since)
+        return await self._poller.send(session, connection, request, key, first, self._since)
 
     def _is_news(self, news: News | None) -> TypeGuard[News]:
         return news is not None and news.sent_at >= self._since
-
-
-def question_of(request: Request) -> Question:
-    """
-    Return what a request asks, whoever asks it.
-
-    :param request: The request.
-    """
-    # Most have only a path.
-    rest = json.dumps([dict(request.params), request.json], sort_keys=True) if request.params or request.json else ""
-    return request.method, request.path, rest
-
-
-def asked_by(connection: VendorConnection, request: Request) -> Asked:
-    """
-    Return what a request asks, whom, and with which credentials.
-
-    :param connection: The connection.
-    :param request: The request, authenticated.
-    """
-    return question_of(request), connection.base_url, tuple(sorted(request.headers.items()))

@@ -19,6 +19,8 @@ LAST_FAILURE_GAP = 300.0
 MIN_POKE_INTERVAL = 5.0
 #: No poll is followed by another one sooner than this, in seconds.
 SHORTEST_GAP = 1.0
+#: Overdue first polls, such as those of a triggerer that restarts, are spread over at most this, in seconds.
+MAX_FIRST_POLL_SPREAD = 60.0
 #: What a vendor asks for beyond this, in seconds, is not believed: the import may be over long before.
 LONGEST_RETRY_AFTER = 3600.0
 #: How much of a gap is left to chance, so that waits which began together spread out.
@@ -78,6 +80,17 @@ class Schedule:
     exponential_backoff: bool = False
     max_wait: float | None = None
     chance: Callable[[], float] = field(default=random.random, repr=False, compare=False)
+
+    def gap_before_first_poll(self, seconds: float) -> float:
+        """
+        Return the seconds until the first poll of a wait that comes from elsewhere.
+
+        :param seconds: The seconds until it is due; less than 0 is overdue. Overdue polls are spread over as long as
+            they are overdue, up to ``poke_interval`` and :data:`MAX_FIRST_POLL_SPREAD`.
+        """
+        if seconds >= 0:
+            return seconds
+        return self.chance() * min(-seconds, self.poke_interval, MAX_FIRST_POLL_SPREAD)
 
     def gap_after_progress(self, elapsed: float, ending: Ending | None = None) -> float:
         """

@@ -13,23 +13,27 @@ import selectors
 import time
 from bisect import bisect_left
 from collections import Counter
+from dataclasses import dataclass
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportRequestError
 from airflow_import_progress.exchange import Request, Response
 from airflow_import_progress.hooks import rocketchat
-from airflow_import_progress.hooks.base import CONNECTION_LIFETIME
+from airflow_import_progress.hooks.base import CONNECTION_LIFETIME, Import
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
+from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.triggers import poller as poller_module
 from airflow_import_progress.triggers import wait as wait_module
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
-from airflow_import_progress.triggers.poller import Watch, question_of
+from airflow_import_progress.triggers.poller import Watch
+from airflow_import_progress.triggers.schedule import FIRST_FAILURE_GAP
 
 
 class SkippingSelector(selectors.DefaultSelector):
@@ -67,6 +71,12 @@ class Session:
 
     async def close(self):
         Session.closed += 1
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close()
 
 
 class Vendor:
@@ -127,6 +137,7 @@ def vendor(monkeypatch):
 
     monkeypatch.setattr(poller_module, "asend", vendor.asend)
     monkeypatch.setattr("airflow_import_progress.hooks.base.new_async_session", new_session)
+    monkeypatch.setattr("airflow_import_progress.hooks.transport.new_async_session", new_session)
     monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
     monkeypatch.setattr(LuccaHook, "requests_per_minute", None)
     return vendor
@@ -473,15 +484,90 @@ def test_who_sleeps_is_woken_by_a_failure_too(vendor):
     assert len(vendor.asked) == 2
 
 
-def test_requests_that_differ_in_their_body_alone_ask_different_things():
-    first, second = (Request(method="POST", path="/p", json={"jobId": job}) for job in ("1", "2"))
-    assert question_of(first) != question_of(second)
-    assert question_of(first) == question_of(Request(method="POST", path="/p", json={"jobId": "1"}))
+@dataclass(frozen=True)
+class FormImport(Import):
+    """An import that is polled by a form, or with a header of its own."""
+
+    noun: ClassVar[str] = "form import"
+
+    job_id: str
+    by: str = "form"
+
+    @property
+    def import_id(self):
+        return self.job_id
+
+    def poll(self, connection):
+        if self.by == "form":
+            request = Request(method="POST", path="/progress", data={"job": self.job_id})
+        else:
+            request = Request(method="GET", path="/progress", headers={"X-Job": self.job_id})
+        response = yield request
+        return ImportProgress(import_id=self.job_id, state=ImportState(response.json()))
 
 
-def test_requests_that_differ_in_their_parameters_alone_ask_different_things():
-    first, second = (Request(method="GET", path="/p", params={"summaryId": summary}) for summary in ("1", "2"))
-    assert question_of(first) != question_of(second)
+@pytest.mark.parametrize("by", ["form", "header"])
+def test_imports_that_are_polled_by_a_form_or_a_header_do_not_share_an_answer(vendor, monkeypatch, by):
+    states = {"1": "succeeded", "2": "running"}
+
+    async def asend(session, connection, request):
+        vendor.asked.append((0.0, request.path))
+        await asyncio.sleep(1)
+        job = request.data["job"] if request.data else request.headers["X-Job"]
+        return Response(status=200, headers={}, body=json.dumps(states[job]).encode(), asked="POST /progress")
+
+    monkeypatch.setattr(poller_module, "asend", asend)
+
+    async def poll(job_id):
+        async with Watch(LuccaHook, "lucca_default", FormImport(job_id, by)) as watch:
+            seen = []
+            for _ in range(3):
+                seen.append((await watch.get_progress()).state)
+                await watch.sleep(10)
+            return seen
+
+    async def main():
+        return await asyncio.gather(poll("1"), poll("2"), poll("2"))
+
+    assert run(main()) == [["succeeded"] * 3, ["running"] * 3, ["running"] * 3]
+    # Three polls of each job: the two waits on the second job share theirs, and nobody is woken by another job.
+    assert len(vendor.asked) == 6
+
+
+@pytest.mark.parametrize("through_poller", [True, False])
+@pytest.mark.parametrize("by", ["data", "params", "headers", "json"])
+def test_users_that_log_in_at_the_same_time_get_their_own_tokens(vendor, monkeypatch, by, through_poller):
+    class TokenHook(LuccaHook):
+        """A hook that logs in, as many do with OAuth."""
+
+        def authenticated(self, request, connection):
+            credentials = {by: {"user": connection.conn_id}}
+            log_in = yield Request(method="POST", path="/token", shared=True, **credentials)
+            return (yield request.with_headers({"Authorization": log_in.json()}))
+
+    async def asend(session, connection, request):
+        await asyncio.sleep(1)
+        if request.path == "/token":
+            user = {"data": request.data, "params": request.params, "headers": request.headers, "json": request.json}[
+                by
+            ]
+            return Response(status=200, headers={}, body=json.dumps(user["user"]).encode(), asked="POST /token")
+        body = 100 if request.headers["Authorization"] == "user-1" else 57
+        return Response(status=200, headers={}, body=json.dumps(body).encode(), asked="GET /")
+
+    monkeypatch.setattr(poller_module, "asend", asend)
+    monkeypatch.setattr("airflow_import_progress.hooks.transport.asend", asend)
+
+    async def poll(conn_id):
+        if not through_poller:
+            return (await TokenHook(conn_id).aget_progress(LuccaLeaveImport("i-1"))).percent
+        async with Watch(TokenHook, conn_id, LuccaLeaveImport("i-1")) as watch:
+            return (await watch.get_progress()).percent
+
+    async def main():
+        return await asyncio.gather(poll("user-1"), poll("user-2"))
+
+    assert run(main()) == [100, 57]
 
 
 def test_a_failure_is_shared_too(vendor):
@@ -774,6 +860,18 @@ def test_a_pause_outlives_the_waits(vendor):
 
     run(main())
     assert vendor.times[1] >= 61
+
+
+def test_a_code_of_a_limiter_under_http_200_is_a_pause_too(vendor, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "is_rate_limited", lambda self, response: response.body == b'"limited"')
+    vendor.answers[path_of("i-0")] = ["limited"]
+
+    async def main():
+        await asyncio.gather(wait("i-0", 0), wait("i-1", 2), return_exceptions=True)
+
+    run(main())
+    # The second one would have been sent after two seconds.
+    assert vendor.times[1] - vendor.times[0] >= FIRST_FAILURE_GAP
 
 
 def test_a_429_that_does_not_say_for_how_long_is_a_pause_too(vendor):

@@ -168,9 +168,18 @@ def test_polls_first_when_the_worker_said(clock, leave_import):
     assert clock.slept == [30]
 
 
-def test_polls_at_once_after_a_restart(clock, leave_import):
-    events(ImportProgressTrigger(**arguments(clock, leave_import(100), first_poll_at=clock.now - 1000)))
-    assert clock.slept == [0]
+def test_the_waits_of_a_restarted_triggerer_do_not_poll_all_at_once(clock, leave_import):
+    for _ in range(20):
+        events(ImportProgressTrigger(**arguments(clock, leave_import(100), first_poll_at=clock.now - 1000)))
+    assert all(0 <= seconds <= 30 for seconds in clock.slept)
+    assert max(clock.slept) - min(clock.slept) > 5
+
+
+def test_an_overdue_first_poll_is_not_after_the_deadline(clock, leave_import):
+    for seconds in (3, -5):
+        overdue = arguments(clock, leave_import(100), first_poll_at=clock.now - 1000, deadline=clock.now + seconds)
+        events(ImportProgressTrigger(**overdue))
+        assert clock.slept[-1] <= max(seconds, 0)
 
 
 def test_a_restart_does_not_move_the_deadline(clock, leave_import):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import fields, replace
 
 import pytest
 
@@ -208,3 +209,48 @@ def test_an_excerpt_of_hostile_addresses_takes_no_time():
     before = time.process_time()
     response().excerpt(hostile)
     assert time.process_time() - before < 1
+
+
+# The key of a request
+
+
+POLL = Request(method="POST", path="/p")
+
+#: For each field of a request, values that change its answer.
+DIFFERENT: dict[str, list] = {
+    "method": ["GET"],
+    "path": ["/q"],
+    "params": [{"a": "1"}, {"a": "2"}, {"b": "1"}],
+    "json": [{}, [], 0, False, "", {"a": 1}, {"a": "1"}, {"a": True}, {"a": None}, [1, 2], [2, 1]],
+    "data": [{}, b"", b"a=1", {"a": "1"}, {"a": "2"}],
+    "files": [{}, {"f": ("a", b"1", "t")}, {"f": ("a", b"2", "t")}, {"f": ("b", b"1", "t")}, {"f": ("a", b"1", "u")}],
+    "headers": [{"A": "1"}, {"A": "2"}, {"B": "1"}],
+    "max_answer_bytes": [1],
+}
+#: Those that do not.
+SAME: dict[str, list] = {"shared": [True]}
+
+
+def test_every_field_of_a_request_is_in_its_key_or_known_not_to_change_the_answer():
+    assert {field.name for field in fields(Request)} == {*DIFFERENT, *SAME}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_requests_that_differ_in_one_field_have_different_keys(name):
+    requests = [POLL, *(replace(POLL, **{name: value}) for value in DIFFERENT[name])]
+    assert len({request.key for request in requests}) == len(requests)
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_requests_that_differ_in_how_they_are_sent_have_the_same_key(name):
+    assert {replace(POLL, **{name: value}).key for value in SAME[name]} == {POLL.key}
+
+
+def test_a_value_is_not_taken_for_the_same_in_another_field():
+    requests = [replace(POLL, **{name: {"a": "1"}}) for name in ("params", "json", "data", "headers")]
+    assert len({request.key for request in requests}) == len(requests)
+
+
+def test_the_same_request_has_the_same_key_in_whatever_order_it_was_written():
+    first = replace(POLL, params={"a": "1", "b": "2"}, headers={"A": "1", "B": "2"})
+    assert first.key == replace(POLL, params={"b": "2", "a": "1"}, headers={"B": "2", "A": "1"}).key

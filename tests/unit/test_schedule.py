@@ -60,6 +60,17 @@ def test_max_wait_alone_changes_nothing():
     assert Schedule(poke_interval=10, max_wait=3, chance=no_chance).gap_after_progress(0) == 10
 
 
+@pytest.mark.parametrize(
+    ("due_in", "poke_interval", "gap"),
+    [(17, 30, 17), (0, 30, 0), (-1, 30, 1), (-600, 30, 30), (-600, 3600, 60), (-600, 1, 1)],
+)
+def test_overdue_first_polls_are_spread_over_a_short_time(due_in, poke_interval, gap):
+    schedule = Schedule(poke_interval=poke_interval, chance=full_chance)
+    assert schedule.gap_before_first_poll(due_in) == gap
+    if due_in < 0:
+        assert Schedule(poke_interval=poke_interval, chance=no_chance).gap_before_first_poll(due_in) == 0
+
+
 @pytest.mark.parametrize("chance", [no_chance, full_chance])
 def test_no_poll_follows_another_at_once(chance):
     schedule = Schedule(poke_interval=0, chance=chance)
