@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow_import_progress.compat import AirflowFailException
 
 
 class ImportFailedError(AirflowFailException):

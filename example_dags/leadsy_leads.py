@@ -23,7 +23,7 @@ from datetime import timedelta
 from typing import Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import Param, dag, task
+from airflow.sdk import Param, dag, task
 
 from airflow_import_progress.hooks.leadsy import LeadsyHook
 from airflow_import_progress.sensors.leadsy import LeadsyImportSensor

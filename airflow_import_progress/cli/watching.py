@@ -6,9 +6,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowSensorTimeout
-
 from airflow_import_progress.cli.display import Display, Note, Outcome, View, in_clock_time
+from airflow_import_progress.compat import AirflowNotFoundException, AirflowSensorTimeout
 from airflow_import_progress.exceptions import ImportFailedError, ImportProgressError, ImportRequestError
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.progress import ImportProgress

@@ -15,8 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, get_args
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
+from airflow_import_progress.compat import AirflowNotFoundException, BaseHook, look_up_connection
 from airflow_import_progress.exceptions import (
     ImportPollError,
     ImportProgressError,
@@ -48,7 +47,8 @@ from airflow_import_progress.provider_info import get_provider_info
 if TYPE_CHECKING:
     import aiohttp
     import requests
-    from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_import_progress.compat import Connection
 
 T = TypeVar("T")
 
@@ -434,16 +434,10 @@ class ImportProgressHook(BaseHook, ABC):
         return self._known_connection()
 
     async def _alook_up(self) -> None:
-        from airflow.providers.common.compat.connection import (
-            get_async_connection,
-            get_async_extra_dejson,
-        )
-
         with self._renewing():
             with self._looking_up():
                 async with asyncio.timeout(LOOKUP_TIMEOUT):
-                    connection = await get_async_connection(self.conn_id, hook=self)
-                    extra = await get_async_extra_dejson(connection)
+                    connection, extra = await look_up_connection(self, self.conn_id)
             self._connection = await asyncio.to_thread(self._read, connection, extra)
 
     def _is_old(self) -> bool:

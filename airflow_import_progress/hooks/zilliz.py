@@ -22,7 +22,7 @@ from airflow_import_progress.hooks.connection import VendorConnection, read_base
 from airflow_import_progress.progress import ImportProgress, ImportState
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
+    from airflow_import_progress.compat import Connection
 
 ApiVersion = Literal["v1", "v2"]
 

@@ -13,18 +13,15 @@ from dataclasses import MISSING, Field, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow.providers.common.compat.sdk import (
+from airflow_import_progress.compat import (
     AirflowFailException,
+    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
     BaseOperator,
     BaseSensorOperator,
     PokeReturnValue,
-)
-
-from airflow_import_progress.compat import (
-    AirflowRescheduleException,
     TaskDeferralError,
     TaskDeferralTimeout,
     first_poke_at,
@@ -53,8 +50,9 @@ from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, SHORTES
 from airflow_import_progress.triggers.wait import WAIT_ERRORS, Wait, failure
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
     from airflow.sdk.bases.operator import BaseOperatorMeta
+
+    from airflow_import_progress.compat import Context
 else:
     BaseOperatorMeta = type(BaseSensorOperator)
 

@@ -12,7 +12,7 @@ from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sensors.base import BaseImportSensor
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import XComArg
+    from airflow_import_progress.compat import XComArg
 
 
 class LeadsyImportSensor(BaseImportSensor):

@@ -11,7 +11,7 @@ from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, Luc
 from airflow_import_progress.sensors.base import BaseImportSensor
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import XComArg
+    from airflow_import_progress.compat import XComArg
 
 
 class LuccaLeaveImportSensor(BaseImportSensor):

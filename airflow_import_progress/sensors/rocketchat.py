@@ -13,7 +13,7 @@ from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
 from airflow_import_progress.sensors.base import BaseImportSensor
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import XComArg
+    from airflow_import_progress.compat import XComArg
 
 
 class RocketChatImportSensor(BaseImportSensor):

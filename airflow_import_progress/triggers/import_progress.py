@@ -8,11 +8,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from airflow.providers.common.compat.module_loading import import_string
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_import_progress.compat import has_own_xcom_backend, push_result
+from airflow_import_progress.compat import AirflowSensorTimeout, has_own_xcom_backend, import_string, push_result
 from airflow_import_progress.exceptions import ImportFailedError, ImportPollError, ImportProgressError
 from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook

@@ -8,15 +8,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.common.compat.module_loading import import_string
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_import_progress.compat import forget_result, pull_result
+from airflow_import_progress.compat import forget_result, import_string, pull_result
 from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_import_progress.compat import Context
     from airflow_import_progress.hooks.base import Import
 
 

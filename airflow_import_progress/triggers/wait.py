@@ -12,8 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout
-
+from airflow_import_progress.compat import AirflowSensorTimeout
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
     ImportFailedError,
