@@ -31,6 +31,7 @@ from airflow_import_progress.hooks.connection import (
     read_import_page,
     read_proxy,
     read_requests_per_minute,
+    read_text,
     read_timeout,
     read_verify,
 )
@@ -140,7 +141,7 @@ class ImportProgressHook(BaseHook, ABC):
     requests_per_minute: ClassVar[float | None] = None
     #: What can be asked for through it. Their arguments are what the connection's extra ``import_page`` may name.
     import_classes: ClassVar[Sequence[type[Import]]] = ()
-    #: The path, at the connection's host, of the page on which people see imports; None if the vendor tells of none.
+    #: The path, below the connection's address, of the page on which people see imports; None if none is documented.
     imports_page_path: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -197,7 +198,7 @@ class ImportProgressHook(BaseHook, ABC):
 
     def base_url(self, connection: Connection, extra: Mapping[str, Any]) -> str:
         """
-        Return the address that requests go to: scheme, host and port.
+        Return the address that requests go to: scheme, host, port and the path below which the vendor is served.
 
         :param connection: The connection as Airflow has it.
         :param extra: Its extras.
@@ -307,7 +308,7 @@ class ImportProgressHook(BaseHook, ABC):
         nothing, a vendor that logs in may do so anew and send it again.
 
         :param method: The HTTP method.
-        :param path: The path at the connection's host, beginning with ``/``.
+        :param path: The path at the connection's host, or below the path that its host has, beginning with ``/``.
         :param kwargs: The other arguments of :class:`~airflow_import_progress.exchange.Request`: ``params``,
             ``json``, ``data``, ``files``, ``headers``, ``max_answer_bytes``.
         :return: The answer, with status 2xx.
@@ -325,7 +326,7 @@ class ImportProgressHook(BaseHook, ABC):
         See :meth:`request`.
 
         :param method: The HTTP method.
-        :param path: The path at the connection's host, beginning with ``/``.
+        :param path: The path at the connection's host, or below the path that its host has, beginning with ``/``.
         :param kwargs: The other arguments of :class:`~airflow_import_progress.exchange.Request`.
         :return: The answer, with status 2xx.
         :raises ImportPollError: if the request did not get through, or the answer says to try again later.
@@ -492,8 +493,8 @@ class ImportProgressHook(BaseHook, ABC):
         result = VendorConnection(
             conn_id=self.conn_id,
             base_url=self.base_url(connection, extra),
-            login=(connection.login or "").strip(),
-            password=(connection.password or "").strip(),
+            login=read_text("login", connection.login),
+            password=read_text("password", connection.password),
             timeout=read_timeout(extra.get("timeout")),
             verify=read_verify(extra.get("verify")),
             proxy=read_proxy(extra.get("proxy")),

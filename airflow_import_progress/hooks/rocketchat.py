@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import blake2b
+from secrets import token_bytes
 from typing import Any, ClassVar, NamedTuple
 
 from airflow_import_progress.exceptions import ImportProtocolError, ImportRequestError
@@ -72,7 +74,10 @@ class LogIn(NamedTuple):
 
 
 #: The log-ins of this process by address, user name and password, so that all its waits share one.
-_log_ins: dict[tuple[str, str, str], LogIn] = {}
+#: By address and user name, together with the password's digest: the password itself would be kept for as long as the
+#: process lives. The key of the digest is this process's own.
+_log_ins: dict[tuple[str, str], tuple[bytes, LogIn]] = {}
+_DIGEST_KEY = token_bytes(32)
 
 
 @dataclass(frozen=True)
@@ -261,8 +266,8 @@ class RocketChatHook(ImportProgressHook):
 
     The connection: host, login the user id and password a personal access token of that user. Or, with the extra
     ``auth_method`` set to ``"password"``, login the user name and password its password: then it logs in once in
-    each process, and again once after a 401. Schema ``https`` unless given; extras ``timeout``, ``verify`` and
-    ``proxy``. The user needs the permission ``run-import``.
+    each process, and again once after a 401. In reschedule mode each poll is a process, and logs in. Schema ``https``
+    unless given; extras ``timeout``, ``verify`` and ``proxy``. The user needs the permission ``run-import``.
 
     :param rocketchat_conn_id: The Airflow connection of type ``rocketchat``.
     """
@@ -294,7 +299,8 @@ class RocketChatHook(ImportProgressHook):
         method = connection.extra.get("auth_method") or "token"
         if method not in ("token", "password"):
             raise ImportRequestError(
-                f"The connection's extra 'auth_method' must be 'token' (the default) or 'password', not {method!r}."
+                f"The connection's extra 'auth_method' must be 'token' (the default) or 'password', not "
+                f"{excerpt(repr(method), 50)}."
             )
         login, password = ("user id", "personal access token") if method == "token" else ("user name", "password")
         if not connection.login:
@@ -359,12 +365,14 @@ class RocketChatHook(ImportProgressHook):
 
 def _logged_in(connection: VendorConnection, refused: LogIn | None = None) -> Conversation[LogIn]:
     """Return the log-in of this process, or log in if there is none but the one that was refused."""
-    key = (connection.base_url, connection.login, connection.password)
-    log_in = _log_ins.get(key)
+    key = connection.base_url, connection.login
+    digest = blake2b(connection.password.encode(), key=_DIGEST_KEY).digest()
+    kept_digest, log_in = _log_ins.get(key, (b"", None))
     # Another wait may have logged in again meanwhile.
-    if log_in is None or log_in == refused:
+    if log_in is None or log_in == refused or kept_digest != digest:
         _log_ins.pop(key, None)
-        _log_ins[key] = log_in = yield from _log_in(connection)
+        log_in = yield from _log_in(connection)
+        _log_ins[key] = digest, log_in
     return log_in
 
 

@@ -18,7 +18,7 @@ from airflow_import_progress.exceptions import ImportPollError, ImportProtocolEr
 from airflow_import_progress.exchange import TRANSIENT_STATUSES, Conversation, Request, Response, checked_id, excerpt
 from airflow_import_progress.hooks.answers import as_count, as_moment, as_number, as_text
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
-from airflow_import_progress.hooks.connection import VendorConnection, read_base_url
+from airflow_import_progress.hooks.connection import VendorConnection, read_base_url, read_text
 from airflow_import_progress.progress import ImportProgress, ImportState
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class ZillizHook(ImportProgressHook):
         :param extra: Its extras.
         :raises ImportRequestError: if neither leads to one.
         """
-        if as_text(connection.host):
+        if read_text("host", connection.host):
             return super().base_url(connection, extra)
         return read_base_url(_cloud_host(extra), connection.schema, connection.port)
 
