@@ -177,7 +177,7 @@ class Response(NotForXCom):
         if 300 <= self.status < 400:
             target = None
             with suppress(ValueError):
-                target = urlsplit(self.headers.get("location", "")).hostname
+                target = self.redacted(urlsplit(self.headers.get("location", "")).hostname or "")
             raise ImportRequestError(
                 f"{self.asked} answered HTTP {self.status}, a redirect to {target or 'elsewhere'!r}. "
                 f"Redirects are not followed, because the credentials are meant for the connection's host alone. "
@@ -221,9 +221,29 @@ class Response(NotForXCom):
                     return self.excerpt(parsed[key])
         return "" if parsed in ({}, [], "") else self.excerpt()
 
+    def name(self, text: str, length: int = 200) -> str:
+        """
+        Return the beginning of a name that the vendor gives, such as that of a file, as one printable line.
+
+        Addresses in it lose their query, user and password, as in :meth:`excerpt`. But a name that happens to contain a
+        secret keeps it, because without it would be another name.
+
+        :param text: The name.
+        :param length: Longest result, in characters.
+        """
+        return excerpt(ADDRESS.sub(r"\1\2", text[:EXCERPT_SOURCE]), length)
+
+    def redacted(self, text: str) -> str:
+        """
+        Return a text without secrets.
+
+        :param text: The text.
+        """
+        return redacted(text, self.secrets)
+
     def excerpt(self, text: str | None = None, length: int = 300) -> str:
         """
-        Return the beginning of a vendor's text as one printable line without secrets.
+        Return the beginning of a text that the vendor has worded, as one printable line without secrets.
 
         Addresses in it lose their query and the user and password, which may open what they lead to.
 

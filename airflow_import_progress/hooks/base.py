@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, get_args
 
 from airflow_import_progress.compat import AirflowNotFoundException, BaseHook, look_up_connection
@@ -254,7 +254,7 @@ class ImportProgressHook(BaseHook, ABC):
         with self._explaining(import_.subject(self.conn_id)):
             connection = self._resolve()
             try:
-                return self._without_secrets(self._converse(import_.poll(connection)))
+                return self._converse(import_.poll(connection))
             except ImportRequestError as error:
                 if error.status != 401:
                     raise
@@ -262,7 +262,7 @@ class ImportProgressHook(BaseHook, ABC):
                 renewed = self._resolve()
                 if renewed == connection:
                     raise
-            return self._without_secrets(self._converse(import_.poll(renewed)))
+            return self._converse(import_.poll(renewed))
 
     async def aget_progress(self, import_: Import) -> ImportProgress:
         """
@@ -388,7 +388,7 @@ class ImportProgressHook(BaseHook, ABC):
         with self._explaining(import_.subject(self.conn_id)):
             connection = await self._aresolve()
             try:
-                return self._without_secrets(await self._aconverse(import_.poll(connection), send))
+                return await self._aconverse(import_.poll(connection), send)
             except ImportRequestError as error:
                 if error.status != 401:
                     raise
@@ -396,7 +396,7 @@ class ImportProgressHook(BaseHook, ABC):
                 renewed = await self._aresolve()
                 if renewed == connection:
                     raise
-            return self._without_secrets(await self._aconverse(import_.poll(renewed), send))
+            return await self._aconverse(import_.poll(renewed), send)
 
     async def afirst_request(self, import_: Import) -> Request:
         """
@@ -479,7 +479,8 @@ class ImportProgressHook(BaseHook, ABC):
         except Exception as error:
             # The API server or the secrets backend may be restarting; a wait outlives that.
             raise ImportPollError(
-                f"Airflow could not look up the connection ({type(error).__name__}: {error}).", transient=True
+                f"Airflow could not look up the connection ({self._redacted(f'{type(error).__name__}: {error}')}).",
+                transient=True,
             ) from error
 
     def _read(self, connection: Connection, extra: Any) -> VendorConnection:
@@ -592,27 +593,15 @@ class ImportProgressHook(BaseHook, ABC):
             if error.status is not None and not error.transient:
                 parts.append({**REFUSAL_ADVICE, **self.refusal_advice}.get(error.status, ""))
             # Without the cause: its text is a library's, which may quote an address with credentials.
-            raise error.reworded(self._redacted(" ".join(filter(None, parts)))) from None
+            raise error.reworded(" ".join(filter(None, parts))) from None
         except Exception as error:
             # A defect, and worth its traceback. As one of ours it means the same in every mode of a sensor.
-            raise ImportProgressError(
-                self._redacted(f"{subject}: {type(error).__name__}: {error}. This is a defect: please report it.")
-            ) from error
+            words = self._redacted(f"{type(error).__name__}: {error}")
+            raise ImportProgressError(f"{subject}: {words}. This is a defect: please report it.") from error
 
-    def _redacted(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return redacted(value, self._connection.secrets if self._connection else ())
-        if isinstance(value, Mapping):
-            return {key: self._redacted(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._redacted(item) for item in value]
-        return value
-
-    def _without_secrets(self, progress: ImportProgress) -> ImportProgress:
-        # Only what a vendor words freely can repeat a secret, and hardly any poll does.
-        free = {name: getattr(progress, name) for name in ("vendor_status", "message", "warning", "details")}
-        redacted_texts = {name: self._redacted(value) for name, value in free.items()}
-        return progress if redacted_texts == free else replace(progress, **redacted_texts)
+    def _redacted(self, text: str) -> str:
+        # For texts of libraries, which may quote what they were given. A vendor's texts are redacted when read.
+        return redacted(text, self._connection.secrets if self._connection else ())
 
 
 def _may_be_text(annotation: Any) -> bool:

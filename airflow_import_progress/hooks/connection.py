@@ -17,6 +17,8 @@ from urllib.parse import quote, unquote, urlsplit
 from airflow_import_progress.exceptions import ImportRequestError
 from airflow_import_progress.exchange import excerpt
 
+#: Shorter secrets are not taken out of texts, as in Airflow's own logs.
+MIN_SECRET_LENGTH = 5
 DEFAULT_REQUEST_TIMEOUT = 30.0
 MIN_REQUEST_TIMEOUT = 0.1
 MAX_REQUEST_TIMEOUT = 300.0
@@ -60,12 +62,12 @@ class VendorConnection:
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
-        """Return what must not appear in any text."""
+        """Return what must not appear in any text, but for secrets so short that any text may have them."""
         proxy_password = urlsplit(self.proxy).password if self.proxy else None
         return tuple(
             form
             for secret in (self.password, proxy_password, unquote(proxy_password or ""))
-            if secret
+            if secret and len(secret) >= MIN_SECRET_LENGTH
             for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
         )
 

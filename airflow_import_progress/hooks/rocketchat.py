@@ -17,7 +17,7 @@ from hashlib import blake2b
 from secrets import token_bytes
 from typing import Any, ClassVar, NamedTuple
 
-from airflow_import_progress.exceptions import ImportProtocolError, ImportRequestError
+from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
 from airflow_import_progress.exchange import Conversation, Request, Response, checked_id, excerpt
 from airflow_import_progress.hooks.answers import as_count, as_flag, as_moment, as_number, as_text
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
@@ -176,7 +176,7 @@ class RocketChatImport(Import):
             ),
             started_at=created_at,
         )
-        progress = replace(progress, details={**progress.details, "operation_id": response.excerpt(operation_id)})
+        progress = replace(progress, details={**progress.details, "operation_id": response.name(operation_id)})
         if self.operation_id is not None and operation_id != self.operation_id:
             return self._superseded(progress)
         if self._is_stale(progress):
@@ -211,7 +211,7 @@ class RocketChatImport(Import):
             raise _unexpected(response, "the step of the import")
         if not isinstance(count, dict | None):
             raise _unexpected(response, 'an object under "count"')
-        state, warning = _state_of(step)
+        state, shown, warning = _state_of(step, response)
         count = count or {}
         completed, failed, total = (as_count(count.get(name)) for name in ("completed", "error", "total"))
         # Servers before 6.3 tell 0 of 0 while an import runs, and some count users twice.
@@ -227,9 +227,9 @@ class RocketChatImport(Import):
             total=total,
             processed=processed,
             failed=failed,
-            vendor_status=response.excerpt(step, 100),
+            vendor_status=shown,
             warning=warning,
-            details={"importer_key": response.excerpt(key, 100)} if isinstance(key, str) else {},
+            details={"importer_key": response.name(key, 100)} if isinstance(key, str) else {},
         )
         if self.importer_key is not None and key != self.importer_key:
             return self._another(
@@ -421,10 +421,27 @@ def _asking_to_wait(response: Response) -> Response:
 def _answer(response: Response) -> dict[str, Any]:
     if _says_no_import_ever(response):
         raise _no_import_ever(response)
+    if response.status == 400 and _is_its_own_trouble(response):
+        raise ImportPollError(
+            f"{response.asked} answered HTTP 400 without a type of error, as for trouble of the server's own: "
+            f"{response.error_text().rstrip('.')}.",
+            transient=True,
+            retry_after=response.retry_after,
+            status=response.status,
+        )
     answer = response.json()
     if not isinstance(answer, dict) or as_flag(answer.get("success")) is not True:
         raise _unexpected(response, 'an object with "success": true')
     return answer
+
+
+def _is_its_own_trouble(response: Response) -> bool:
+    # Rocket.Chat answers 400 to whatever its code throws. What it means to refuse has a type; what fails in it, such as
+    # the database in a failover, has only words.
+    answer = response.parsed_or_none()
+    if not isinstance(answer, dict) or as_flag(answer.get("success")) is not False:
+        return False
+    return not answer.get("errorType") and not str(answer.get("error")).startswith("error-")
 
 
 def _says_no_import_ever(response: Response) -> bool:
@@ -443,15 +460,18 @@ def _no_import_ever(response: Response) -> ImportRequestError:
     )
 
 
-def _state_of(step: str) -> tuple[ImportState, str | None]:
-    """Return the state that a step means, and a warning if nobody knows the step."""
+def _state_of(step: str, response: Response) -> tuple[ImportState, str, str | None]:
+    """Return the state that a step means, the step as it is shown, and a warning if the step is unknown."""
     if step in STATES:
-        return STATES[step], None
+        return STATES[step], step, None
+    shown = response.excerpt(step, 100)
     if step.startswith(RUNNING_PREFIXES):
-        return ImportState.RUNNING, None
-    return ImportState.RUNNING, (
-        f"Rocket.Chat tells the step {step[:100]!r}, which this version of the provider does not know. The wait goes "
-        f"on, and only the step 'importer_done' ends it well."
+        return ImportState.RUNNING, shown, None
+    return (
+        ImportState.RUNNING,
+        shown,
+        f"Rocket.Chat reports the step {response.redacted(step)[:100]!r}, which this version of the provider does not "
+        f"know. The wait goes on, and only the step 'importer_done' ends it well.",
     )
 
 

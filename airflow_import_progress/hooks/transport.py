@@ -26,7 +26,7 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
     ImportRequestError,
 )
-from airflow_import_progress.exchange import Request, Response
+from airflow_import_progress.exchange import Request, Response, redacted
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.sharing import Sharing
 
@@ -263,7 +263,8 @@ def _not_through(
         )
     # What is wrong with the request itself is a ValueError, whatever else the library makes of it.
     if isinstance(error, ValueError):
-        return ImportRequestError(f"{asked} could not be sent ({type(error).__name__}: {error}).")
+        words = redacted(f"{type(error).__name__}: {error}", connection.secrets)
+        return ImportRequestError(f"{asked} could not be sent ({words}).")
     if any(" 407 " in f" {cause} " or getattr(cause, "status", None) == 407 for cause in chain):
         return ImportRequestError(
             f"{asked} was not sent, because the proxy demands other credentials (HTTP 407). Correct the connection's "

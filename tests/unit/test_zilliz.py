@@ -405,6 +405,47 @@ def test_a_limiter_and_what_milvus_calls_retriable_may_pass(code, status):
     assert (caught.value.transient, caught.value.retry_after) == (True, 7.0)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "rpc error: code = Unavailable desc = connection error: dial tcp 10.0.0.7:13333: connect: connection refused",
+        "context deadline exceeded",
+        "find no available datacoord, check datacoord state",
+        "service not ready[datacoord=2]: Initializing",
+    ],
+)
+def test_an_error_without_a_code_may_pass_where_its_words_say_that_a_coordinator_is_away(words):
+    with pytest.raises(ImportPollError, match="returned|answered") as caught:
+        poll(MILVUS, {"code": 65535, "message": words})
+    assert caught.value.transient
+
+
+def test_any_other_error_without_a_code_is_final():
+    with pytest.raises(ImportRequestError, match="field vector is missing"):
+        poll(MILVUS, {"code": 65535, "message": "field vector is missing"})
+
+
+def test_a_milvus_without_authentication_needs_no_password():
+    open_milvus = replace(MILVUS, login="", password="")
+    ZillizHook().check_connection(open_milvus)
+    request = next(ZillizHook().authenticated(ask(open_milvus, cluster_id=None), open_milvus))
+    assert "Authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        replace(CLOUD_V1, password=""),
+        replace(CLOUD_V2, password=""),
+        replace(MILVUS, password="", base_url="https://in01-1.api.gcp-us-west1.zillizcloud.com"),
+        replace(MILVUS, login="root", password=""),
+    ],
+)
+def test_zilliz_cloud_and_a_milvus_user_need_a_password(connection):
+    with pytest.raises(ImportRequestError, match="has no password"):
+        ZillizHook().check_connection(connection)
+
+
 def test_http_429_may_pass():
     with pytest.raises(ImportPollError) as caught:
         poll(CLOUD_V1, b"slow down", status=429)
