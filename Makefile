@@ -21,6 +21,7 @@ OLDER_INSTALLED = $(OLDER_VENVS:%=%/installed)
 TYPINGS_INSTALLED = tests/fidelity/node_modules/.package-lock.json
 
 CONSTRAINTS = constraints/$(AIRFLOW_VERSION).txt
+RESOLVE = $(OLDER_AIRFLOW_VERSIONS:%=resolve-%) resolve-$(AIRFLOW_VERSION)
 MATRIX = $(OLDER_AIRFLOW_VERSIONS:%=matrix-%) matrix-$(AIRFLOW_VERSION)
 PIN = $(OLDER_AIRFLOW_VERSIONS:%=constraints-%) constraints-$(AIRFLOW_VERSION)
 
@@ -33,7 +34,7 @@ PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench dist constraints $(PIN) clean
+.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench dist constraints $(PIN) clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -64,6 +65,12 @@ $(MATRIX):
 	@echo "On Airflow $(@:matrix-%=%):"
 	$(IN_TEMPORARY_HOME) $(<D)/bin/python -m pytest tests/unit tests/integration tests/e2e_versions
 
+resolve: $(RESOLVE) ## whether pip finds versions of all requirements under Airflow's official constraints, for each version of Airflow
+
+$(RESOLVE): resolve-%: $(INSTALLED)
+	@echo "Under the official constraints of Airflow $*:"
+	@$(BIN)/python $(PIP_INSTALL) --dry-run --ignore-installed --constraint constraints/official/$*.txt 'apache-airflow==$*' . && echo resolved
+
 fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## hold the sandbox against what vendors publish: a client, types, schemas; needs Node.js
 	$(FIDELITY_VENV)/bin/python -m pytest tests/fidelity
 
@@ -73,7 +80,7 @@ e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 e2e-ui: $(INSTALLED) ## what people see, in a real Airflow and a real browser: needs Chromium, and is skipped without
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e_ui
 
-e2e-parity: $(INSTALLED) ## each mode against whatever a vendor may do, in a real Airflow: 240 waits, ten minutes
+e2e-parity: $(INSTALLED) ## each mode against whatever a vendor may do, in a real Airflow: 256 waits, ten minutes
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e_parity
 
 e2e-ha: $(INSTALLED) ## forty waits in a real Airflow, in which everything dies once: a triggerer, the scheduler, the vendors

@@ -6,25 +6,90 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-exceptions: Any
-try:
-    # Newer versions warn about the old place before they drop it.
-    exceptions = importlib.import_module("airflow.sdk.exceptions")
-    exceptions.TaskDeferralError  # noqa: B018
-except (ImportError, AttributeError):
-    exceptions = importlib.import_module("airflow.exceptions")
-
-AirflowRescheduleException: type[Exception] = exceptions.AirflowRescheduleException
-TaskDeferralError: type[Exception] = exceptions.TaskDeferralError
-#: Airflow 2 has no exception of its own for a timeout.
-TaskDeferralTimeout: type[Exception] = getattr(exceptions, "TaskDeferralTimeout", TaskDeferralError)
-
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator, Context
+    from airflow.sdk import BaseHook as BaseHook
+    from airflow.sdk import BaseOperator as BaseOperator
+    from airflow.sdk import BaseOperatorLink as BaseOperatorLink
+    from airflow.sdk import BaseSensorOperator as BaseSensorOperator
+    from airflow.sdk import Connection as Connection
+    from airflow.sdk import Context as Context
+    from airflow.sdk import PokeReturnValue as PokeReturnValue
+    from airflow.sdk import XComArg as XComArg
+    from airflow.sdk.exceptions import AirflowFailException as AirflowFailException
+    from airflow.sdk.exceptions import AirflowNotFoundException as AirflowNotFoundException
+    from airflow.sdk.exceptions import AirflowSensorTimeout as AirflowSensorTimeout
+    from airflow.sdk.exceptions import AirflowSkipException as AirflowSkipException
+    from airflow.sdk.exceptions import AirflowTaskTimeout as AirflowTaskTimeout
+
+    AirflowRescheduleException: type[Exception]
+    TaskDeferralError: type[Exception]
+    TaskDeferralTimeout: type[Exception]
+    import_string: Callable[[str], Any]
+
+_EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
+#: The modules in which Airflow has had its public names, the newest first: it warns of the older ones.
+_PLACES: Mapping[str, tuple[str, ...]] = {
+    "AirflowFailException": _EXCEPTIONS,
+    "AirflowNotFoundException": _EXCEPTIONS,
+    "AirflowRescheduleException": _EXCEPTIONS,
+    "AirflowSensorTimeout": _EXCEPTIONS,
+    "AirflowSkipException": _EXCEPTIONS,
+    "AirflowTaskTimeout": _EXCEPTIONS,
+    "TaskDeferralError": _EXCEPTIONS,
+    "TaskDeferralTimeout": _EXCEPTIONS,
+    "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
+    "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
+    "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),
+    "BaseSensorOperator": ("airflow.sdk", "airflow.sensors.base"),
+    "Connection": ("airflow.sdk", "airflow.models"),
+    "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
+    "import_string": ("airflow.sdk.module_loading", "airflow.utils.module_loading"),
+}
+
+
+@cache
+def _of_airflow(name: str) -> Any:
+    for place in _PLACES.get(name, ()):
+        try:
+            return getattr(importlib.import_module(place), name)
+        except (ImportError, AttributeError):
+            continue
+    if name == "TaskDeferralTimeout":
+        # Airflow 2 has no exception of its own for a timeout.
+        return _of_airflow("TaskDeferralError")
+    raise AttributeError(f"{__name__} has no {name!r}, or Airflow has moved it to where it is not looked for")
+
+
+def __getattr__(name: str) -> Any:
+    # Imported where it is first used: a process that needs an exception alone does not load the operators.
+    return _of_airflow(name)
+
+
+async def look_up_connection(hook: BaseHook, conn_id: str) -> tuple[Any, Any]:
+    """
+    Return a connection and its extras, without blocking the event loop.
+
+    :param hook: The hook that looks it up.
+    :param conn_id: The connection.
+    """
+    if hasattr(_of_airflow("Connection"), "aextra_dejson"):
+        connection: Any = await hook.aget_connection(conn_id)
+        return connection, await connection.aextra_dejson()
+    # Before Airflow 3.3.2 both mask secrets by a call that must not be made on the event loop: it waits for an answer
+    # that only the loop can read. From a thread of asgiref, and from no other, it finds the loop.
+    from asgiref.sync import sync_to_async
+
+    def look_up() -> tuple[Any, Any]:
+        connection: Any = hook.get_connection(conn_id)
+        return connection, connection.extra_dejson
+
+    found: tuple[Any, Any] = await sync_to_async(look_up)()
+    return found
 
 
 def look_up_connections_as_on_the_command_line() -> None:
@@ -67,9 +132,9 @@ def is_deferral_timeout(error: Exception) -> bool:
 
     :param error: What Airflow raised when the sensor was resumed.
     """
-    if TaskDeferralTimeout is TaskDeferralError:
+    if _of_airflow("TaskDeferralTimeout") is _of_airflow("TaskDeferralError"):
         return "timeout" in str(error).lower()
-    return isinstance(error, TaskDeferralTimeout)
+    return isinstance(error, _of_airflow("TaskDeferralTimeout"))
 
 
 def store_link(context: Context, key: str, find: Callable[[], str | None]) -> None:
@@ -98,9 +163,7 @@ def stored_link(ti_key: Any, key: str) -> str | None:
 
 
 def _stores_links_itself() -> bool:
-    from airflow.providers.common.compat.sdk import BaseOperatorLink
-
-    return hasattr(BaseOperatorLink, "xcom_key")
+    return hasattr(_of_airflow("BaseOperatorLink"), "xcom_key")
 
 
 def has_listeners() -> bool:
@@ -228,22 +291,28 @@ def source_of(value: Any) -> tuple[str, str] | None:
     return value.operator.task_id, value.key
 
 
-def is_mapped(operator: BaseOperator) -> bool:
+def has_own_xcom_backend() -> bool:
+    """Whether XComs are stored by a backend other than Airflow's own, which may block an event loop."""
+    try:
+        return _xcom() is not importlib.import_module("airflow.sdk.bases.xcom").BaseXCom
+    except (ImportError, AttributeError):
+        # Where Airflow has moved its own, any may be another one.
+        return True
+
+
+def has_pre_execute(operator: BaseOperator) -> bool:
     """
-    Tell whether an operator is one of those that a mapped task expanded to.
+    Whether an operator was given a function that a worker calls before it executes.
 
-    :param operator: The operator, as it is executed.
+    :param operator: The operator.
     """
-    # Airflow has no other words for it that all versions share.
-    return bool(getattr(operator, "_BaseOperator__from_mapped", False))
+    return getattr(operator, "_pre_execute_hook", operator) is not None
 
 
-def mapped_arguments(operator: BaseOperator) -> frozenset[str]:
+def has_post_execute(operator: BaseOperator) -> bool:
     """
-    Return the names of the arguments that a mapped task gave to one of the operators that it expanded to.
+    Whether an operator was given a function that a worker calls after it has executed.
 
-    There are none if the operator was not mapped.
-
-    :param operator: The operator, as it is executed.
+    :param operator: The operator.
     """
-    return frozenset(getattr(operator, "_BaseOperator__init_kwargs", ()) if is_mapped(operator) else ())
+    return getattr(operator, "_post_execute_hook", operator) is not None

@@ -11,7 +11,9 @@ runtime errors on purpose: Airflow turns an ``AirflowException`` raised by a res
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from typing import Self
+
+from airflow_import_progress.compat import AirflowFailException
 
 
 class ImportFailedError(AirflowFailException):
@@ -29,6 +31,8 @@ class ImportProgressError(RuntimeError):
     :param message: What happened and what to do about it.
     :param transient: True if asking again later may well work. A wait then goes on; see
         ``max_consecutive_failures`` of the sensors.
+    :param rate_limited: True if the vendor answered that it gets too many requests. It is well then, and a wait goes on
+        for as long as it may last.
     :param retry_after: Seconds that the vendor asked to wait before the next request, if it did.
     :param status: The HTTP status that led here, if there was an answer.
     """
@@ -38,13 +42,25 @@ class ImportProgressError(RuntimeError):
         message: str,
         *,
         transient: bool = False,
+        rate_limited: bool = False,
         retry_after: float | None = None,
         status: int | None = None,
     ) -> None:
         super().__init__(message)
         self.transient = transient
+        self.rate_limited = rate_limited
         self.retry_after = retry_after
         self.status = status
+
+    def reworded(self, message: str) -> Self:
+        """
+        Return the same error with another message, whatever the constructor of its class takes.
+
+        :param message: The message.
+        """
+        other = type(self).__new__(type(self), message)
+        other.__dict__.update(self.__dict__)
+        return other
 
 
 class ImportPollError(ImportProgressError):

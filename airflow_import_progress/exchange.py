@@ -12,16 +12,18 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
+from airflow_import_progress.progress import NotForXCom
 
 T = TypeVar("T")
 
@@ -35,8 +37,22 @@ ADDRESS = re.compile(r"(:(?:\\?/){2})(?:[^\s/?#@'\"]*@)?([^\s?'\"]*)(?:\?[^\s'\"
 MAX_ANSWER_BYTES = 1024 * 1024
 #: Statuses besides 5xx after which asking again later may well work.
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
+#: Where an identifier begins or ends with one of these, it is the JSON or the Python that it was written in.
+OPENING_MARKS, CLOSING_MARKS = frozenset("\"'`{[("), frozenset("\"'`}])")
 #: Keys under which vendors put the words of an error, in order of preference.
 ERROR_TEXT_KEYS = ("Message", "message", "detail", "error", "title")
+
+
+class RequestKey(NamedTuple):
+    """
+    Identify a request by all that may change its answer: only requests with the same key may share one.
+
+    :param content: The request without its headers.
+    :param headers: Its headers, among which may be the credentials.
+    """
+
+    content: tuple[Hashable, ...]
+    headers: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +87,23 @@ class Request:
         if not (self.path.startswith("/") and self.path.isascii() and self.path.isprintable() and " " not in self.path):
             raise ValueError(f"path must begin with '/' and be quoted, not {self.path!r}")
 
+    @cached_property
+    def key(self) -> RequestKey:
+        """Return the key of the request, without ``shared``, which does not change the answer."""
+        content: tuple[Hashable, ...] = (self.method, self.path)
+        # Most requests have only a path, and each poll makes a key.
+        if self.params or self.json is not None or self.data is not None or self.files is not None:
+            content += (
+                tuple(sorted(self.params.items())),
+                None if self.json is None else json.dumps(self.json),
+                tuple(sorted(self.data.items())) if isinstance(self.data, Mapping) else self.data,
+                None if self.files is None else tuple(sorted(self.files.items())),
+            )
+        # A bound makes an error of an answer that is too long.
+        if self.max_answer_bytes != MAX_ANSWER_BYTES:
+            content += (self.max_answer_bytes,)
+        return RequestKey(content, tuple(sorted(self.headers.items())) if self.headers else ())
+
     def with_headers(self, headers: Mapping[str, str]) -> Request:
         """
         Return the same request with more headers; those given here win.
@@ -80,28 +113,8 @@ class Request:
         return replace(self, headers={**self.headers, **headers})
 
 
-#: The key of a request without its headers, and its headers. Authentication changes only the latter.
-RequestKey = tuple[tuple[str, str, int, str], tuple[tuple[str, str], ...]]
-
-
-def request_key(request: Request) -> RequestKey:
-    """
-    Return the key of a request. Only requests with equal keys may share an answer.
-
-    It has all fields of the request except ``shared``, which asks for nothing. ``max_answer_bytes`` is in it because a
-    body that one request accepts is an error to another one.
-
-    :param request: The request.
-    """
-    rest = ""
-    if request.params or request.json is not None or request.data is not None or request.files is not None:
-        # Unlike JSON or equality, repr keeps types apart: 1, True and "1", bytes and text, None and an empty body.
-        rest = repr((request.params, request.json, request.data, request.files))
-    return (request.method, request.path, request.max_answer_bytes, rest), tuple(request.headers.items())
-
-
 @dataclass(frozen=True, kw_only=True)
-class Response:
+class Response(NotForXCom):
     """
     Hold a vendor's answer.
 
@@ -111,6 +124,8 @@ class Response:
     :param asked: What was asked, for error messages, such as ``"GET https://acme.ilucca.net/path"``.
     :param secrets: What must not appear in an excerpt, whatever the vendor repeats.
     """
+
+    instead_in_xcom: ClassVar[str] = "its json(), or the part of it that the next task needs"
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -162,7 +177,7 @@ class Response:
         if 300 <= self.status < 400:
             target = None
             with suppress(ValueError):
-                target = urlsplit(self.headers.get("location", "")).hostname
+                target = self.redacted(urlsplit(self.headers.get("location", "")).hostname or "")
             raise ImportRequestError(
                 f"{self.asked} answered HTTP {self.status}, a redirect to {target or 'elsewhere'!r}. "
                 f"Redirects are not followed, because the credentials are meant for the connection's host alone. "
@@ -175,7 +190,13 @@ class Response:
         if said and said != phrase:
             words = f"{words}: {said.rstrip('.')}"
         if self.status in TRANSIENT_STATUSES or self.status >= 500:
-            raise ImportPollError(f"{words}.", transient=True, retry_after=self.retry_after, status=self.status)
+            raise ImportPollError(
+                f"{words}.",
+                transient=True,
+                rate_limited=self.status == 429,
+                retry_after=self.retry_after,
+                status=self.status,
+            )
         raise ImportRequestError(f"{words}.", status=self.status)
 
     @property
@@ -200,9 +221,29 @@ class Response:
                     return self.excerpt(parsed[key])
         return "" if parsed in ({}, [], "") else self.excerpt()
 
+    def name(self, text: str, length: int = 200) -> str:
+        """
+        Return the beginning of a name that the vendor gives, such as that of a file, as one printable line.
+
+        Addresses in it lose their query, user and password, as in :meth:`excerpt`. But a name that happens to contain a
+        secret keeps it, because without it would be another name.
+
+        :param text: The name.
+        :param length: Longest result, in characters.
+        """
+        return excerpt(ADDRESS.sub(r"\1\2", text[:EXCERPT_SOURCE]), length)
+
+    def redacted(self, text: str) -> str:
+        """
+        Return a text without secrets.
+
+        :param text: The text.
+        """
+        return redacted(text, self.secrets)
+
     def excerpt(self, text: str | None = None, length: int = 300) -> str:
         """
-        Return the beginning of a vendor's text as one printable line without secrets.
+        Return the beginning of a text that the vendor has worded, as one printable line without secrets.
 
         Addresses in it lose their query and the user and password, which may open what they lead to.
 
@@ -230,16 +271,16 @@ def quoted(identifier: str) -> str:
 
 def checked_id(name: str, value: object) -> str:
     """
-    Return an import's identifier, or refuse what cannot be one.
+    Return an import's identifier as text, or refuse a value that cannot be one.
 
-    A task that pushed nothing renders to ``"None"`` or to an empty string. Sent to a vendor that would at best
+    A task that pushed nothing renders to ``"None"`` or to an empty string. Sent to a vendor, that would at best
     be an unknown import, and at worst a request for another resource.
 
     :param name: Name of the argument, for the message.
-    :param value: The identifier; a whole number is taken as text, since native rendering makes numbers of digits.
-    :raises ValueError: if it is no identifier; the message names the argument.
+    :param value: The identifier: a text, or a whole number or a UUID, which are written in one way only.
+    :raises ValueError: if it is not an identifier; the message names the argument.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int | UUID) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
         raise ValueError(  # noqa: TRY004
@@ -249,12 +290,17 @@ def checked_id(name: str, value: object) -> str:
     value = value.strip()
     if value.lower() in ("", "none", "null", "undefined"):
         raise ValueError(
-            f"{name} is {value!r}, which identifies nothing. If it comes from an XCom, "
+            f"{name} is {value!r}, which is not an identifier. If it comes from an XCom, "
             f"check that the upstream task returned it."
         )
     if "{{" in value or "{%" in value:
         raise ValueError(f"{name} is a template that was not rendered: {value!r}")
-    # No quoting keeps the two of dots from walking the path.
+    if value[0] in OPENING_MARKS or value[-1] in CLOSING_MARKS:
+        raise ValueError(
+            f"{name} must be the identifier alone, without quotes or brackets, not {excerpt(value)!r}. If it comes "
+            f"from the XCom of a shell command, that may be JSON: take the identifier out of it."
+        )
+    # Quoting does not keep the two of dots from walking the path.
     if not value.isprintable() or len(value) > 500 or value in (".", ".."):
         raise ValueError(f"{name} is not an identifier of an import: {excerpt(value)!r}")
     return value

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from enum import Enum, auto
-from typing import Any, Literal, assert_never, get_args
+from typing import Any, Literal, assert_never, final, get_args
 
 from airflow_import_progress.progress import ImportProgress, ImportState
 
@@ -36,6 +36,7 @@ class Verdict:
     reason: str = ""
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class Gate:
     """
@@ -46,8 +47,10 @@ class Gate:
 
     :param max_failed_records: How many records may have failed in an import that succeeded, from 0; None does
         not look at them.
-    :param min_success_rate: Which share of the records that were processed must not have failed, in percent from
-        0 to 100; None does not look at it. What looks like a fraction (above 0, below 1) is refused.
+    :param min_success_rate: The share of the processed records that must not have failed, in percent: 0, or above 1
+        up to 100. None does not look at it. From above 0 to 1 it is refused, because it looks like a fraction. It
+        passes an import without any record.
+    :param min_records: How many records must have been imported, from 1; None does not look at it.
     :param on_action_required: ``"wait"`` keeps waiting while the vendor waits for somebody, ``"fail"`` does
         not.
     :raises ValueError: if a value is outside its range; the message names the argument.
@@ -55,7 +58,12 @@ class Gate:
 
     max_failed_records: int | None = None
     min_success_rate: float | None = None
+    min_records: int | None = None
     on_action_required: OnActionRequired = "wait"
+
+    def __init_subclass__(cls) -> None:
+        # A trigger makes the gate anew from its arguments, and would forget what a subclass refuses.
+        raise TypeError("Gate cannot be subclassed: the triggerer would judge by Gate itself")
 
     def __post_init__(self) -> None:
         limit = self.max_failed_records
@@ -64,11 +72,14 @@ class Gate:
         rate = self.min_success_rate
         if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 100):
             raise ValueError(f"min_success_rate must be a percentage from 0 to 100, not {rate!r}")
-        if rate is not None and 0 < rate < 1:
+        if rate is not None and 0 < rate <= 1:
             raise ValueError(
-                f"min_success_rate is a percentage, and {rate!r} would demand less than 1 %: for that share write "
-                f"{100 * rate:g}"
+                f"min_success_rate is a percentage, and {rate!r} would demand at most 1 %: for that share of the "
+                f"records write {100 * rate:g}"
             )
+        minimum = self.min_records
+        if minimum is not None and (isinstance(minimum, bool) or not isinstance(minimum, int) or minimum < 1):
+            raise ValueError(f"min_records must be a whole number from 1, not {minimum!r}")
         if self.on_action_required not in get_args(OnActionRequired):
             raise ValueError(
                 f"on_action_required must be one of {get_args(OnActionRequired)}, not {self.on_action_required!r}"
@@ -111,7 +122,7 @@ class Gate:
             if failed is None:
                 return Verdict(
                     Decision.FAIL,
-                    "ended without the vendor telling how many records failed, which max_failed_records looks at",
+                    "succeeded, but the vendor reports no count of failed records, which max_failed_records needs",
                 )
             if failed > self.max_failed_records:
                 return Verdict(
@@ -123,8 +134,8 @@ class Gate:
             if failed is None or processed is None:
                 return Verdict(
                     Decision.FAIL,
-                    "ended without the vendor telling how many records were processed and failed, which "
-                    "min_success_rate looks at",
+                    "succeeded, but the vendor does not report how many records were processed and failed, which "
+                    "min_success_rate needs",
                 )
             rate = 100.0 * max(processed - failed, 0) / processed if processed else 100.0 if not failed else 0.0
             if rate < self.min_success_rate:
@@ -132,6 +143,18 @@ class Gate:
                     Decision.FAIL,
                     f"imported {_rounded_down(rate)} % of {processed:,} processed records, {failed:,} of which failed, "
                     f"where min_success_rate demands {self.min_success_rate:g} % ({_told(progress)})",
+                )
+        if self.min_records is not None:
+            if progress.imported is None:
+                return Verdict(
+                    Decision.FAIL,
+                    "succeeded, but the vendor reports no count of imported records, which min_records needs",
+                )
+            if progress.imported < self.min_records:
+                return Verdict(
+                    Decision.FAIL,
+                    f"imported {progress.imported:,} record{'' if progress.imported == 1 else 's'} where min_records "
+                    f"demands {self.min_records:,} ({_told(progress)})",
                 )
         return Verdict(Decision.PASS)
 

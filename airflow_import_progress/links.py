@@ -5,12 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink
-
-from airflow_import_progress.compat import stored_link
+from airflow_import_progress.compat import BaseOperatorLink, stored_link
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator
+    from airflow_import_progress.compat import BaseOperator
 
 
 class ImportLink(BaseOperatorLink):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 
 import pendulum
 
@@ -26,8 +26,29 @@ class ImportState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class NotForXCom:
+    """
+    Refuse to be the result of a task.
+
+    Airflow would store such an object, and the next task could not read it: a class outside of Airflow is read only
+    where ``[core] allowed_deserialization_classes`` names it.
+    """
+
+    #: What a task can return in its place.
+    instead_in_xcom: ClassVar[str]
+
+    def serialize(self) -> NoReturn:
+        """
+        Refuse; Airflow calls this where it stores a task's result.
+
+        :raises ValueError: always; the message names what a task can return.
+        """
+        # Not a TypeError, which Airflow 2.11 replaces by one of its own.
+        raise ValueError(f"A task cannot return {type(self).__name__}. Return {self.instead_in_xcom}.")
+
+
 @dataclass(frozen=True, kw_only=True)
-class ImportProgress:
+class ImportProgress(NotForXCom):
     """
     Tell how far one import is.
 
@@ -40,6 +61,8 @@ class ImportProgress:
     :param total: Number of records in the import, or None.
     :param processed: Number of records dealt with so far, or None.
     :param failed: Number of records that could not be imported, or None.
+    :param imported: Number of records that were imported, or None. Where the numbers of processed and failed records
+        are known, it is their difference unless it is given.
     :param vendor_status: The vendor's own word or number for the state, unchanged.
     :param message: The vendor's own error text, or None.
     :param started_at: When the vendor says that the import began, with a time zone.
@@ -49,12 +72,15 @@ class ImportProgress:
     :raises ValueError: if a value is outside its range or of the wrong type.
     """
 
+    instead_in_xcom: ClassVar[str] = "its to_dict(), which ImportProgress.from_dict() reads"
+
     import_id: str
     state: ImportState
     percent: float | None = None
     total: int | None = None
     processed: int | None = None
     failed: int | None = None
+    imported: int | None = None
     vendor_status: str | int | float | None = None
     message: str | None = None
     started_at: pendulum.DateTime | None = None
@@ -69,10 +95,12 @@ class ImportProgress:
             if isinstance(self.percent, bool) or not math.isfinite(self.percent):
                 raise ValueError(f"percent must be a number from 0 to 100, not {self.percent!r}")
             object.__setattr__(self, "percent", min(100.0, max(0.0, float(self.percent))))
-        for name in ("total", "processed", "failed"):
+        for name in ("total", "processed", "failed", "imported"):
             count = getattr(self, name)
             if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
                 raise ValueError(f"{name} must be a whole number from 0, not {count!r}")
+        if self.imported is None and self.processed is not None and self.failed is not None:
+            object.__setattr__(self, "imported", max(self.processed - self.failed, 0))
         for name in ("started_at", "finished_at"):
             moment = getattr(self, name)
             if moment is not None and moment.tzinfo is None:

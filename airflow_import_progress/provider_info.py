@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
+#: The same triggers wait for the imports of all vendors.
+_TRIGGERS = ["airflow_import_progress.triggers.import_progress", "airflow_import_progress.triggers.start"]
+
 
 def shared_conn_fields(
     *, limit: str = "as many as they like", page: str = "Empty: no button."
@@ -90,22 +93,8 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "Leadsy", "python-modules": ["airflow_import_progress.sensors.leadsy"]},
         ],
         "triggers": [
-            {
-                "integration-name": "Lucca",
-                "python-modules": ["airflow_import_progress.triggers.import_progress"],
-            },
-            {
-                "integration-name": "Rocket.Chat",
-                "python-modules": ["airflow_import_progress.triggers.import_progress"],
-            },
-            {
-                "integration-name": "Zilliz",
-                "python-modules": ["airflow_import_progress.triggers.import_progress"],
-            },
-            {
-                "integration-name": "Leadsy",
-                "python-modules": ["airflow_import_progress.triggers.import_progress"],
-            },
+            {"integration-name": name, "python-modules": _TRIGGERS}
+            for name in ("Lucca", "Rocket.Chat", "Zilliz", "Leadsy")
         ],
         "extra-links": ["airflow_import_progress.links.ImportLink"],
         "connection-types": [

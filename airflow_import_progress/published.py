@@ -73,7 +73,7 @@ class PublishedProgress:
             if published.progress is not None:
                 ImportProgress.from_dict(published.progress)
             history = tuple((float(at), float(percent)) for at, percent in published.history)
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"not what a wait publishes ({type(error).__name__}: {error})") from error
         return replace(published, history=history)
 

@@ -23,8 +23,9 @@ from airflow_import_progress.published import LONGEST_HISTORY, PublishedProgress
 from benchmarks.triggerer import Figures
 from demo.postgres import postgres
 
-#: How many waits are kept in the database, and how many of them are under way.
-STORED = ((10, 10), (1_000, 1_000), (20_000, 1_000))
+#: How many waits are kept in the database, and how many of them are under way; each run has a hundred.
+STORED = ((10, 10), (1_000, 1_000), (20_000, 1_000), (100_000, 1_000))
+TIME_BETWEEN_RUNS = timedelta(hours=9)
 ROUNDS = 20
 WAITS, WAIT = "/import-progress/api/waits", "/import-progress/api/wait"
 
@@ -86,6 +87,7 @@ def _measure_here(rounds: int) -> list[Figures]:
                 "under_way": under_way,
                 "list": _ask(client, database, rounds, WAITS),
                 "list_of_a_vendor": _ask(client, database, rounds, WAITS, {"vendor": "Lucca"}),
+                "list_of_ten_years": _ask(client, database, rounds, WAITS, {"days": 3660}),
                 "one": _ask(client, database, rounds, WAIT, one),
             }
         )
@@ -149,7 +151,9 @@ def _store(stored: int, under_way: int) -> None:
             map_index=number % 100,
             published=_published(now.timestamp(), number),
             task_state="deferred" if number < under_way else "success",
-            published_at=now - timedelta(seconds=number),
+            published_at=now - number // 100 * TIME_BETWEEN_RUNS,
+            run_after=now - number // 100 * TIME_BETWEEN_RUNS,
+            run_state="running" if number < under_way else "success",
         )
         for number in range(stored)
     ]

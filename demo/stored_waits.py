@@ -31,6 +31,8 @@ class StoredWait:
     :param task_state: The state of its task.
     :param try_number: The try of its task.
     :param published_at: When it published last; by default now.
+    :param run_after: When its DAG run could start; by default now. The first wait of a run decides.
+    :param run_state: The state of its DAG run.
     """
 
     dag_id: str = "imports"
@@ -42,6 +44,8 @@ class StoredWait:
     try_number: int = 1
     published_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started: timedelta = timedelta(minutes=10)
+    run_after: datetime = field(default_factory=lambda: datetime.now(UTC))
+    run_state: str = "running"
 
 
 def store(session: Session, *waits: StoredWait) -> None:
@@ -53,14 +57,14 @@ def store(session: Session, *waits: StoredWait) -> None:
     """
     _add_missing(session, DagBundleModel, [{"name": _BUNDLE}], "name")
     _add_missing(session, DagModel, [_dag(dag_id) for dag_id in {wait.dag_id for wait in waits}], "dag_id")
-    runs = {(wait.dag_id, wait.run_id) for wait in waits}
+    runs = {(wait.dag_id, wait.run_id): wait for wait in reversed(waits)}
     number = session.scalar(select(func.max(DagRun.id))) or 0
     known = {
         (dag_id, run_id): at for dag_id, run_id, at in session.execute(select(DagRun.dag_id, DagRun.run_id, DagRun.id))
     }
-    for run in sorted(runs - known.keys()):
+    for run in sorted(runs.keys() - known.keys()):
         known[run] = number = number + 1
-        session.execute(insert(DagRun.__table__).values(_run(number, *run)))
+        session.execute(insert(DagRun.__table__).values(_run(number, runs[run])))
     session.execute(insert(TaskInstance.__table__), [_task(wait) for wait in waits])
     session.execute(insert(XComModel.__table__), [_xcom(wait, known[wait.dag_id, wait.run_id]) for wait in waits])
     session.commit()
@@ -96,18 +100,17 @@ def _dag(dag_id: str) -> dict[str, Any]:
     )
 
 
-def _run(number: int, dag_id: str, run_id: str) -> dict[str, Any]:
-    now = datetime.now(UTC)
+def _run(number: int, wait: StoredWait) -> dict[str, Any]:
     return _only_columns(
         DagRun,
         {
             "id": number,
-            "dag_id": dag_id,
-            "run_id": run_id,
+            "dag_id": wait.dag_id,
+            "run_id": wait.run_id,
             "run_type": "manual",
-            "state": "running",
-            "run_after": now,
-            "start_date": now,
+            "state": wait.run_state,
+            "run_after": wait.run_after,
+            "start_date": wait.run_after,
             "clear_number": 0,
             "span_status": "not_started",
             "logical_date": None,

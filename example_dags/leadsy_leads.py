@@ -23,7 +23,7 @@ from datetime import timedelta
 from typing import Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import Param, dag, task
+from airflow.sdk import Param, dag, task
 
 from airflow_import_progress.hooks.leadsy import LeadsyHook
 from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
@@ -75,6 +75,7 @@ def leadsy_leads() -> None:
         leadsy_conn_id="leadsy_default",
         import_code=upload(),
         max_failed_records=2,
+        min_records=1,
         poke_interval=10,
         timeout=timedelta(hours=1).total_seconds(),
     )

@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import Param, dag, task
+from airflow.sdk import Param, dag, task
 
 from airflow_import_progress.hooks.lucca import LuccaHook
 from airflow_import_progress.sensors.lucca import LuccaUserLocationImportSensor
@@ -76,6 +76,7 @@ def lucca_user_locations() -> None:
         summary_id=summary_id,
         check_results=True,
         max_failed_records=0,
+        min_records=1,
         poke_interval=10,
         timeout=timedelta(hours=1).total_seconds(),
     )

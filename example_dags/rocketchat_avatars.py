@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import dag, task
+from airflow.sdk import dag, task
 
 from airflow_import_progress.hooks.rocketchat import RocketChatHook
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor

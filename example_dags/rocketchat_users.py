@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import Param, dag, task
+from airflow.sdk import Param, dag, task
 
 from airflow_import_progress.hooks.rocketchat import RocketChatHook
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor

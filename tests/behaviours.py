@@ -196,6 +196,14 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
         arguments={"max_failed_records": 2},
         **_LEADSY,
     ),
+    "empty": Behaviour(
+        Ending.FAILED,
+        _answers(_leads("processing"), _leads("completed", total_records=0, processed_records=0)),
+        ImportFailedError,
+        "imported 0 records where min_records demands 1",
+        arguments={"max_failed_records": 0, "min_success_rate": 100, "min_records": 1},
+        **_LEADSY,
+    ),
     "unknown status": Behaviour(
         Ending.TIMED_OUT,
         _answers(_leads("processing"), _leads("pondering")),

@@ -121,14 +121,15 @@ class View:
         """
         self.progress, self.polled_at, self.error, self.failures = progress, now, None, 0
 
-    def missed(self, error: str, now: float) -> None:
+    def missed(self, error: str, now: float, *, is_failure: bool = True) -> None:
         """
         Take note of a poll that brought no progress.
 
         :param error: Why.
         :param now: The time.
+        :param is_failure: Whether it counts as a failed poll.
         """
-        self.polled_at, self.error, self.failures = now, error, self.failures + 1
+        self.polled_at, self.error, self.failures = now, error, self.failures + is_failure
 
 
 class Display(ABC):

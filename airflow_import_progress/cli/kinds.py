@@ -78,6 +78,7 @@ MIN_SUCCESS_RATE = Argument(
     read=float,
     help="fail if a smaller share of the processed records than this was imported, in percent from 0 to 100",
 )
+MIN_RECORDS = Argument(name="min_records", read=int, help="fail if fewer records than this were imported, from 1")
 ON_ACTION_REQUIRED = Argument(
     name="on_action_required",
     choices=("wait", "fail"),
@@ -104,6 +105,7 @@ KINDS: tuple[Kind, ...] = (
             ),
             MAX_FAILED_RECORDS,
             MIN_SUCCESS_RATE,
+            MIN_RECORDS,
         ),
     ),
     Kind(
@@ -124,6 +126,7 @@ KINDS: tuple[Kind, ...] = (
             ON_ACTION_REQUIRED,
             MAX_FAILED_RECORDS,
             MIN_SUCCESS_RATE,
+            MIN_RECORDS,
         ),
     ),
     Kind(
@@ -141,6 +144,7 @@ KINDS: tuple[Kind, ...] = (
             Argument(name="region_id", help="the region of an on-demand database"),
             Argument(name="db_name", help="the database of the collection"),
             ON_ACTION_REQUIRED,
+            MIN_RECORDS,
         ),
     ),
     Kind(
@@ -158,6 +162,7 @@ KINDS: tuple[Kind, ...] = (
             ),
             MAX_FAILED_RECORDS,
             MIN_SUCCESS_RATE,
+            MIN_RECORDS,
         ),
     ),
 )

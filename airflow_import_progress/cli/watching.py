@@ -6,9 +6,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowSensorTimeout
-
 from airflow_import_progress.cli.display import Display, Note, Outcome, View, in_clock_time
+from airflow_import_progress.compat import AirflowNotFoundException, AirflowSensorTimeout
 from airflow_import_progress.exceptions import ImportFailedError, ImportProgressError, ImportRequestError
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
@@ -84,7 +83,7 @@ def _wait(sensor: BaseImportSensor, hook: ImportProgressHook, display: Display, 
             try:
                 progress = hook.get_progress(import_)
             except ImportProgressError as error:
-                view.missed(str(error), time.time())
+                view.missed(str(error), time.time(), is_failure=not error.rate_limited)
                 gap = wait.missed(error)
                 view.next_poll_at = time.time() + gap
                 display.missed(notes.take())

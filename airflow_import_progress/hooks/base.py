@@ -12,11 +12,10 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, get_args
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
+from airflow_import_progress.compat import AirflowNotFoundException, BaseHook, look_up_connection
 from airflow_import_progress.exceptions import (
     ImportPollError,
     ImportProgressError,
@@ -32,6 +31,7 @@ from airflow_import_progress.hooks.connection import (
     read_import_page,
     read_proxy,
     read_requests_per_minute,
+    read_text,
     read_timeout,
     read_verify,
 )
@@ -42,13 +42,14 @@ from airflow_import_progress.hooks.transport import (
     send,
     session_settings,
 )
-from airflow_import_progress.progress import ImportProgress
+from airflow_import_progress.progress import ImportProgress, NotForXCom
 from airflow_import_progress.provider_info import get_provider_info
 
 if TYPE_CHECKING:
     import aiohttp
     import requests
-    from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_import_progress.compat import Connection
 
 T = TypeVar("T")
 
@@ -68,13 +69,14 @@ REFUSAL_ADVICE: Mapping[int, str] = {
 
 
 @dataclass(frozen=True)
-class Import(ABC):
+class Import(NotForXCom, ABC):
     """
     Identify one import at one vendor.
 
     A subclass is a frozen dataclass whose fields are plain JSON values, since a trigger stores them.
     """
 
+    instead_in_xcom: ClassVar[str] = "its import_id, or its to_dict()"
     #: What to call it in messages, such as ``"Lucca leave import"``.
     noun: ClassVar[str]
     #: Where to look when it failed, for the error message.
@@ -108,7 +110,7 @@ class Import(ABC):
     @classmethod
     def texts(cls) -> tuple[str, ...]:
         """Return the names of the arguments that are texts."""
-        return tuple(field.name for field in fields(cls) if str(field.type).startswith("str"))
+        return tuple(field.name for field in fields(cls) if _may_be_text(field.type))
 
     def subject(self, conn_id: str) -> str:
         """
@@ -139,7 +141,7 @@ class ImportProgressHook(BaseHook, ABC):
     requests_per_minute: ClassVar[float | None] = None
     #: What can be asked for through it. Their arguments are what the connection's extra ``import_page`` may name.
     import_classes: ClassVar[Sequence[type[Import]]] = ()
-    #: The path, at the connection's host, of the page on which people see imports; None if the vendor tells of none.
+    #: The path, below the connection's address, of the page on which people see imports; None if none is documented.
     imports_page_path: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -196,7 +198,7 @@ class ImportProgressHook(BaseHook, ABC):
 
     def base_url(self, connection: Connection, extra: Mapping[str, Any]) -> str:
         """
-        Return the address that requests go to: scheme, host and port.
+        Return the address that requests go to: scheme, host, port and the path below which the vendor is served.
 
         :param connection: The connection as Airflow has it.
         :param extra: Its extras.
@@ -212,6 +214,14 @@ class ImportProgressHook(BaseHook, ABC):
         """
         return ""
 
+    def is_rate_limited(self, response: Response) -> bool:
+        """
+        Return whether the vendor answers that it gets too many requests; default: with HTTP 429.
+
+        :param response: The answer.
+        """
+        return response.status == 429
+
     def asking_to_wait(self, response: Response) -> Response:
         """
         Return an answer that says when to ask again as one with ``Retry-After``; default: as it is.
@@ -221,6 +231,16 @@ class ImportProgressHook(BaseHook, ABC):
         return response
 
     # What people call ---------------------------------------------------------------------------------------
+
+    def get_conn(self) -> NoReturn:
+        """
+        Refuse to return a client, since there is none: use :meth:`get_progress`, or :meth:`request` for other calls.
+
+        :raises NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no client to return. Use get_progress(), or request() for any other call."
+        )
 
     def get_progress(self, import_: Import) -> ImportProgress:
         """
@@ -234,7 +254,7 @@ class ImportProgressHook(BaseHook, ABC):
         with self._explaining(import_.subject(self.conn_id)):
             connection = self._resolve()
             try:
-                return self._without_secrets(self._converse(import_.poll(connection)))
+                return self._converse(import_.poll(connection))
             except ImportRequestError as error:
                 if error.status != 401:
                     raise
@@ -242,7 +262,7 @@ class ImportProgressHook(BaseHook, ABC):
                 renewed = self._resolve()
                 if renewed == connection:
                     raise
-            return self._without_secrets(self._converse(import_.poll(renewed)))
+            return self._converse(import_.poll(renewed))
 
     async def aget_progress(self, import_: Import) -> ImportProgress:
         """
@@ -288,7 +308,7 @@ class ImportProgressHook(BaseHook, ABC):
         nothing, a vendor that logs in may do so anew and send it again.
 
         :param method: The HTTP method.
-        :param path: The path at the connection's host, beginning with ``/``.
+        :param path: The path at the connection's host, or below the path that its host has, beginning with ``/``.
         :param kwargs: The other arguments of :class:`~airflow_import_progress.exchange.Request`: ``params``,
             ``json``, ``data``, ``files``, ``headers``, ``max_answer_bytes``.
         :return: The answer, with status 2xx.
@@ -306,7 +326,7 @@ class ImportProgressHook(BaseHook, ABC):
         See :meth:`request`.
 
         :param method: The HTTP method.
-        :param path: The path at the connection's host, beginning with ``/``.
+        :param path: The path at the connection's host, or below the path that its host has, beginning with ``/``.
         :param kwargs: The other arguments of :class:`~airflow_import_progress.exchange.Request`.
         :return: The answer, with status 2xx.
         :raises ImportPollError: if the request did not get through, or the answer says to try again later.
@@ -368,7 +388,7 @@ class ImportProgressHook(BaseHook, ABC):
         with self._explaining(import_.subject(self.conn_id)):
             connection = await self._aresolve()
             try:
-                return self._without_secrets(await self._aconverse(import_.poll(connection), send))
+                return await self._aconverse(import_.poll(connection), send)
             except ImportRequestError as error:
                 if error.status != 401:
                     raise
@@ -376,7 +396,7 @@ class ImportProgressHook(BaseHook, ABC):
                 renewed = await self._aresolve()
                 if renewed == connection:
                     raise
-            return self._without_secrets(await self._aconverse(import_.poll(renewed), send))
+            return await self._aconverse(import_.poll(renewed), send)
 
     async def afirst_request(self, import_: Import) -> Request:
         """
@@ -415,16 +435,10 @@ class ImportProgressHook(BaseHook, ABC):
         return self._known_connection()
 
     async def _alook_up(self) -> None:
-        from airflow.providers.common.compat.connection import (
-            get_async_connection,
-            get_async_extra_dejson,
-        )
-
         with self._renewing():
             with self._looking_up():
                 async with asyncio.timeout(LOOKUP_TIMEOUT):
-                    connection = await get_async_connection(self.conn_id, hook=self)
-                    extra = await get_async_extra_dejson(connection)
+                    connection, extra = await look_up_connection(self, self.conn_id)
             self._connection = await asyncio.to_thread(self._read, connection, extra)
 
     def _is_old(self) -> bool:
@@ -465,7 +479,8 @@ class ImportProgressHook(BaseHook, ABC):
         except Exception as error:
             # The API server or the secrets backend may be restarting; a wait outlives that.
             raise ImportPollError(
-                f"Airflow could not look up the connection ({type(error).__name__}: {error}).", transient=True
+                f"Airflow could not look up the connection ({self._redacted(f'{type(error).__name__}: {error}')}).",
+                transient=True,
             ) from error
 
     def _read(self, connection: Connection, extra: Any) -> VendorConnection:
@@ -479,8 +494,8 @@ class ImportProgressHook(BaseHook, ABC):
         result = VendorConnection(
             conn_id=self.conn_id,
             base_url=self.base_url(connection, extra),
-            login=(connection.login or "").strip(),
-            password=(connection.password or "").strip(),
+            login=read_text("login", connection.login),
+            password=read_text("password", connection.password),
             timeout=read_timeout(extra.get("timeout")),
             verify=read_verify(extra.get("verify")),
             proxy=read_proxy(extra.get("proxy")),
@@ -578,32 +593,22 @@ class ImportProgressHook(BaseHook, ABC):
             if error.status is not None and not error.transient:
                 parts.append({**REFUSAL_ADVICE, **self.refusal_advice}.get(error.status, ""))
             # Without the cause: its text is a library's, which may quote an address with credentials.
-            raise type(error)(
-                self._redacted(" ".join(filter(None, parts))),
-                transient=error.transient,
-                retry_after=error.retry_after,
-                status=error.status,
-            ) from None
+            raise error.reworded(" ".join(filter(None, parts))) from None
         except Exception as error:
             # A defect, and worth its traceback. As one of ours it means the same in every mode of a sensor.
-            raise ImportProgressError(
-                self._redacted(f"{subject}: {type(error).__name__}: {error}. This is a defect: please report it.")
-            ) from error
+            words = self._redacted(f"{type(error).__name__}: {error}")
+            raise ImportProgressError(f"{subject}: {words}. This is a defect: please report it.") from error
 
-    def _redacted(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return redacted(value, self._connection.secrets if self._connection else ())
-        if isinstance(value, Mapping):
-            return {key: self._redacted(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._redacted(item) for item in value]
-        return value
+    def _redacted(self, text: str) -> str:
+        # For texts of libraries, which may quote what they were given. A vendor's texts are redacted when read.
+        return redacted(text, self._connection.secrets if self._connection else ())
 
-    def _without_secrets(self, progress: ImportProgress) -> ImportProgress:
-        # Only what a vendor words freely can repeat a secret, and hardly any poll does.
-        free = {name: getattr(progress, name) for name in ("vendor_status", "message", "warning", "details")}
-        redacted_texts = {name: self._redacted(value) for name, value in free.items()}
-        return progress if redacted_texts == free else replace(progress, **redacted_texts)
+
+def _may_be_text(annotation: Any) -> bool:
+    # A text itself where annotations are not evaluated.
+    if isinstance(annotation, str):
+        return "str" in (part.strip() for part in annotation.split("|"))
+    return annotation is str or str in get_args(annotation)
 
 
 async def _asend_all(

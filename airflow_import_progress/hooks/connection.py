@@ -10,18 +10,27 @@ import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from airflow_import_progress.exceptions import ImportRequestError
 from airflow_import_progress.exchange import excerpt
 
+#: Shorter secrets are not taken out of texts, as in Airflow's own logs.
+MIN_SECRET_LENGTH = 5
 DEFAULT_REQUEST_TIMEOUT = 30.0
 MIN_REQUEST_TIMEOUT = 0.1
 MAX_REQUEST_TIMEOUT = 300.0
 MIN_REQUESTS_PER_MINUTE = 0.1
 MAX_REQUESTS_PER_MINUTE = 100_000.0
-HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:(?P<port>\d{1,5}))?")
+HOST = re.compile(
+    r"(?P<name>\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:(?P<port>\d{1,5}))?", re.ASCII
+)
+#: The path below which a vendor or a gateway is served: segments that walk nowhere, without a query.
+PATH = re.compile(
+    r"(/(?!(\.|%2e){1,2}(/|$))([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*", re.ASCII | re.IGNORECASE
+)
 PLACEHOLDER = re.compile(r"\{(\w*)\}", re.ASCII)
 
 
@@ -31,7 +40,7 @@ class VendorConnection:
     Hold an Airflow connection, checked and ready to use.
 
     :param conn_id: Its id in Airflow.
-    :param base_url: Scheme, host and port, without a slash at the end.
+    :param base_url: Scheme, host, port and the path below which the vendor is served, without a slash at the end.
     :param login: The login, or an empty string.
     :param password: The password or key, or an empty string.
     :param timeout: How long one request may take, in seconds.
@@ -52,18 +61,13 @@ class VendorConnection:
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
-    def key(self) -> tuple[str | float | None, ...]:
-        """The fields that change an answer beside the request itself: who answers, to whom, and how it is sent."""
-        return self.base_url, self.login, self.password, self.timeout, self.verify, self.proxy
-
-    @cached_property
     def secrets(self) -> tuple[str, ...]:
-        """Return what must not appear in any text."""
+        """Return what must not appear in any text, but for secrets so short that any text may have them."""
         proxy_password = urlsplit(self.proxy).password if self.proxy else None
         return tuple(
             form
             for secret in (self.password, proxy_password, unquote(proxy_password or ""))
-            if secret
+            if secret and len(secret) >= MIN_SECRET_LENGTH
             for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
         )
 
@@ -71,34 +75,69 @@ class VendorConnection:
 # The fields of a connection. Forms of different Airflow versions store an empty field as null or as "".
 
 
-def read_base_url(host: str | None, scheme: str | None, port: int | None) -> str:
+def read_text(name: str, value: Any) -> str:
+    """
+    Return a field as text, without the space around it.
+
+    :param name: The field, for the message.
+    :param value: The field: None is an empty text, a whole number the text that it is written as.
+    :raises ImportRequestError: if it is anything else. The message does not have the value, which may be a secret.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ImportRequestError(f"The connection's {name} must be a text, not a value of type {type(value).__name__}.")
+    return str(value).strip()
+
+
+def read_base_url(host: Any, scheme: Any, port: Any) -> str:
     """Return the address that requests go to, from the fields host, schema and port."""
-    text = (host or "").strip().rstrip("/")
+    text = read_text("host", host).rstrip("/")
     if not text:
         raise ImportRequestError("The connection has no host. Enter the host name, such as 'acme.example.com'.")
     scheme_of_host, separator, rest = text.partition("://")
     if not separator:
         scheme_of_host, rest = "", text
-    scheme = (scheme or scheme_of_host or "https").strip().lower()
+    scheme = (read_text("schema", scheme) or scheme_of_host or "https").lower()
     if scheme not in ("http", "https"):
         raise ImportRequestError(f"The connection's schema must be 'https' or 'http', not {scheme!r}.")
     if scheme_of_host and scheme_of_host.lower() != scheme:
         raise ImportRequestError(
             f"The connection's host begins with {scheme_of_host!r} but its schema is {scheme!r}. Remove one of the two."
         )
-    match = HOST.fullmatch(rest)
-    if match is None:
+    authority, slash, path = rest.partition("/")
+    match = HOST.fullmatch(f"[{authority}]" if _is_ipv6(authority) else authority)
+    if match is None or not PATH.fullmatch(slash + path) or (match["ipv6"] and not _is_ipv6(match["ipv6"])):
         # Not repeated if it may hold a password.
         given = "" if {"@", "?"} & set(rest) else f", not {excerpt(rest)!r}"
-        raise ImportRequestError(f"The connection's host must be a host name alone, such as 'acme.example.com'{given}.")
-    if match["port"] and port and int(match["port"]) != port:
         raise ImportRequestError(
-            f"The connection's host names port {match['port']}, its port is {port}. Remove one of the two."
+            f"The connection's host must be a host name, such as 'acme.example.com', or one with a path, such as "
+            f"'example.com/chat'{given}."
         )
-    port = port or (int(match["port"]) if match["port"] else None)
-    if port is not None and not 1 <= port <= 65535:
-        raise ImportRequestError(f"The connection's port must be from 1 to 65535, not {port}.")
-    return f"{scheme}://{match['name'].lower()}{f':{port}' if port else ''}"
+    number = _read_port(port)
+    if match["port"] and number and int(match["port"]) != number:
+        raise ImportRequestError(
+            f"The connection's host names port {match['port']}, its port is {number}. Remove one of the two."
+        )
+    number = number or (_read_port(match["port"]) if match["port"] else None)
+    return f"{scheme}://{match['name'].lower()}{f':{number}' if number else ''}{slash}{path}"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return not IPv6Address(text).scope_id
+    except ValueError:
+        return False
+
+
+def _read_port(value: Any) -> int | None:
+    # HashiCorp Vault and other secrets backends give it as a text.
+    text = read_text("port", value)
+    if not text:
+        return None
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or not 1 <= int(text) <= 65535:
+        raise ImportRequestError(f"The connection's port must be from 1 to 65535, not {excerpt(text, 50)!r}.")
+    return int(text)
 
 
 def read_timeout(value: Any) -> float:
@@ -117,11 +156,12 @@ def _read_number(name: str, value: Any, what: str, minimum: float, maximum: floa
         return None
     try:
         number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not minimum <= number <= maximum:
         raise ImportRequestError(
-            f"The connection's extra {name!r} must be {what} from {minimum:g} to {maximum:g}, not {value!r}."
+            f"The connection's extra {name!r} must be {what} from {minimum:g} to {maximum:g}, not "
+            f"{excerpt(repr(value), 50)}."
         )
     return number
 

@@ -130,12 +130,12 @@ class LeadsyImport(Import):
             total=total,
             processed=processed,
             failed=failed,
-            vendor_status=response.excerpt(status.name, MAX_SHOWN_STATUS) if status.name else status.number,
+            vendor_status=status.shown(response),
             message="; ".join(words) or None,
             started_at=as_moment(file.get("started_at")),
             finished_at=as_moment(file.get("finished_at")),
             warning=warning,
-            details=_details(file),
+            details=_details(file, response),
         )
 
 
@@ -248,10 +248,16 @@ class _Status:
     def told_by(self, status_map: Mapping[str, str]) -> ImportState | None:
         return next((ImportState(status_map[key]) for key in self.keys if key in status_map), None)
 
+    def shown(self, response: Response) -> str | int | None:
+        if self.name is None:
+            return self.number
+        # A name that is known is a state; any other may be anything.
+        return self.name if self.usual else response.excerpt(self.name, MAX_SHOWN_STATUS)
+
     def words(self, response: Response) -> str:
         if self.name is None:
             return f"status {self.number} without a name"
-        shown = f"status {response.excerpt(self.name, MAX_SHOWN_STATUS)!r}"
+        shown = f"status {self.shown(response)!r}"
         return shown if self.number is None else f"{shown} (number {self.number})"
 
 
@@ -343,8 +349,12 @@ def _import_file(response: Response, import_code: str) -> dict[str, Any]:
     return file
 
 
-def _details(file: Mapping[str, Any]) -> dict[str, Any]:
-    details = {"error_file": as_address(file.get("error_file")), "success_rate": as_number(file.get("success_rate"))}
+def _details(file: Mapping[str, Any], response: Response) -> dict[str, Any]:
+    error_file = as_address(file.get("error_file"))
+    details = {
+        "error_file": response.redacted(error_file) if error_file else None,
+        "success_rate": as_number(file.get("success_rate")),
+    }
     return {name: value for name, value in details.items() if value is not None}
 
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from airflow_import_progress.exceptions import ImportProtocolError, ImportRequestError
 from airflow_import_progress.exchange import Conversation, Request, Response, checked_id, quoted
+from airflow_import_progress.hooks.answers import as_address
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.progress import ImportProgress, ImportState
@@ -23,7 +24,6 @@ USER_LOCATION_IMPORTS_PATH = "/work-locations/public/api/imports/user-locations"
 
 #: Results name every created location, so they grow with the import. More would hold up an event loop to parse.
 MAX_RESULTS_BYTES = 8 * 1024 * 1024
-MAX_URI_LENGTH = 2000
 #: How many error lines travel with the progress; the rest is in Lucca's error file.
 SHOWN_ERROR_LINES = 5
 NO_IMPORT = "00000000-0000-0000-0000-000000000000"
@@ -233,9 +233,8 @@ def _with_results(progress: ImportProgress, response: Response) -> ImportProgres
     details: dict[str, Any] = {"created": created, "deleted": deleted}
     if shown:
         details["error_lines"] = shown
-    uri = results.get("errorFileUri")
-    if isinstance(uri, str) and uri.isprintable() and 0 < len(uri) <= MAX_URI_LENGTH:
-        details["error_file"] = uri
+    if error_file := as_address(results.get("errorFileUri")):
+        details["error_file"] = response.redacted(error_file)
     summary = results.get("globalErrorSummary")
     words = [response.excerpt(summary)] if isinstance(summary, str) and summary else []
     # An error that is no line's, and nothing imported: the file as a whole was refused.

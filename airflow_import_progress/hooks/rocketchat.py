@@ -13,9 +13,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import blake2b
+from secrets import token_bytes
 from typing import Any, ClassVar, NamedTuple
 
-from airflow_import_progress.exceptions import ImportProtocolError, ImportRequestError
+from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
 from airflow_import_progress.exchange import Conversation, Request, Response, checked_id, excerpt
 from airflow_import_progress.hooks.answers import as_count, as_flag, as_moment, as_number, as_text
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
@@ -72,7 +74,10 @@ class LogIn(NamedTuple):
 
 
 #: The log-ins of this process by address, user name and password, so that all its waits share one.
-_log_ins: dict[tuple[str, str, str], LogIn] = {}
+#: By address and user name, together with the password's digest: the password itself would be kept for as long as the
+#: process lives. The key of the digest is this process's own.
+_log_ins: dict[tuple[str, str], tuple[bytes, LogIn]] = {}
+_DIGEST_KEY = token_bytes(32)
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,7 @@ class RocketChatImport(Import):
             ),
             started_at=created_at,
         )
-        progress = replace(progress, details={**progress.details, "operation_id": response.excerpt(operation_id)})
+        progress = replace(progress, details={**progress.details, "operation_id": response.name(operation_id)})
         if self.operation_id is not None and operation_id != self.operation_id:
             return self._superseded(progress)
         if self._is_stale(progress):
@@ -206,7 +211,7 @@ class RocketChatImport(Import):
             raise _unexpected(response, "the step of the import")
         if not isinstance(count, dict | None):
             raise _unexpected(response, 'an object under "count"')
-        state, warning = _state_of(step)
+        state, shown, warning = _state_of(step, response)
         count = count or {}
         completed, failed, total = (as_count(count.get(name)) for name in ("completed", "error", "total"))
         # Servers before 6.3 tell 0 of 0 while an import runs, and some count users twice.
@@ -222,9 +227,9 @@ class RocketChatImport(Import):
             total=total,
             processed=processed,
             failed=failed,
-            vendor_status=response.excerpt(step, 100),
+            vendor_status=shown,
             warning=warning,
-            details={"importer_key": response.excerpt(key, 100)} if isinstance(key, str) else {},
+            details={"importer_key": response.name(key, 100)} if isinstance(key, str) else {},
         )
         if self.importer_key is not None and key != self.importer_key:
             return self._another(
@@ -261,8 +266,8 @@ class RocketChatHook(ImportProgressHook):
 
     The connection: host, login the user id and password a personal access token of that user. Or, with the extra
     ``auth_method`` set to ``"password"``, login the user name and password its password: then it logs in once in
-    each process, and again once after a 401. Schema ``https`` unless given; extras ``timeout``, ``verify`` and
-    ``proxy``. The user needs the permission ``run-import``.
+    each process, and again once after a 401. In reschedule mode each poll is a process, and logs in. Schema ``https``
+    unless given; extras ``timeout``, ``verify`` and ``proxy``. The user needs the permission ``run-import``.
 
     :param rocketchat_conn_id: The Airflow connection of type ``rocketchat``.
     """
@@ -294,7 +299,8 @@ class RocketChatHook(ImportProgressHook):
         method = connection.extra.get("auth_method") or "token"
         if method not in ("token", "password"):
             raise ImportRequestError(
-                f"The connection's extra 'auth_method' must be 'token' (the default) or 'password', not {method!r}."
+                f"The connection's extra 'auth_method' must be 'token' (the default) or 'password', not "
+                f"{excerpt(repr(method), 50)}."
             )
         login, password = ("user id", "personal access token") if method == "token" else ("user name", "password")
         if not connection.login:
@@ -359,12 +365,14 @@ class RocketChatHook(ImportProgressHook):
 
 def _logged_in(connection: VendorConnection, refused: LogIn | None = None) -> Conversation[LogIn]:
     """Return the log-in of this process, or log in if there is none but the one that was refused."""
-    key = (connection.base_url, connection.login, connection.password)
-    log_in = _log_ins.get(key)
+    key = connection.base_url, connection.login
+    digest = blake2b(connection.password.encode(), key=_DIGEST_KEY).digest()
+    kept_digest, log_in = _log_ins.get(key, (b"", None))
     # Another wait may have logged in again meanwhile.
-    if log_in is None or log_in == refused:
+    if log_in is None or log_in == refused or kept_digest != digest:
         _log_ins.pop(key, None)
-        _log_ins[key] = log_in = yield from _log_in(connection)
+        log_in = yield from _log_in(connection)
+        _log_ins[key] = digest, log_in
     return log_in
 
 
@@ -413,10 +421,27 @@ def _asking_to_wait(response: Response) -> Response:
 def _answer(response: Response) -> dict[str, Any]:
     if _says_no_import_ever(response):
         raise _no_import_ever(response)
+    if response.status == 400 and _is_its_own_trouble(response):
+        raise ImportPollError(
+            f"{response.asked} answered HTTP 400 without a type of error, as for trouble of the server's own: "
+            f"{response.error_text().rstrip('.')}.",
+            transient=True,
+            retry_after=response.retry_after,
+            status=response.status,
+        )
     answer = response.json()
     if not isinstance(answer, dict) or as_flag(answer.get("success")) is not True:
         raise _unexpected(response, 'an object with "success": true')
     return answer
+
+
+def _is_its_own_trouble(response: Response) -> bool:
+    # Rocket.Chat answers 400 to whatever its code throws. What it means to refuse has a type; what fails in it, such as
+    # the database in a failover, has only words.
+    answer = response.parsed_or_none()
+    if not isinstance(answer, dict) or as_flag(answer.get("success")) is not False:
+        return False
+    return not answer.get("errorType") and not str(answer.get("error")).startswith("error-")
 
 
 def _says_no_import_ever(response: Response) -> bool:
@@ -435,15 +460,18 @@ def _no_import_ever(response: Response) -> ImportRequestError:
     )
 
 
-def _state_of(step: str) -> tuple[ImportState, str | None]:
-    """Return the state that a step means, and a warning if nobody knows the step."""
+def _state_of(step: str, response: Response) -> tuple[ImportState, str, str | None]:
+    """Return the state that a step means, the step as it is shown, and a warning if the step is unknown."""
     if step in STATES:
-        return STATES[step], None
+        return STATES[step], step, None
+    shown = response.excerpt(step, 100)
     if step.startswith(RUNNING_PREFIXES):
-        return ImportState.RUNNING, None
-    return ImportState.RUNNING, (
-        f"Rocket.Chat tells the step {step[:100]!r}, which this version of the provider does not know. The wait goes "
-        f"on, and only the step 'importer_done' ends it well."
+        return ImportState.RUNNING, shown, None
+    return (
+        ImportState.RUNNING,
+        shown,
+        f"Rocket.Chat reports the step {response.redacted(step)[:100]!r}, which this version of the provider does not "
+        f"know. The wait goes on, and only the step 'importer_done' ends it well.",
     )
 
 

@@ -26,7 +26,7 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
     ImportRequestError,
 )
-from airflow_import_progress.exchange import Request, RequestKey, Response, request_key
+from airflow_import_progress.exchange import Request, Response, redacted
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.sharing import Sharing
 
@@ -45,21 +45,8 @@ READ_CHUNK_BYTES = 64 * 1024
 #: Longest header that is read, in bytes: as much as http.client, and so requests, reads.
 MAX_HEADER_BYTES = 64 * 1024
 
-#: The key of a request with its credentials, and of the connection that it is sent over.
-AuthenticatedKey = tuple[RequestKey, tuple[str | float | None, ...]]
-
-#: Requests whose answer is shared.
-_sharing: Sharing[tuple[asyncio.AbstractEventLoop, AuthenticatedKey], Response] = Sharing()
-
-
-def authenticated_key(connection: VendorConnection, request: Request) -> AuthenticatedKey:
-    """
-    Return the key of a request as it is sent. Only those who send equal keys may share an answer.
-
-    :param connection: The connection that it is sent over.
-    :param request: The request, authenticated.
-    """
-    return request_key(request), connection.key
+#: Requests whose answer is shared, by event loop, connection and request.
+_sharing: Sharing[tuple[Any, ...], Response] = Sharing()
 
 
 def session_settings(connection: VendorConnection) -> tuple[Any, ...]:
@@ -155,7 +142,14 @@ async def asend_or_share(session: aiohttp.ClientSession, connection: VendorConne
     """Send a request with aiohttp; one that is marked as shared goes out once for all who send it at the same time."""
     if not request.shared:
         return await asend(session, connection, request)
-    key = asyncio.get_running_loop(), authenticated_key(connection, request)
+    key = (
+        asyncio.get_running_loop(),
+        connection.base_url,
+        session_settings(connection),
+        # What an answer must not repeat is part of it.
+        connection.secrets,
+        request.key,
+    )
     return await _sharing.share(key, lambda: _asend_alone(connection, request))
 
 
@@ -269,7 +263,8 @@ def _not_through(
         )
     # What is wrong with the request itself is a ValueError, whatever else the library makes of it.
     if isinstance(error, ValueError):
-        return ImportRequestError(f"{asked} could not be sent ({type(error).__name__}: {error}).")
+        words = redacted(f"{type(error).__name__}: {error}", connection.secrets)
+        return ImportRequestError(f"{asked} could not be sent ({words}).")
     if any(" 407 " in f" {cause} " or getattr(cause, "status", None) == 407 for cause in chain):
         return ImportRequestError(
             f"{asked} was not sent, because the proxy demands other credentials (HTTP 407). Correct the connection's "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -18,27 +18,44 @@ from airflow_import_progress.exceptions import ImportPollError, ImportProtocolEr
 from airflow_import_progress.exchange import TRANSIENT_STATUSES, Conversation, Request, Response, checked_id, excerpt
 from airflow_import_progress.hooks.answers import as_count, as_moment, as_number, as_text
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
-from airflow_import_progress.hooks.connection import VendorConnection, read_base_url
+from airflow_import_progress.hooks.connection import VendorConnection, read_base_url, read_text
 from airflow_import_progress.progress import ImportProgress, ImportState
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
+    from airflow_import_progress.compat import Connection
 
 ApiVersion = Literal["v1", "v2"]
 
 V1_IMPORT_PATH = "/v1/vector/collections/import"
 V2_IMPORT_PATH = "/v2/vectordb/jobs/import"
+V2_PROGRESS_PATH = f"{V2_IMPORT_PATH}/describe"
+#: The path before October 2024, which newer servers of Milvus still have.
+OLD_V2_PROGRESS_PATH = f"{V2_IMPORT_PATH}/get_progress"
+#: A job that no Milvus has: its jobs have long numbers.
+NO_JOB = "0"
 
 CONTROL_PLANE = "api.cloud.zilliz.com"
 CHINESE_CONTROL_PLANE = "api.cloud.zilliz.com.cn"
 CONTROL_PLANES = frozenset({CONTROL_PLANE, CHINESE_CONTROL_PLANE})
+#: Where Zilliz Cloud is, which never answers without credentials.
+CLOUD_DOMAINS = (".zilliz.com", ".zilliz.com.cn", ".zillizcloud.com")
 REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 
 #: v1 documents 200, v2 documents 0, and servers of both answer the other one.
 SUCCESS_CODES = frozenset({0, 200})
-#: What Milvus's ``merr`` package marks as retriable and a question about a job can meet: not ready, unavailable, too
-#: many requests (4, 8, 1807), short of resources; its timeout; and HTTP's 429, should it come under HTTP 200.
-TRANSIENT_CODES = frozenset({1, 2, 4, 8, 12, 429, 1807, 10001})
+#: Too many requests, in Milvus's ``merr`` package; and HTTP's 429, should it come under HTTP 200.
+LIMITER_CODES = frozenset({4, 8, 429, 1807})
+#: What ``merr`` marks as retriable and a question about a job can meet: the limiter's, not ready, unavailable, short of
+#: resources; and its timeout.
+TRANSIENT_CODES = LIMITER_CODES | {1, 2, 12, 10001}
+#: What Milvus answers where it has no code, also while one of its coordinators is away; then its words are these, of
+#: gRPC and of its own clients of coordinators.
+UNEXPECTED_CODE = 65535
+UNAVAILABLE_WORDS = re.compile(
+    r"code = (Unavailable|DeadlineExceeded|Canceled)|connection refused|connection error|context deadline exceeded"
+    r"|not ready|not healthy|is not serving|find no available|service unavailable|node not found|transport is closing",
+    re.IGNORECASE,
+)
 #: Not authenticated (Milvus), the same (both), token not found (Zilliz v1), API key illegal (Zilliz v2).
 UNAUTHORISED_CODES = frozenset({1400, 1800, 21119, 80002})
 #: What Milvus answers a question about a job that it does not have; newer servers tell it from a file's errors.
@@ -107,13 +124,15 @@ class ZillizImportJob(Import):
         """
         Ask how far the job is: one request, whose form depends on the connection's API version.
 
+        A Milvus of 2024 may not have the path of v2 yet: then a second one, to the path that it had before.
+
         :param connection: The connection that is used.
         :raises ImportRequestError: if it is not known where the job is, before anything is sent.
         """
         if _api_version(connection) == "v1":
             response = yield self._request_v1(connection)
             return _progress_v1(self.job_id, self._data(response), response)
-        response = yield self._request_v2(connection)
+        response = yield from _described(self._request_v2(connection), connection)
         return _progress_v2(self.job_id, self._data(response), response)
 
     def _request_v1(self, connection: VendorConnection) -> Request:
@@ -153,7 +172,7 @@ class ZillizImportJob(Import):
             body["dbName"] = headers["DB-Name"] = self.db_name
         return Request(
             method="POST",
-            path=f"{V2_IMPORT_PATH}/describe",
+            path=V2_PROGRESS_PATH,
             json=body,
             headers=headers,
             max_answer_bytes=MAX_JOB_BYTES,
@@ -204,7 +223,7 @@ class ZillizHook(ImportProgressHook):
         :param extra: Its extras.
         :raises ImportRequestError: if neither leads to one.
         """
-        if as_text(connection.host):
+        if read_text("host", connection.host):
             return super().base_url(connection, extra)
         return read_base_url(_cloud_host(extra), connection.schema, connection.port)
 
@@ -215,10 +234,10 @@ class ZillizHook(ImportProgressHook):
         :param connection: The connection, already read.
         :raises ImportRequestError: if something is missing or wrong.
         """
-        if not connection.password:
+        if not connection.password and (connection.login or not _may_lack_credentials(connection)):
             raise ImportRequestError(
                 "The connection has no password. Enter the API key there, or a Milvus user and password in login and "
-                "password; a Milvus without authentication takes any."
+                "password. A Milvus without authentication needs neither, but the extra 'api_version' 'v2'."
             )
         if not (_token(connection).isascii() and _token(connection).isprintable()):
             raise ImportRequestError(
@@ -234,12 +253,22 @@ class ZillizHook(ImportProgressHook):
 
     def authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """
-        Send one request with the API key, or the user and password, as a bearer token.
+        Send one request with the API key, or the user and password, as a bearer token; without any to an open Milvus.
 
         :param request: What to ask.
         :param connection: The connection with the credentials.
         """
+        if not connection.password:
+            return (yield request)
         return (yield request.with_headers({"Authorization": f"Bearer {_token(connection)}"}))
+
+    def is_rate_limited(self, response: Response) -> bool:
+        """
+        Return whether an answer is HTTP 429, or has one of the codes of the limiter, mostly under HTTP 200.
+
+        :param response: The answer.
+        """
+        return super().is_rate_limited(response) or _code(response) in LIMITER_CODES
 
     def verification(self, connection: VendorConnection) -> Conversation[str]:
         """
@@ -262,6 +291,12 @@ class ZillizHook(ImportProgressHook):
             body = {} if cluster_id is None else {"clusterId": cluster_id, "pageSize": 10, "currentPage": 1}
             request = Request(method="POST", path=f"{V2_IMPORT_PATH}/list", json=body)
         _data((yield request))
+        if version == "v2" and not _is_control_plane(connection):
+            # As a wait does: a server or a gateway may have the list alone.
+            request = Request(method="POST", path=V2_PROGRESS_PATH, json={"jobId": NO_JOB})
+            response = yield from _described(request, connection)
+            if _code(response) is None or _code(response) in TRANSIENT_CODES | UNAUTHORISED_CODES:
+                _data(response)
         return f"{words} for the import jobs{f' of cluster {cluster_id!r}' if cluster_id else ''} ({version})."
 
 
@@ -270,6 +305,11 @@ class ZillizHook(ImportProgressHook):
 
 def _token(connection: VendorConnection) -> str:
     return f"{connection.login}:{connection.password}" if connection.login else connection.password
+
+
+def _may_lack_credentials(connection: VendorConnection) -> bool:
+    host = urlsplit(connection.base_url).hostname or ""
+    return _api_version(connection) == "v2" and not host.endswith(CLOUD_DOMAINS)
 
 
 def _is_control_plane(connection: VendorConnection) -> bool:
@@ -329,16 +369,42 @@ def _cloud_host(extra: Mapping[str, Any]) -> str:
 # The answers
 
 
+def _described(request: Request, connection: VendorConnection) -> Conversation[Response]:
+    """Ask for a job by v2, at the old path if the server does not have the new one."""
+    response = yield request
+    if response.status != 404 or _is_control_plane(connection):
+        return response
+    old = yield replace(request, path=OLD_V2_PROGRESS_PATH)
+    if old.status == 404:
+        # Without its status: the usual advice is to set what is set already.
+        raise ImportRequestError(
+            f"{response.asked} answered HTTP 404, and so did {old.asked}. A Milvus from 2.4 on has one of the two, so "
+            f"this is another server, or a gateway that does not pass them on. Check the connection's host, port and "
+            f"path."
+        )
+    return old
+
+
+def _code(response: Response) -> int | None:
+    answer = response.parsed_or_none()
+    return as_count(answer.get("code")) if isinstance(answer, dict) else None
+
+
 def _data(response: Response) -> dict[str, Any]:
     """Return what is in the envelope, which tells success and failure for itself, mostly under HTTP 200."""
     if response.status >= 500 or response.status in TRANSIENT_STATUSES:
         # Whatever the code: it is what stands in front of the server that fails.
         response.raise_for_status()
-    answer = response.parsed_or_none()
-    code = as_count(answer.get("code")) if isinstance(answer, dict) else None
+    code = _code(response)
     said = f"{response.asked} answered the error {code}: {response.error_text().rstrip('.')}."
-    if code in TRANSIENT_CODES:
-        raise ImportPollError(said, transient=True, retry_after=response.retry_after, status=response.status)
+    if code in TRANSIENT_CODES or (code == UNEXPECTED_CODE and UNAVAILABLE_WORDS.search(response.error_text())):
+        raise ImportPollError(
+            said,
+            transient=True,
+            rate_limited=code in LIMITER_CODES,
+            retry_after=response.retry_after,
+            status=response.status,
+        )
     if code in UNAUTHORISED_CODES:
         raise ImportRequestError(said, status=401)
     if code in UNKNOWN_JOB_CODES:
@@ -409,19 +475,27 @@ def _progress_v2(job_id: str, data: dict[str, Any], response: Response) -> Impor
             raise _unexpected(response, "a state that is known, now that the job is over")
         state = ImportState.RUNNING
         warning = (
-            f"Zilliz reports the state {response.excerpt(status, 50)!r}, which nobody knows here. The wait goes on "
-            f"until it reports Completed or Failed, or until its timeout."
+            f"Zilliz reports the state {response.excerpt(status, 50)!r}, which this version does not know. The "
+            f"wait goes on until it reports Completed or Failed, or until its timeout."
         )
     if state is ImportState.SUCCEEDED and any(file.get("state") == "Failed" for file in files):
         raise _unexpected(response, "a completed job without a failed file")
+    total, imported = as_count(data.get("totalRows")), as_count(data.get("importedRows"))
+    if state is ImportState.SUCCEEDED and total is not None and imported is not None and imported < total:
+        # Neither Zilliz nor Milvus documents whether that can be a partial import: min_records may refuse it.
+        warning = (
+            f"Zilliz reports a completed job with {imported:,} imported of {total:,} rows. If each row counts, set "
+            f"min_records."
+        )
     percent = as_number(data.get("progress"))
     return ImportProgress(
         import_id=job_id,
         state=state,
         percent=percent if percent is not None and 0 <= percent <= 100 else None,
-        total=as_count(data.get("totalRows")),
-        processed=as_count(data.get("importedRows")),
-        vendor_status=response.excerpt(status, 50),
+        total=total,
+        processed=imported,
+        imported=imported,
+        vendor_status=status if status in STATES else response.excerpt(status, 50),
         message=_error(data, files, "reason", response),
         started_at=as_moment(data.get("createTime")),
         finished_at=as_moment(data.get("completeTime")),
@@ -446,7 +520,7 @@ def _error(data: dict[str, Any], files: list[dict[str, Any]], field: str, respon
         return _words(data[field], response) or "no reason given"
     for file in files:
         if file.get(field):
-            name = _words(file.get("fileName"), response) or "a file"
+            name = _name(file.get("fileName"), response) or "a file"
             return f"{name}: {_words(file[field], response) or 'no reason given'}"
     return None
 
@@ -454,12 +528,12 @@ def _error(data: dict[str, Any], files: list[dict[str, Any]], field: str, respon
 def _details(data: dict[str, Any], files: list[dict[str, Any]], response: Response) -> dict[str, Any]:
     shown = sorted(files, key=lambda file: not (file.get("errorMessage") or file.get("reason")))[:SHOWN_FILES]
     return _known(
-        collection=_words(data.get("collectionName"), response),
+        collection=_name(data.get("collectionName"), response),
         file_count=len(files),
         files=[
             _known(
-                name=_words(file.get("fileName"), response),
-                state=_words(file.get("state"), response),
+                name=_name(file.get("fileName"), response),
+                state=_state(file.get("state"), response),
                 imported_rows=as_count(file.get("importedRows")),
                 total_rows=as_count(file.get("totalRows")),
                 error=_words(file.get("errorMessage") or file.get("reason"), response),
@@ -471,6 +545,14 @@ def _details(data: dict[str, Any], files: list[dict[str, Any]], response: Respon
 
 def _known(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value not in (None, "")}
+
+
+def _name(value: Any, response: Response) -> str:
+    return "" if value is None else response.name(str(value))
+
+
+def _state(value: Any, response: Response) -> str:
+    return value if isinstance(value, str) and value in STATES else _words(value, response)
 
 
 def _words(value: Any, response: Response) -> str:

@@ -8,9 +8,13 @@ is imported here until Airflow asks for the app.
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+
+log = logging.getLogger(__name__)
 
 #: Where the app is mounted, below whatever Airflow itself is served under.
 URL_PREFIX = "/import-progress"
@@ -38,13 +42,33 @@ _VIEWS = (
 )
 
 
+@cache
+def _apps() -> list[dict[str, Any]]:
+    try:
+        from airflow_import_progress.plugin.api import app
+    except Exception:
+        # Airflow reads the apps while its API server starts, and would not start without this one.
+        log.exception(
+            "The Imports page is not available, because this Airflow lacks something that it needs. Waits are not "
+            "affected. Install a version of airflow-provider-import-progress that supports this Airflow."
+        )
+        return []
+    return [{"app": app, "url_prefix": URL_PREFIX, "name": "Import progress"}]
+
+
 class _Apps:
     """Make the app when Airflow asks for it, which only its API server does."""
 
     def __get__(self, instance: object, owner: type) -> list[dict[str, Any]]:
-        from airflow_import_progress.plugin.api import app
+        return _apps()
 
-        return [{"app": app, "url_prefix": URL_PREFIX, "name": "Import progress"}]
+
+class _Views:
+    """Offer the page and the tab, unless it turned out that there is no app behind them."""
+
+    def __get__(self, instance: object, owner: type) -> list[dict[str, Any]]:
+        has_no_app = _apps.cache_info().currsize > 0 and not _apps()
+        return [] if has_no_app else [dict(view) for view in _VIEWS]
 
 
 class ImportProgressPlugin(AirflowPlugin):
@@ -53,4 +77,4 @@ class ImportProgressPlugin(AirflowPlugin):
     name = "import_progress"
     if hasattr(AirflowPlugin, "external_views"):
         fastapi_apps: Any = _Apps()
-        external_views: Any = [dict(view) for view in _VIEWS]
+        external_views: Any = _Views()

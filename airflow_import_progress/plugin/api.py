@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,6 +30,10 @@ from airflow_import_progress.plugin.waits import (
     tell_history,
     waits_query,
 )
+
+#: How far back the list goes by default and at most, in days: Airflow keeps XComs for ever, and a query of all of them
+#: would take ever longer.
+DEFAULT_DAYS, MAX_DAYS = 7, 3660
 
 _PAGE = Path(__file__).parent / "page"
 _HEADERS = {
@@ -63,6 +68,7 @@ def list_waits(
     vendor: Annotated[str | None, Query()] = None,
     state: Annotated[State | Literal["under_way"] | None, Query()] = None,
     dag_id: Annotated[str | None, Query()] = None,
+    days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = DEFAULT_DAYS,
 ) -> JSONResponse:
     """
     Return the waits that the user may see: those under way first, then those that ended last.
@@ -75,8 +81,9 @@ def list_waits(
     :param vendor: Only imports at this vendor.
     :param state: Only waits in this state, or all that are not over.
     :param dag_id: Only waits of this DAG.
+    :param days: Only waits of DAG runs that could start within so many days, or that are running.
     """
-    query = readable.to_orm(waits_query())
+    query = readable.to_orm(waits_query(since=datetime.now(UTC) - timedelta(days=days)))
     states = UNDER_WAY if state == "under_way" else {state} if state else None
     if dag_id is not None:
         query = query.where(XComModel.dag_id == dag_id)

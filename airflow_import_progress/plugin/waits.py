@@ -6,20 +6,24 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from airflow.utils.state import TaskInstanceState
-from sqlalchemy import Select, and_, case, or_, select
+from airflow.utils.state import DagRunState, TaskInstanceState
+from sqlalchemy import Select, Text, and_, case, cast, or_, select
 
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.published import XCOM_KEY, PublishedProgress
 
 #: So many waits are told at most.
 MOST_TOLD = 200
+#: The longest text and the largest number of records that are sent to the browser, which counts no further.
+MAX_TEXT_LENGTH, MAX_COUNT = 2000, 2**53
 #: So many are looked at for those of one vendor or in one state.
 MOST_LOOKED_AT = 1000
 
@@ -64,19 +68,23 @@ _TASK_STATES: Mapping[State, set[TaskInstanceState]] = {
 _OVER_AT_THE_VENDOR = {ImportState.SUCCEEDED, ImportState.FAILED, ImportState.CANCELLED}
 
 
-def waits_query() -> Select[Any]:
+def waits_query(since: datetime | None = None) -> Select[Any]:
     """
-    Return the query for all waits, with what is needed of their tasks, in one statement.
+    Return the query for waits with what is needed of their tasks, in one statement.
 
     It names columns rather than models, whose relations would be loaded with them or one by one.
+
+    :param since: Only waits of DAG runs that could start since then, or that are running. Airflow has an index on both.
+        None: all.
     """
-    return (
+    query = (
         select(
             XComModel.dag_id,
             XComModel.run_id,
             XComModel.task_id,
             XComModel.map_index,
-            XComModel.value,
+            # As a text: a single value that cannot be parsed would fail the whole query.
+            cast(XComModel.value, Text).label("value"),
             TaskInstance.state.label("task_state"),
             TaskInstance.try_number,
             TaskInstance.start_date,
@@ -93,6 +101,10 @@ def waits_query() -> Select[Any]:
         )
         .where(XComModel.key == XCOM_KEY)
     )
+    if since is None:
+        return query
+    runs = select(DagRun.id).where(or_(DagRun.run_after >= since, DagRun.state == DagRunState.RUNNING))
+    return query.where(XComModel.dag_run_id.in_(runs))
 
 
 def newest_first(query: Select[Any], limit: int) -> Select[Any]:
@@ -130,8 +142,10 @@ def tell(row: Any) -> dict[str, Any] | None:
     :param row: A row of :func:`waits_query`.
     """
     published = _published(row.value, with_history=False)
-    if published is None:
-        return None
+    return None if published is None else _tell(row, published)
+
+
+def _tell(row: Any, published: PublishedProgress) -> dict[str, Any]:
     progress = None
     # What an earlier try has seen says nothing about this one, which may wait for another import.
     is_current = published.try_number == row.try_number
@@ -154,7 +168,7 @@ def tell(row: Any) -> dict[str, Any] | None:
         "ended_at": row.end_date.timestamp() if row.end_date and state not in UNDER_WAY else None,
         "waiting_since": row.start_date.timestamp() if row.start_date else None,
     }
-    return wait | _progress(progress) | (_poll(published, state) if is_current else _NO_POLL)
+    return wait | _progress(progress) | (_poll(published, progress, state) if is_current else _NO_POLL)
 
 
 def tell_history(row: Any) -> Sequence[Sequence[float]]:
@@ -180,13 +194,16 @@ def order(wait: Mapping[str, Any]) -> tuple[Any, ...]:
     return is_over, -moment, wait["dag_id"], wait["run_id"], wait["task_id"], wait["map_index"]
 
 
-def _published(value: Any, *, with_history: bool) -> PublishedProgress | None:
+def _published(value: str, *, with_history: bool) -> PublishedProgress | None:
     try:
-        values = json.loads(value) if isinstance(value, str) else value
+        values = json.loads(value)
+        if isinstance(values, str):
+            values = json.loads(values)
         if isinstance(values, dict) and not with_history:
             values = values | {"history": ()}
         return PublishedProgress.from_dict(values)
-    except ValueError:
+    # Deeply nested values end in a RecursionError, numbers without end in an OverflowError.
+    except (ValueError, RecursionError, OverflowError):
         return None
 
 
@@ -217,9 +234,9 @@ def _progress(progress: ImportProgress | None) -> dict[str, Any]:
     return {
         "import_state": progress.state,
         "percent": progress.percent,
-        "total": progress.total,
-        "processed": progress.processed,
-        "failed": progress.failed,
+        "total": _count(progress.total),
+        "processed": _count(progress.processed),
+        "failed": _count(progress.failed),
         "vendor_status": _text(progress.vendor_status),
         "message": _text(progress.message),
         "warning": _text(progress.warning),
@@ -231,9 +248,9 @@ _NO_POLL = dict.fromkeys(
 ) | {"failures": 0}
 
 
-def _poll(published: PublishedProgress, state: State) -> dict[str, Any]:
+def _poll(published: PublishedProgress, progress: ImportProgress | None, state: State) -> dict[str, Any]:
     pace = _number(published.percent_per_minute)
-    total = (published.progress or {}).get("total")
+    total = _count(progress.total) if progress else None
     return {
         "waiting_since": _number(published.waiting_since),
         "deadline": _number(published.deadline),
@@ -244,16 +261,29 @@ def _poll(published: PublishedProgress, state: State) -> dict[str, Any]:
         # What is over does not end any more, whatever was expected.
         "ends_at": _number(published.ends_at) if state in UNDER_WAY - {State.RETRYING} else None,
         "error": _text(published.error),
-        "failures": published.failures if isinstance(published.failures, int) else 0,
+        "failures": _count(published.failures) or 0,
     }
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    if value is None:
+        return None
+    # Half a pair of surrogates cannot be sent.
+    return str(value)[:MAX_TEXT_LENGTH].encode("utf-8", "replace").decode()
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and 0 <= value <= MAX_COUNT else None
 
 
 def _web_address(value: Any) -> str | None:
@@ -262,4 +292,4 @@ def _web_address(value: Any) -> str | None:
         parts = urlsplit(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return value if parts and parts.scheme in ("http", "https") and parts.netloc else None
+    return _text(value) if parts and parts.scheme in ("http", "https") and parts.netloc else None

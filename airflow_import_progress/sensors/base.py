@@ -3,46 +3,43 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from datetime import UTC, datetime, timedelta
-from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow.providers.common.compat.sdk import (
+from airflow_import_progress.compat import (
     AirflowFailException,
+    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
     BaseOperator,
     BaseSensorOperator,
     PokeReturnValue,
-)
-
-from airflow_import_progress.compat import (
-    AirflowRescheduleException,
     TaskDeferralError,
     TaskDeferralTimeout,
     first_poke_at,
     is_deferral_timeout,
-    mapped_arguments,
     store_link,
 )
 from airflow_import_progress.exceptions import (
-    ImportActionRequiredError,
     ImportFailedError,
     ImportPollError,
     ImportProgressError,
     ImportProtocolError,
-    ImportRequestError,
 )
+from airflow_import_progress.exchange import excerpt
 from airflow_import_progress.gate import Decision, Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.progress import ImportProgress
+from airflow_import_progress.sensors.arguments import NOT_GIVEN, is_resolved_later
 from airflow_import_progress.sensors.worker_free import (
     reason_to_end_on_a_worker,
     reason_to_start_on_a_worker,
@@ -50,10 +47,14 @@ from airflow_import_progress.sensors.worker_free import (
 )
 from airflow_import_progress.triggers.publishing import WorkerPublisher
 from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, SHORTEST_GAP, Schedule
-from airflow_import_progress.triggers.wait import Wait, failure
+from airflow_import_progress.triggers.wait import WAIT_ERRORS, Wait, failure
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk.bases.operator import BaseOperatorMeta
+
+    from airflow_import_progress.compat import Context
+else:
+    BaseOperatorMeta = type(BaseSensorOperator)
 
 #: How long a wait stays off the worker at the least, in seconds: Airflow takes a task that comes back before the
 #: scheduler has heard of the end of its last part for a dead one, which costs a retry. On a busy machine that may be
@@ -64,28 +65,18 @@ SHORTEST_RESCHEDULING = 30.0
 #: A timeout beyond this, in seconds, cannot be told as a date.
 LONGEST_TIMEOUT = 10 * 366 * 86400
 
-#: The exceptions that a trigger's event may name, as the sensor raises them.
-EVENT_ERRORS: Mapping[str, type[Exception]] = {
-    error.__name__: error
-    for error in (
-        AirflowSensorTimeout,
-        ImportActionRequiredError,
-        ImportFailedError,
-        ImportPollError,
-        ImportProtocolError,
-        ImportRequestError,
-    )
-}
-
 
 class _StartFromTrigger:
-    """What Airflow asks for when it stores a DAG, when the sensor is what the author and the policies made it."""
+    """Whether the wait starts in the triggerer: Airflow reads it when it stores a DAG, after authors and policies."""
 
     def __get__(self, sensor: BaseImportSensor | None, _: type) -> bool:
-        # A mapped sensor, of which Airflow knows the class alone, starts on a worker.
+        # A mapped sensor, of which Airflow reads the class alone, starts on a worker.
         if sensor is None or not sensor._is_complete:
             return False
         return sensor.starts_from_trigger and reason_to_start_on_a_worker(sensor) is None
+
+    def __set__(self, sensor: BaseImportSensor, value: bool) -> None:
+        sensor.starts_from_trigger = value
 
 
 class _StartTriggerArgs:
@@ -95,7 +86,22 @@ class _StartTriggerArgs:
         return sensor._start_trigger_args() if sensor is not None and sensor.start_from_trigger else None
 
 
-class BaseImportSensor(BaseSensorOperator):
+class _CompletesSensors(BaseOperatorMeta):
+    """Check a sensor once all constructors have run, whoever wrote them and whatever they leave out."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        sensor = super().__call__(*args, **kwargs)
+        sensor._complete()
+        return sensor
+
+    @property
+    def __signature__(cls) -> inspect.Signature:  # noqa: N805
+        # Python takes the one of __call__ otherwise.
+        whole = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return whole.replace(parameters=list(whole.parameters.values())[1:], return_annotation=inspect.Signature.empty)
+
+
+class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
     """
     Base of the sensors: wait until an import has really succeeded, and fail if it has not.
 
@@ -130,7 +136,6 @@ class BaseImportSensor(BaseSensorOperator):
         425, 429 and 5xx, answers that are not JSON) before the wait gives up, from 1. The gap between them
         doubles from 5 s up to 5 minutes, or is what the vendor asks for with ``Retry-After``; so the default of
         10 outlives an outage of 16 minutes.
-    :param gate: What decides whether the import passes. Default: it must have succeeded.
     :param kwargs: The arguments of every Airflow sensor: ``poke_interval`` (seconds, default 60, at least 1),
         ``timeout`` (seconds, default 7 days), ``mode``, ``soft_fail``, ``never_fail``, ``silent_fail``,
         ``exponential_backoff``, ``max_wait``, and those of every operator.
@@ -143,24 +148,34 @@ class BaseImportSensor(BaseSensorOperator):
     operator_extra_links = (ImportLink(),)
     start_from_trigger: Any = _StartFromTrigger()
     start_trigger_args: Any = _StartTriggerArgs()
-    #: Whether all arguments are set: Airflow asks how to start while they are not.
+    #: Whether the waits of a class start in the triggerer unless an argument says otherwise.
+    _starts_from_trigger_by_default: ClassVar[bool] = False
+    #: Whether all constructors have run: Airflow reads how to start before that, too.
     _is_complete = False
     #: Why the wait starts on a worker, as long as the templates could tell.
     _reason_to_start_on_a_worker: str | None = None
     #: The hook that has asked on this worker, if any, which knows the connection.
     _hook_that_asked: ImportProgressHook | None = None
-    #: The fields of the import that are known only when the task runs.
-    _rendered_later: frozenset[str] = frozenset()
+    #: The import that was waited for in the triggerer, once a worker has resumed.
+    _deferred_import: Import | None = None
+    #: The arguments that identify the import or the connection and were given as text.
+    _given_as_text: frozenset[str] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if isinstance(by_default := vars(cls).get("start_from_trigger"), bool):
+            # In place of the descriptor, it would start even waits that only a worker can start.
+            cls._starts_from_trigger_by_default = by_default
+            del cls.start_from_trigger
 
     def __init__(
         self,
         *,
         deferrable: bool = True,
-        start_from_trigger: bool = False,
+        start_from_trigger: bool | None = None,
         end_from_trigger: bool = False,
         min_poke_interval: timedelta | float = MIN_POKE_INTERVAL,
         max_consecutive_failures: int = 10,
-        gate: Gate | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -182,6 +197,8 @@ class BaseImportSensor(BaseSensorOperator):
             )
         if not self.timeout <= LONGEST_TIMEOUT:
             raise ValueError(f"timeout must be at most {LONGEST_TIMEOUT:.0f} seconds (ten years), not {self.timeout!r}")
+        if start_from_trigger is None:
+            start_from_trigger = self._starts_from_trigger_by_default
         if (start_from_trigger or end_from_trigger) and not deferrable:
             raise ValueError("start_from_trigger and end_from_trigger are for waits in the triggerer: set deferrable")
         self.deferrable = deferrable
@@ -191,38 +208,42 @@ class BaseImportSensor(BaseSensorOperator):
         self.ends_from_trigger = end_from_trigger
         self.min_poke_interval = min_poke_interval
         self.max_consecutive_failures = max_consecutive_failures
-        self.gate = gate or Gate()
+        self.gate = Gate()
 
     # What a vendor's sensor calls or replaces ---------------------------------------------------------------
 
-    def check_literal_arguments(self) -> None:
+    @property
+    def gate(self) -> Gate:
         """
-        Refuse an import that cannot exist while the DAG is parsed, if nothing about it is known only later.
+        The gate that decides whether the import passes; default: it must have succeeded.
 
-        :raises ValueError: if an argument is no identifier; the message names it.
+        A vendor's sensor sets one that is made of its arguments. Nothing but a :class:`Gate` can be set, because a
+        trigger makes it anew from its arguments.
         """
-        self._rendered_later = frozenset(
-            field.name for field in fields(self.import_class) if _is_rendered_later(getattr(self, field.name))
-        )
-        if not self._rendered_later:
-            self.get_import()
-        self._is_complete = True
+        return self._gate
+
+    @gate.setter
+    def gate(self, gate: Gate) -> None:
+        if not isinstance(gate, Gate):
+            raise TypeError(f"gate must be a Gate, not {type(gate).__name__}")
+        self._gate = gate
 
     def get_import(self) -> Import:
         """
         Return the import to wait for, made of the sensor's arguments of the same names.
 
-        :raises ValueError: if an argument is no identifier; the message names it.
+        :raises ValueError: if an argument is not an identifier; the message names it.
         """
-        arguments = {field.name: getattr(self, field.name) for field in fields(self.import_class)}
-        # Left out, an argument may mean another import: None that came from elsewhere is not taken for left out.
-        from_elsewhere = self._rendered_later.union(mapped_arguments(self)).intersection(self.template_fields)
-        for name in sorted(from_elsewhere.intersection(arguments)):
-            if arguments[name] is None:
-                raise ValueError(
-                    f"{name} was resolved to None, so it is unknown which import to wait for. If it comes from an "
-                    f"XCom, check that the upstream task returned it."
-                )
+        arguments = {}
+        for field in fields(self.import_class):
+            value = getattr(self, field.name)
+            if value is NOT_GIVEN:
+                if _is_required(field):
+                    raise ValueError(f"{field.name} is not given, so it is unknown which import to wait for.")
+                continue
+            if field.name in self.template_fields:
+                self._check_identifier(field.name, value)
+            arguments[field.name] = value
         return self.import_class(**arguments)
 
     def get_hook(self) -> ImportProgressHook:
@@ -232,7 +253,8 @@ class BaseImportSensor(BaseSensorOperator):
     def import_url(self) -> str | None:
         """Return the vendor's page of the import, or None if none is known."""
         try:
-            return (self._hook_that_asked or self.get_hook()).import_url(self.get_import())
+            hook = self._hook_that_asked or self.get_hook()
+            return hook.import_url(self._deferred_import or self.get_import())
         except Exception as error:
             # Airflow asks after the task has ended, however it did, and 3.0 leaves out all else if this raises.
             self.log.debug("No page of the import is known: %s", error)
@@ -240,9 +262,21 @@ class BaseImportSensor(BaseSensorOperator):
 
     # What Airflow calls -------------------------------------------------------------------------------------
 
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """
+        Begin a mapped sensor.
+
+        :param kwargs: The arguments that all its instances share. ``start_from_trigger`` is ignored.
+        """
+        # Airflow does not start mapped tasks in the triggerer. All that the argument would do is to have it load the
+        # whole DAG for each instance that is deferred.
+        kwargs.pop("start_from_trigger", None)
+        return super().partial(**kwargs)
+
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """
-        Render the templates, and remember why they are not rendered in the triggerer.
+        Render the templates, and remember why the wait does not start in the triggerer.
 
         :param context: The context of the execution.
         :param jinja_env: The environment of the templates; None: the DAG's.
@@ -250,6 +284,21 @@ class BaseImportSensor(BaseSensorOperator):
         if self.starts_from_trigger:
             self._reason_to_start_on_a_worker = reason_to_start_on_a_worker(self)
         super().render_template_fields(context, jinja_env)
+
+    def render_template(
+        self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
+        """
+        Render a value: texts that identify the import or the connection to text, whatever the DAG renders others to.
+
+        :param content: The value.
+        :param context: The context of the execution.
+        :param jinja_env: The environment of the templates; None: the DAG's.
+        :param seen_oids: The ids of the objects that have been rendered.
+        """
+        if isinstance(content, str) and any(content is getattr(self, name) for name in self._identifying):
+            return self._render_to_text(content, context)
+        return super().render_template(content, context, jinja_env, seen_oids)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """
@@ -276,7 +325,13 @@ class BaseImportSensor(BaseSensorOperator):
         with self._skipping():
             return self._wait(context)
 
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+    def execute_complete(
+        self,
+        context: Context,
+        event: Any = None,
+        import_fields: Mapping[str, Any] | None = None,
+        conn_id: str | None = None,
+    ) -> dict[str, Any]:
         """
         End the wait on a worker with what the trigger found out.
 
@@ -285,15 +340,22 @@ class BaseImportSensor(BaseSensorOperator):
 
         :param context: The context of the execution.
         :param event: The trigger's event.
+        :param import_fields: The arguments of the import that was waited for, which the sensor's own may no longer
+            render to. None: the sensor's own, for a wait that no worker has started.
+        :param conn_id: The connection that the worker deferred with; None: the sensor's own.
         :return: The last progress as a dict.
         """
+        if import_fields is not None:
+            self._deferred_import = self.import_class(**import_fields)
+        if conn_id is not None:
+            setattr(self, self.hook_class.conn_name_attr, conn_id)
         if isinstance(event, Mapping) and event.get("status") == "not_started":
             self.log.info("The triggerer could not begin the wait (%s). It begins here.", event.get("reason"))
             return self._wait(context)
         if isinstance(event, Mapping) and event.get("status") == "error":
             name, message = str(event.get("error")), str(event.get("message"))
-            if name in EVENT_ERRORS:
-                raise EVENT_ERRORS[name](message)
+            if name in WAIT_ERRORS:
+                raise WAIT_ERRORS[name](message)
             raise ImportProgressError(
                 f"{self._subject}: the wait ended in the triggerer with {name}: {message}. Whether the import "
                 f"succeeded is unknown: clear this task to wait again."
@@ -302,8 +364,9 @@ class BaseImportSensor(BaseSensorOperator):
             if event["status"] != "success":
                 raise ValueError(f"unknown status {event['status']!r}")  # noqa: TRY301
             progress = ImportProgress.from_dict(event["progress"])
-            if progress.import_id != self.get_import().import_id:
-                raise ValueError(f"it tells of the import {progress.import_id!r}")  # noqa: TRY301
+            import_ = self._deferred_import or self.get_import()
+            if progress.import_id != import_.import_id:
+                raise ValueError(f"it is about the import {progress.import_id!r}")  # noqa: TRY301
             verdict = self.gate.judge(progress)
             if verdict.decision is not Decision.PASS:
                 raise ValueError(f"its progress does not pass: {progress}")  # noqa: TRY301
@@ -351,11 +414,82 @@ class BaseImportSensor(BaseSensorOperator):
 
     @property
     def _subject(self) -> str:
+        if self._deferred_import is not None:
+            return self._deferred_import.subject(self._conn_id)
         return f"{self.import_class.noun} (connection {self._conn_id!r})"
+
+    @property
+    def _identifying(self) -> tuple[str, ...]:
+        """The template fields that identify the import or the connection."""
+        names = {self.hook_class.conn_name_attr, *(field.name for field in fields(self.import_class))}
+        return tuple(name for name in self.template_fields if name in names)
+
+    def _complete(self) -> None:
+        """
+        Check what can be checked while the DAG is parsed.
+
+        :raises ValueError: if an argument cannot be right; the message names it.
+        """
+        values = {name: getattr(self, name) for name in self._identifying}
+        self._given_as_text = frozenset(name for name, value in values.items() if isinstance(value, str))
+        later = {name for name, value in values.items() if is_resolved_later(value)}
+        for name, value in values.items():
+            if name not in later and value is not NOT_GIVEN:
+                self._check_identifier(name, value)
+        of_import = fields(self.import_class)
+        # A subclass may start the import when it is executed, and learn only then which one it is.
+        lacking = {field.name for field in of_import if _is_required(field) and values.get(field.name) is NOT_GIVEN}
+        if not lacking and later.isdisjoint(field.name for field in of_import):
+            self.get_import()
+        self._is_complete = True
+
+    def _check_identifier(self, name: str, value: Any) -> None:
+        if value is None:
+            raise ValueError(
+                f"{name} is None, so it is unknown which import to wait for. If it comes from an XCom, check that the "
+                f"upstream task returned it. To leave an optional argument out, do not give it."
+            )
+        if name == self.hook_class.conn_name_attr:
+            if not isinstance(value, str) or not value.strip():
+                raise ValueError(f"{name} must be the id of an Airflow connection, not {excerpt(repr(value))}")
+        elif name in self._given_as_text and not isinstance(value, str):
+            raise ValueError(
+                f"{name} was given as text and is {excerpt(repr(value))} now, which may identify another import. "
+                f"Give it as text, and check what renders it."
+            )
+
+    def _overridden(self, *methods: str) -> str | None:
+        """
+        Return the first of these methods that is not the one of this class, or None.
+
+        :param methods: The names of methods.
+        """
+        for name in methods:
+            if name in vars(self) or getattr(type(self), name) is not getattr(BaseImportSensor, name):
+                return name
+        return None
+
+    def _render_to_text(self, template: str, context: Context) -> str:
+        dag = self.get_dag()
+        # Forced to the sandboxed environment, which is not native.
+        env = dag.get_template_env(force_sandboxed=True) if dag is not None else self.get_template_env()
+        compiled = env.from_string(template)
+        # Not Template.render(): it copies the context, and Airflow 2.11 warns of each outdated name that is read.
+        names: Any = ChainMap(cast("dict[str, Any]", context), compiled.globals)
+        return "".join(compiled.root_render_func(compiled.new_context(names, shared=True)))
+
+    def _import_to_wait_for(self, context: Context) -> Import:
+        import_ = self.get_import()
+        self._check_identifier(self.hook_class.conn_name_attr, self._conn_id)
+        ti: Any = context.get("ti")
+        if import_.caveat and ti is not None and ti.map_index >= 0:
+            # Too many to follow one and the same last import, and each easily taken for one of its own.
+            raise ValueError(f"A mapped task must be given the import that it waits for, but {import_.caveat}")
+        return import_
 
     def _wait(self, context: Context) -> dict[str, Any]:
         try:
-            import_ = self.get_import()
+            import_ = self._import_to_wait_for(context)
         except ValueError as error:
             raise ValueError(f"{self._subject}: {error}") from None
         reschedules = self.reschedule and not self.deferrable
@@ -450,6 +584,7 @@ class BaseImportSensor(BaseSensorOperator):
                 sighting=wait.sighting and list(wait.sighting),
             ),
             method_name="execute_complete",
+            kwargs={"import_fields": wait.import_.to_dict(), "conn_id": self._conn_id},
             # The trigger keeps the deadline. Airflow's own is the back-stop for a wait that no triggerer runs.
             timeout=timedelta(seconds=wait.deadline - now + 2 * LAST_POLL_GRACE),
         )
@@ -511,11 +646,8 @@ class BaseImportSensor(BaseSensorOperator):
         return AirflowSkipException(f"Skipped, because {argument} is set and: {error}")
 
 
-def _is_rendered_later(value: Any) -> bool:
-    if isinstance(value, str):
-        return "{{" in value or "{%" in value
-    # Airflow has many kinds of values that are resolved later, and may get more.
-    return not isinstance(value, NoneType | bool | int | float | dict | list | tuple | set | datetime)
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _path(cls: type) -> str:

@@ -12,7 +12,7 @@ from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sensors.base import BaseImportSensor
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import XComArg
+    from airflow_import_progress.compat import XComArg
 
 
 class LeadsyImportSensor(BaseImportSensor):
@@ -35,6 +35,8 @@ class LeadsyImportSensor(BaseImportSensor):
     :param max_failed_records: How many records may have failed, from 0. Default None: any number.
     :param min_success_rate: Which share of the processed records, in percent from 0 to 100, must not have failed.
         Default None: any share.
+    :param min_records: How many records must have been imported (processed less failed), from 1. Without it an import
+        without any record passes. Default None: any number.
     :param kwargs: The arguments that all sensors share.
     :raises ValueError: if an argument cannot be right; the message names it.
     """
@@ -51,11 +53,14 @@ class LeadsyImportSensor(BaseImportSensor):
         status_map: Mapping[str | int, ImportState | str] | None = None,
         max_failed_records: int | None = None,
         min_success_rate: float | None = None,
+        min_records: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(gate=Gate(max_failed_records=max_failed_records, min_success_rate=min_success_rate), **kwargs)
+        super().__init__(**kwargs)
+        self.gate = Gate(
+            max_failed_records=max_failed_records, min_success_rate=min_success_rate, min_records=min_records
+        )
         self.import_code = import_code
         self.leadsy_conn_id = leadsy_conn_id
         # Checked while the DAG is parsed even if the import is known only later.
         self.status_map = checked_status_map(status_map)
-        self.check_literal_arguments()

@@ -11,7 +11,7 @@ from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, Luc
 from airflow_import_progress.sensors.base import BaseImportSensor
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import XComArg
+    from airflow_import_progress.compat import XComArg
 
 
 class LuccaLeaveImportSensor(BaseImportSensor):
@@ -40,7 +40,6 @@ class LuccaLeaveImportSensor(BaseImportSensor):
         super().__init__(**kwargs)
         self.summary_id = summary_id
         self.lucca_conn_id = lucca_conn_id
-        self.check_literal_arguments()
 
 
 class LuccaUserLocationImportSensor(BaseImportSensor):
@@ -60,6 +59,8 @@ class LuccaUserLocationImportSensor(BaseImportSensor):
         None: any number.
     :param min_success_rate: Which share of the lines, in percent from 0 to 100, Lucca must have accepted; needs
         ``check_results``. Default None: any share.
+    :param min_records: How many locations must have been created or deleted, from 1; needs ``check_results``. Without
+        it an import without any line passes. Default None: any number.
     :param kwargs: The arguments that all sensors share.
     :raises ValueError: if an argument cannot be right; the message names it.
     """
@@ -76,15 +77,18 @@ class LuccaUserLocationImportSensor(BaseImportSensor):
         check_results: bool = False,
         max_failed_records: int | None = None,
         min_success_rate: float | None = None,
+        min_records: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(gate=Gate(max_failed_records=max_failed_records, min_success_rate=min_success_rate), **kwargs)
-        if not check_results and (max_failed_records is not None or min_success_rate is not None):
+        super().__init__(**kwargs)
+        self.gate = Gate(
+            max_failed_records=max_failed_records, min_success_rate=min_success_rate, min_records=min_records
+        )
+        if not check_results and self.gate != Gate():
             raise ValueError(
-                "max_failed_records and min_success_rate need check_results=True, because only the results of an "
-                "import tell which lines Lucca refused"
+                "max_failed_records, min_success_rate and min_records need check_results=True, because only the "
+                "results of an import report which lines Lucca refused"
             )
         self.summary_id = summary_id
         self.lucca_conn_id = lucca_conn_id
         self.check_results = check_results
-        self.check_literal_arguments()

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_import_progress.compat import mapped_arguments
 from airflow_import_progress.gate import Gate, OnActionRequired
-from airflow_import_progress.hooks.base import Import
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
+from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
 from airflow_import_progress.sensors.base import BaseImportSensor
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import XComArg
+    from airflow_import_progress.compat import XComArg
 
 
 class RocketChatImportSensor(BaseImportSensor):
@@ -31,18 +30,21 @@ class RocketChatImportSensor(BaseImportSensor):
     unless its administrator changed that, so keep ``poke_interval`` well above 6 seconds.
 
     :param rocketchat_conn_id: The Airflow connection of type ``rocketchat`` (templated).
-    :param operation_id: The ``_id`` of the import operation (templated). Default None: any operation.
-    :param importer_key: The importer that the import uses, such as ``"csv"`` or ``"slack"`` (templated). Default
-        None: any importer.
+    :param operation_id: The ``_id`` of the import operation (templated). Not given: any operation.
+    :param importer_key: The importer that the import uses, such as ``"csv"`` or ``"slack"`` (templated). Not
+        given: any importer.
     :param started_after: A time before the import was created, such as one that the task which starts it took
-        beforehand and returned; ISO 8601 or a datetime, UTC unless it says otherwise (templated). Default None: at
+        beforehand and returned; ISO 8601 or a datetime, UTC unless it says otherwise (templated). Not given: at
         any time.
     :param on_action_required: What to do while the file is loaded but not prepared, or prepared but not started:
         ``"wait"`` (the default) says so in the log and keeps waiting, ``"fail"`` fails.
     :param max_failed_records: How many records may have failed, from 0. Servers that count no errors fail it.
         Default None: any number.
-    :param min_success_rate: Which share of the processed records must not have failed, in percent from 0 to 100.
+    :param min_success_rate: The share of the processed records that must not have failed, in percent: 0, or above 1
+        up to 100.
         Default None: any share.
+    :param min_records: How many records must have been imported, from 1. Without it an import without any record
+        passes. Servers that count no errors fail it. Default None: any number.
     :param kwargs: The arguments that all sensors share.
     :raises ValueError: if an argument cannot be right; the message names it.
     """
@@ -55,37 +57,23 @@ class RocketChatImportSensor(BaseImportSensor):
         self,
         *,
         rocketchat_conn_id: str = RocketChatHook.default_conn_name,
-        operation_id: str | XComArg | None = None,
-        importer_key: str | XComArg | None = None,
-        started_after: str | datetime | XComArg | None = None,
+        operation_id: str | XComArg | NotGiven = NOT_GIVEN,
+        importer_key: str | XComArg | NotGiven = NOT_GIVEN,
+        started_after: str | datetime | XComArg | NotGiven = NOT_GIVEN,
         on_action_required: OnActionRequired = "wait",
         max_failed_records: int | None = None,
         min_success_rate: float | None = None,
+        min_records: int | None = None,
         **kwargs: Any,
     ) -> None:
-        gate = Gate(
+        super().__init__(**kwargs)
+        self.gate = Gate(
             max_failed_records=max_failed_records,
             min_success_rate=min_success_rate,
+            min_records=min_records,
             on_action_required=on_action_required,
         )
-        super().__init__(gate=gate, **kwargs)
         self.rocketchat_conn_id = rocketchat_conn_id
         self.operation_id = operation_id
         self.importer_key = importer_key
         self.started_after = started_after
-        self.check_literal_arguments()
-
-    def get_import(self) -> Import:
-        """
-        Return the import to wait for, made of the sensor's arguments of the same names.
-
-        :raises ValueError: if an argument cannot be right; the message names it.
-        """
-        import_ = super().get_import()
-        # Too many to follow one and the same last import, and each easily taken for one of its own.
-        if mapped_arguments(self) and import_.caveat:
-            raise ValueError(
-                "a mapped sensor does not trust whatever the workspace reports: give operation_id, importer_key or "
-                "started_after"
-            )
-        return import_

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress.gate import Gate, OnActionRequired
 from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
+from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
 from airflow_import_progress.sensors.base import BaseImportSensor
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import XComArg
+    from airflow_import_progress.compat import XComArg
 
 
 class ZillizImportSensor(BaseImportSensor):
@@ -25,16 +26,18 @@ class ZillizImportSensor(BaseImportSensor):
     arguments that all sensors share.
 
     :param job_id: The ``jobId`` that was answered when the import was started (templated).
-    :param cluster_id: The cluster that it imports into (templated). Default None: the connection's extra
+    :param cluster_id: The cluster that it imports into (templated). Not given: the connection's extra
         ``cluster_id``; a Milvus needs none.
     :param project_id: The project of an on-demand database, together with ``region_id`` in place of a cluster
-        (templated). Default None.
-    :param region_id: The region of an on-demand database (templated). Default None.
+        (templated).
+    :param region_id: The region of an on-demand database (templated).
     :param db_name: The database of the collection, where the rights of the key are by database (templated).
-        Default None: the vendor's own default.
+        Not given: the vendor's own default.
     :param zilliz_conn_id: The Airflow connection of type ``zilliz`` (templated).
     :param on_action_required: ``"wait"`` keeps waiting while a loaded job waits to be committed, ``"fail"`` does
         not. Default ``"wait"``.
+    :param min_records: How many rows must have been imported, from 1. Without it a job without any row passes. A Milvus
+        reports them (``importedRows``), the API v1 does not and so fails. Default None: any number.
     :param kwargs: The arguments that all sensors share.
     :raises ValueError: if an argument cannot be right; the message names it.
     """
@@ -47,19 +50,20 @@ class ZillizImportSensor(BaseImportSensor):
         self,
         *,
         job_id: str | XComArg,
-        cluster_id: str | XComArg | None = None,
-        project_id: str | XComArg | None = None,
-        region_id: str | XComArg | None = None,
-        db_name: str | XComArg | None = None,
+        cluster_id: str | XComArg | NotGiven = NOT_GIVEN,
+        project_id: str | XComArg | NotGiven = NOT_GIVEN,
+        region_id: str | XComArg | NotGiven = NOT_GIVEN,
+        db_name: str | XComArg | NotGiven = NOT_GIVEN,
         zilliz_conn_id: str = ZillizHook.default_conn_name,
         on_action_required: OnActionRequired = "wait",
+        min_records: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(gate=Gate(on_action_required=on_action_required), **kwargs)
+        super().__init__(**kwargs)
+        self.gate = Gate(on_action_required=on_action_required, min_records=min_records)
         self.job_id = job_id
         self.cluster_id = cluster_id
         self.project_id = project_id
         self.region_id = region_id
         self.db_name = db_name
         self.zilliz_conn_id = zilliz_conn_id
-        self.check_literal_arguments()

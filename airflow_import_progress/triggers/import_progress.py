@@ -8,11 +8,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from airflow.providers.common.compat.module_loading import import_string
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_import_progress.compat import push_result
+from airflow_import_progress.compat import AirflowSensorTimeout, has_own_xcom_backend, import_string, push_result
 from airflow_import_progress.exceptions import ImportFailedError, ImportPollError, ImportProgressError
 from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
@@ -20,7 +18,7 @@ from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.triggers.poller import Watch
 from airflow_import_progress.triggers.publishing import TriggerPublisher
 from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, Schedule
-from airflow_import_progress.triggers.wait import Wait
+from airflow_import_progress.triggers.wait import WAIT_ERRORS, Wait
 
 #: How long Airflow may take to store the result, in seconds, before a worker is asked to do it.
 PUSH_TIMEOUT = 60.0
@@ -45,8 +43,8 @@ class ImportProgressTrigger(BaseTrigger):
     :param conn_id: The Airflow connection.
     :param started_at: When the wait began, in seconds since the epoch.
     :param deadline: When it ends at the latest, in seconds since the epoch.
-    :param first_poll_at: When to poll first, in seconds since the epoch. Polls that are overdue are spread over a short
-        time: see :meth:`~airflow_import_progress.triggers.schedule.Schedule.gap_before_first_poll`.
+    :param first_poll_at: When to poll first, in seconds since the epoch. If that has passed, as when a triggerer
+        restarts, first polls are spread over a short time.
     :param poke_interval: Longest gap between two polls, in seconds.
     :param min_poke_interval: Shortest gap, kept where the pace of the import says that it is about to end.
     :param exponential_backoff: Whether the gap doubles from poll to poll.
@@ -197,7 +195,7 @@ class ImportProgressTrigger(BaseTrigger):
         async with Watch(hook_class, self.conn_id, wait.import_, connection_is_known=self.polled_before) as watch:
             publisher.hook = watch.hook
             now = time.time()
-            gap = min(wait.schedule.gap_before_first_poll(self.first_poll_at - now), self.deadline - now)
+            gap = min(wait.schedule.gap_before_first_poll(self.first_poll_at - now), max(self.deadline - now, 0.0))
             while True:
                 try:
                     # One timer for the whole wait: a poll may have to queue for longer than is left.
@@ -231,8 +229,9 @@ class ImportProgressTrigger(BaseTrigger):
     async def _stored(self, progress: ImportProgress) -> bool:
         if not self.do_xcom_push:
             return True
-        # "airflow dags test" gives a trigger none, and ends the task itself.
-        if self.task_instance is None:
+        # "airflow dags test" gives a trigger none, and ends the task itself. A backend of XCom may have been
+        # configured after the task was deferred.
+        if self.task_instance is None or has_own_xcom_backend():
             return False
         try:
             async with asyncio.timeout(PUSH_TIMEOUT):
@@ -250,4 +249,7 @@ class ImportProgressTrigger(BaseTrigger):
 
 
 def _error_event(error: Exception) -> dict[str, Any]:
-    return {"status": "error", "error": type(error).__name__, "message": str(error)}
+    # By the nearest class that the worker can raise: a vendor's module may have some of its own.
+    names = [cls.__name__ for cls in type(error).__mro__]
+    name = next((name for name in names if name in WAIT_ERRORS), names[0])
+    return {"status": "error", "error": name, "message": str(error)}

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Self, TypeGuard
 from weakref import WeakKeyDictionary
 
 from airflow_import_progress.exceptions import ImportProgressError
-from airflow_import_progress.exchange import Request, RequestKey, Response, request_key
+from airflow_import_progress.exchange import Request, RequestKey, Response
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.sharing import Sharing
-from airflow_import_progress.hooks.transport import AuthenticatedKey, asend, authenticated_key
+from airflow_import_progress.hooks.transport import asend
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.triggers.schedule import FIRST_FAILURE_GAP, LONGEST_RETRY_AFTER
 
@@ -38,6 +38,8 @@ LONGEST_SPREAD = 30.0
 #: Waits wake up at multiples of this, in seconds: many at once cost an event loop less than one after the other.
 TICK = 0.05
 
+#: An address and the key of a request with its authentication: a wait with new credentials needs a new answer.
+AuthenticatedKey = tuple[str, RequestKey]
 #: A connection, by the hook that is used and its id.
 Key = tuple[type[ImportProgressHook], str]
 
@@ -51,7 +53,7 @@ class News:
     """
     Tell what came of a request.
 
-    :param key: The key of the request as it was sent.
+    :param key: The key of the request with its authentication.
     :param sent_at: When it was sent, on the event loop's clock.
     :param outcome: The answer, or what came instead.
     """
@@ -115,16 +117,17 @@ class Allowance:
         turns = self._turns_for(connection, group)
         return turns is None or (not turns[0].locked() and turns[1].has_capacity())
 
-    def pause(self, response: Response) -> None:
+    def pause(self, response: Response, *, is_rate_limited: bool) -> None:
         """
-        Let nobody ask for as long as the vendor says with an answer, if it does.
+        Hold all requests for as long as an answer asks for, if it does.
 
         :param response: The answer.
+        :param is_rate_limited: Whether it says that there are too many requests.
         """
         seconds = response.retry_after
-        if seconds is None and response.status == 429:
+        if seconds is None and is_rate_limited:
             seconds = FIRST_FAILURE_GAP
-        if response.status >= 400 and seconds is not None:
+        if seconds is not None and (response.status >= 400 or is_rate_limited):
             until = asyncio.get_running_loop().time() + min(seconds, LONGEST_RETRY_AFTER)
             self._paused_until = max(self._paused_until, until)
 
@@ -180,49 +183,49 @@ class Poller:
 
     # What watches ask for -----------------------------------------------------------------------------------
 
-    def listen(self, first_request: RequestKey) -> None:
+    def listen(self, first: RequestKey) -> None:
         """
-        Keep from now on the results of a request, if other waits begin their polls with it too.
+        Keep from now on the answers to the request with which polls of an import begin, if others poll it too.
 
-        :param first_request: The key of the request, not authenticated.
+        :param first: The key of that request, without its authentication.
         """
-        self._listeners[first_request] += 1
+        self._listeners[first] += 1
 
-    def stop_listening(self, first_request: RequestKey) -> None:
+    def stop_listening(self, first: RequestKey) -> None:
         """
-        Forget the results of a request, unless other waits begin their polls with it too.
+        Forget the answers to a request, unless others poll with it too.
 
-        :param first_request: The key of the request, not authenticated.
+        :param first: The key of the request with which polls begin, without its authentication.
         """
-        self._listeners[first_request] -= 1
-        if not self._listeners[first_request]:
-            del self._listeners[first_request]
-            self._news.pop(first_request, None)
-            self._bells.pop(first_request, None)
+        self._listeners[first] -= 1
+        if not self._listeners[first]:
+            del self._listeners[first]
+            self._news.pop(first, None)
+            self._bells.pop(first, None)
 
-    def is_shared(self, first_request: RequestKey) -> bool:
+    def is_shared(self, first: RequestKey | None) -> bool:
         """
-        Tell whether more than one wait begins its polls with a request.
+        Return whether more than one wait polls with a request.
 
-        :param first_request: The key of the request, not authenticated.
+        :param first: The key of the request with which polls begin, without its authentication; None: another request.
         """
-        return self._listeners[first_request] > 1
+        return first is not None and self._listeners[first] > 1
 
-    def news(self, first_request: RequestKey) -> News | None:
+    def news(self, first: RequestKey | None) -> News | None:
         """
-        Return the newest result of a shared request, if there is one.
+        Return the last outcome of a shared request, if there was one.
 
-        :param first_request: The key of the request, not authenticated.
+        :param first: The key of the request with which polls begin, without its authentication; None: another request.
         """
-        return self._news.get(first_request)
+        return None if first is None else self._news.get(first)
 
-    async def more_news(self, first_request: RequestKey) -> None:
+    async def more_news(self, first: RequestKey) -> None:
         """
-        Wait for the next result of a shared request.
+        Wait for the next outcome of a shared request.
 
-        :param first_request: The key of the request, not authenticated.
+        :param first: The key of the request with which polls begin, without its authentication.
         """
-        await self._bells.setdefault(first_request, asyncio.Event()).wait()
+        await self._bells.setdefault(first, asyncio.Event()).wait()
 
     # The sending --------------------------------------------------------------------------------------------
 
@@ -232,26 +235,26 @@ class Poller:
         connection: VendorConnection,
         request: Request,
         key: AuthenticatedKey,
-        first_request: RequestKey | None,
+        first: RequestKey | None,
         since: float,
     ) -> Response:
         """
-        Send a request when its turn has come, or share the answer with who is sending the same.
+        Send a request when its turn has come, or share the answer to the same request that is under way.
 
         :param session: The session.
         :param connection: The connection.
         :param request: The request.
-        :param key: Its key as it is sent.
-        :param first_request: The key of the same request, not authenticated, if it is the first one of a poll.
+        :param key: Its key.
+        :param first: Its key without the authentication if it is the one with which polls begin, else None.
         :param since: When what is shared must have been sent at the earliest, on the event loop's clock.
         """
-        # An answer from before may tell of a time when there was nothing to wait for yet.
+        # An answer from before may be from a time when there was nothing to wait for yet.
         while self._sent_at.get(key, since) < since and await self._sharing.over(key):
             pass
-        is_expected = request.shared or (first_request is not None and self.is_shared(first_request))
+        is_expected = request.shared or self.is_shared(first)
         return await self._sharing.share(
             key,
-            lambda: self._send_in_turn(session, connection, request, key, first_request),
+            lambda: self._send_in_turn(session, connection, request, key, first),
             # Whoever is alone and need not queue saves the task: that is most waits, most of the time.
             alone=not is_expected and self._allowance.is_free(connection, self.hook.rate_limit_group(request)),
         )
@@ -262,14 +265,14 @@ class Poller:
         connection: VendorConnection,
         request: Request,
         key: AuthenticatedKey,
-        first_request: RequestKey | None,
+        first: RequestKey | None,
     ) -> Response:
         await self._allowance.turn(connection, self.hook.rate_limit_group(request))
         sent_at = self._sent_at[key] = asyncio.get_running_loop().time()
         outcome: Response | ImportProgressError
         try:
             outcome = self.hook.asking_to_wait(await asend(session, connection, request))
-            self._allowance.pause(outcome)
+            self._allowance.pause(outcome, is_rate_limited=self.hook.is_rate_limited(outcome))
         except ImportProgressError as error:
             outcome = error
         finally:
@@ -277,9 +280,9 @@ class Poller:
             if self._sent_at.get(key) == sent_at:
                 del self._sent_at[key]
         news = News(key, sent_at, outcome)
-        if first_request is not None and self.is_shared(first_request):
-            self._news[first_request] = news
-            if bell := self._bells.pop(first_request, None):
+        if first is not None and self.is_shared(first):
+            self._news[first] = news
+            if bell := self._bells.pop(first, None):
                 bell.set()
         return news.response()
 
@@ -296,7 +299,7 @@ class Watch:
     :param connection_is_known: Whether the connection is known to exist, because a worker has used it.
     """
 
-    __slots__ = ("_connection_is_known", "_first_request", "_import", "_key", "_poller", "_since")
+    __slots__ = ("_connection_is_known", "_first", "_import", "_key", "_poller", "_since")
 
     _poller: Poller
 
@@ -306,7 +309,8 @@ class Watch:
         self._key = hook_class, conn_id
         self._connection_is_known = connection_is_known
         self._import = import_
-        self._first_request: RequestKey | None = None
+        #: The key of the request with which polls of the import begin, once it is known.
+        self._first: RequestKey | None = None
         self._since = 0.0
 
     async def __aenter__(self) -> Self:
@@ -325,8 +329,8 @@ class Watch:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._first_request is not None:
-            self._poller.stop_listening(self._first_request)
+        if self._first is not None:
+            self._poller.stop_listening(self._first)
         self._poller.waits -= 1
         if not self._poller.waits:
             del _pollers[asyncio.get_running_loop()][self._key]
@@ -343,9 +347,9 @@ class Watch:
 
         :raises ImportProgressError: as the hook's ``aget_progress``.
         """
-        if self._first_request is None:
-            self._first_request = request_key(await self._poller.hook.afirst_request(self._import))
-            self._poller.listen(self._first_request)
+        if self._first is None:
+            self._first = (await self._poller.hook.afirst_request(self._import)).key
+            self._poller.listen(self._first)
         return await self._poller.hook.aget_progress_through(self._send, self._import)
 
     async def sleep(self, seconds: float) -> None:
@@ -356,30 +360,23 @@ class Watch:
         """
         self._since = asyncio.get_running_loop().time()
         seconds = math.ceil((self._since + seconds) / TICK) * TICK - self._since
-        if self._first_request is None or not self._poller.is_shared(self._first_request):
+        if self._first is None or not self._poller.is_shared(self._first):
             await asyncio.sleep(seconds)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not self._is_news(self._poller.news(self._first_request)):
-                    await self._poller.more_news(self._first_request)
+                while not self._is_news(self._poller.news(self._first)):
+                    await self._poller.more_news(self._first)
 
     async def _send(self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
-        key = authenticated_key(connection, request)
-        first_request = self._first_request if self._is_first(key[0]) else None
-        if first_request is not None:
-            news = self._poller.news(first_request)
-            # What another log-in was refused says nothing of this one.
-            if self._is_news(news) and news.key == key:
-                return news.response()
-        return await self._poller.send(session, connection, request, key, first_request, self._since)
-
-    def _is_first(self, request: RequestKey) -> bool:
-        """Whether a request is the first one of the poll, with headers added by the authentication."""
-        if self._first_request is None:
-            return False
-        asked, headers = self._first_request
-        return request[0] == asked and (not headers or set(headers) <= set(request[1]))
+        key = connection.base_url, request.key
+        # The authentication has added to the headers alone.
+        first = self._first if self._first and self._first.content == request.key.content else None
+        news = self._poller.news(first)
+        # The refusal of another log-in does not concern this one.
+        if self._is_news(news) and news.key == key:
+            return news.response()
+        return await self._poller.send(session, connection, request, key, first, self._since)
 
     def _is_news(self, news: News | None) -> TypeGuard[News]:
         return news is not None and news.sent_at >= self._since

@@ -19,10 +19,10 @@ LAST_FAILURE_GAP = 300.0
 MIN_POKE_INTERVAL = 5.0
 #: No poll is followed by another one sooner than this, in seconds.
 SHORTEST_GAP = 1.0
+#: Overdue first polls, such as those of a triggerer that restarts, are spread over at most this, in seconds.
+MAX_FIRST_POLL_SPREAD = 60.0
 #: What a vendor asks for beyond this, in seconds, is not believed: the import may be over long before.
 LONGEST_RETRY_AFTER = 3600.0
-#: First polls that are overdue, as after a restart of a triggerer, are spread over at most this, in seconds.
-MAX_OVERDUE_SPREAD = 60.0
 #: How much of a gap is left to chance, so that waits which began together spread out.
 JITTER = 0.2
 #: How many different percentages the estimate of the end looks back.
@@ -81,19 +81,16 @@ class Schedule:
     max_wait: float | None = None
     chance: Callable[[], float] = field(default=random.random, repr=False, compare=False)
 
-    def gap_before_first_poll(self, due_in: float) -> float:
+    def gap_before_first_poll(self, seconds: float) -> float:
         """
-        Return the seconds until the first poll.
+        Return the seconds until the first poll of a wait that comes from elsewhere.
 
-        A restarted triggerer takes over many waits whose polls are overdue. They are spread over ``poke_interval``, as
-        they were before, but over at most :data:`MAX_OVERDUE_SPREAD`. No poll is delayed by more than it is overdue, so
-        one that is a moment late is not kept waiting.
-
-        :param due_in: Seconds until the poll is due; less than 0 is overdue.
+        :param seconds: The seconds until it is due; less than 0 is overdue. Overdue polls are spread over as long as
+            they are overdue, up to ``poke_interval`` and :data:`MAX_FIRST_POLL_SPREAD`.
         """
-        if due_in >= 0:
-            return due_in
-        return self.chance() * min(-due_in, self.poke_interval, MAX_OVERDUE_SPREAD)
+        if seconds >= 0:
+            return seconds
+        return self.chance() * min(-seconds, self.poke_interval, MAX_FIRST_POLL_SPREAD)
 
     def gap_after_progress(self, elapsed: float, ending: Ending | None = None) -> float:
         """

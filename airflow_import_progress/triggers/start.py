@@ -8,15 +8,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.common.compat.module_loading import import_string
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_import_progress.compat import forget_result, pull_result
+from airflow_import_progress.compat import forget_result, import_string, pull_result
 from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_import_progress.compat import Context
     from airflow_import_progress.hooks.base import Import
 
 
@@ -24,16 +22,14 @@ class StartImportProgressTrigger(BaseTrigger):
     """
     Begin a wait in the triggerer, and wait as :class:`ImportProgressTrigger` does.
 
-    What cannot be made sense of here is left to a worker: the event is then ``{"status": "not_started", "reason":
-    ...}``, and the sensor begins as if there were no such trigger.
+    A wait that cannot begin here is left to a worker: the event is then ``{"status": "not_started", "reason": ...}``,
+    and the sensor begins as if there were no such trigger.
 
     :param wait: The arguments of :class:`ImportProgressTrigger` that are the same for each run.
     :param timeout: How long the wait may last, in seconds.
-    :param import_fields: The arguments of the import that are no templates.
-    :param import_templates: The names of those that are; the triggerer renders the attributes of these names.
-    :param conn_id_template: The name of the template of the connection.
-    :param xcoms: The arguments that are results of other tasks: name to (task, key).
-    :param templates: The templates by name.
+    :param conn_id: The Airflow connection.
+    :param import_fields: The arguments of the import that are literals.
+    :param xcoms: Those that are results of other tasks: name to (task, key).
     """
 
     def __init__(
@@ -41,23 +37,16 @@ class StartImportProgressTrigger(BaseTrigger):
         *,
         wait: dict[str, Any],
         timeout: float,
+        conn_id: str,
         import_fields: dict[str, Any],
-        import_templates: list[str],
-        conn_id_template: str,
         xcoms: dict[str, list[str]],
-        **templates: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.wait = wait
         self.timeout = timeout
+        self.conn_id = conn_id
         self.import_fields = import_fields
-        self.import_templates = import_templates
-        self.conn_id_template = conn_id_template
         self.xcoms = xcoms
-        self._template_names = tuple(templates)
-        for name, template in templates.items():
-            setattr(self, name, template)
-        self._not_rendered: Exception | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments from which the trigger can be made again."""
@@ -66,27 +55,23 @@ class StartImportProgressTrigger(BaseTrigger):
             {
                 "wait": self.wait,
                 "timeout": self.timeout,
+                "conn_id": self.conn_id,
                 "import_fields": self.import_fields,
-                "import_templates": self.import_templates,
-                "conn_id_template": self.conn_id_template,
                 "xcoms": self.xcoms,
-                **{name: getattr(self, name) for name in self._template_names},
             },
         )
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """
-        Render the templates, and let go of what only that takes.
+        Render nothing, since no argument is a template, and release the DAG that Airflow made for it.
 
         :param context: The context of the task instance.
-        :param jinja_env: The environment of the templates; None: the DAG's.
+        :param jinja_env: The environment of the templates.
         """
-        try:
-            super().render_template_fields(context, jinja_env)
-        except Exception as error:
-            self._not_rendered = error
-        # Airflow makes a whole DAG for each trigger, megabytes of it, which would stay as long as the wait.
-        cast("dict[str, Any]", context).clear()
+        # Airflow makes a DAG for each trigger that starts a task, hundreds of kilobytes that would stay as long as
+        # the wait. The rest of the context is left as it is.
+        for name in ("dag", "task"):
+            cast("dict[str, Any]", context).pop(name, None)
         ti: Any = self.task_instance
         ti.task = None
 
@@ -105,21 +90,18 @@ class StartImportProgressTrigger(BaseTrigger):
         ti: Any = self.task_instance
         if ti.try_number > 1:
             await forget_result(ti)
-        if self._not_rendered is not None:
-            raise self._not_rendered
-        values = {name: getattr(self, name) for name in self._template_names}
+        results = {}
         for name, (task_id, key) in self.xcoms.items():
-            values[name] = await pull_result(ti, task_id, key)
-            if values[name] is None:
-                raise ValueError(f"{name} is the result {key!r} of the task {task_id!r}, which there is not")
+            results[name] = await pull_result(ti, task_id, key)
+            if results[name] is None:
+                raise ValueError(f"{name}: the task {task_id!r} has pushed no XCom {key!r}")
         import_class: type[Import] = import_string(self.wait["import_class"])
-        fields = {name: values[name] for name in self.import_templates}
-        import_ = import_class(**self.import_fields, **fields)
+        import_ = import_class(**self.import_fields, **results)
         started_at = self._started_at()
         trigger = ImportProgressTrigger(
             **self.wait,
             import_fields=import_.to_dict(),
-            conn_id=_connection_id(values[self.conn_id_template]),
+            conn_id=self.conn_id,
             started_at=started_at,
             deadline=started_at + self.timeout,
             first_poll_at=started_at,
@@ -136,9 +118,3 @@ class StartImportProgressTrigger(BaseTrigger):
         if gives_up_at.tzinfo is None:
             gives_up_at = gives_up_at.replace(tzinfo=UTC)
         return gives_up_at.timestamp() - self.timeout - 2 * LAST_POLL_GRACE
-
-
-def _connection_id(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or "{" in value:
-        raise ValueError(f"{value!r} is no id of a connection")
-    return value

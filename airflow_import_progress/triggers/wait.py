@@ -9,15 +9,17 @@ it what came of each poll, and is told how many seconds to sleep, or gets the ex
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout
-
+from airflow_import_progress.compat import AirflowSensorTimeout
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
     ImportFailedError,
     ImportPollError,
     ImportProgressError,
+    ImportProtocolError,
+    ImportRequestError,
 )
 from airflow_import_progress.gate import Decision, Gate, Verdict
 from airflow_import_progress.hooks.base import Import
@@ -25,6 +27,19 @@ from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.published import PublishedProgress
 from airflow_import_progress.triggers.schedule import Pace, Schedule
 
+#: The exceptions that end a wait, by the names under which a trigger's event carries them to a worker.
+WAIT_ERRORS: Mapping[str, type[Exception]] = {
+    error.__name__: error
+    for error in (
+        AirflowSensorTimeout,
+        ImportActionRequiredError,
+        ImportFailedError,
+        ImportPollError,
+        ImportProgressError,
+        ImportProtocolError,
+        ImportRequestError,
+    )
+}
 #: A wait that has nothing new to tell still says so this often, in seconds.
 HEARTBEAT = 600.0
 #: A line is logged each time that this much more is done, in percent.
@@ -97,6 +112,8 @@ class Wait:
         self.failures = failures
         self.last_warning = last_warning
         self.is_over = False
+        #: How many polls in a row the vendor answered with too many requests.
+        self._refusals = 0
         self._last_failure: str | None = None
         self._last_progress: ImportProgress | None = None
         #: When the newest progress was heard, in seconds since the epoch, or None.
@@ -173,9 +190,9 @@ class Wait:
         :raises ImportFailedError: if the import does not pass.
         :raises AirflowSensorTimeout: if the deadline is over.
         """
-        if self.failures:
+        if self.failures or self._refusals:
             self.log.info("%s: polls get through again.", self.subject)
-        self.failures, self._last_failure, self._last_progress = 0, None, progress
+        self.failures, self._refusals, self._last_failure, self._last_progress = 0, 0, None, progress
         self._polled_at = self.heard_at = time.time()
         self._pace.observe(progress, self.heard_at)
         self._log_progress(progress)
@@ -197,9 +214,11 @@ class Wait:
         :raises ImportProgressError: the error itself, if asking again cannot help.
         :raises AirflowSensorTimeout: if the deadline is over.
         """
-        self.failures += 1
         self._polled_at = time.time()
         self._last_failure = self._without_subject(error)
+        if error.rate_limited:
+            return self._until_next_after_refusal(error)
+        self.failures += 1
         if not self.silent_fail:
             if not error.transient:
                 raise error
@@ -213,6 +232,16 @@ class Wait:
         gap = self._until_next(self.schedule.gap_after_failure(self.failures, error.retry_after))
         allowed = "" if self.silent_fail else f" of at most {self.max_consecutive_failures} in a row"
         self.log.warning("Poll failed (number %d%s), next in %.0f s. %s", self.failures, allowed, gap, error)
+        return gap
+
+    def _until_next_after_refusal(self, error: ImportProgressError) -> float:
+        # The vendor is well, so these are no failures, however many there are. Their gaps grow like those of failures.
+        self._refusals += 1
+        gap = self._until_next(self.schedule.gap_after_failure(self._refusals, error.retry_after))
+        now = time.time()
+        if self._refusals == 1 or now - self._logged_at >= HEARTBEAT:
+            self._logged_at = now
+            self.log.warning("The vendor asks for fewer requests, next poll in %.0f s. %s", gap, error)
         return gap
 
     def _without_subject(self, error: Exception) -> str:

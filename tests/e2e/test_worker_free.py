@@ -61,23 +61,22 @@ def test_a_result_by_its_key_takes_no_worker(run: Run) -> None:
     assert_waited_without_a_worker(run)
 
 
-@scenario("worker_free_jinja_pull", GOOD)
-def test_a_template_that_pulls_with_a_map_index_takes_no_worker(run: Run) -> None:
-    assert_waited_without_a_worker(run)
-
-
-@scenario("worker_free_jinja", GOOD)
-def test_a_template_that_pulls_nothing_takes_no_worker(run: Run) -> None:
-    assert states(run) == PASSED
-    assert_waited_without_a_worker(run)
-
-
 @scenario("worker_free_jinja_that_hangs", GOOD)
 def test_a_template_that_the_triggerer_cannot_render_starts_on_a_worker_and_says_so(run: Run) -> None:
     run.ended()
     assert run.xcom("wait")["import_id"] == run.import_id
     assert used_a_worker(run)
-    assert "start_from_trigger: the wait starts on a worker, because summary_id has a template with" in run.log()
+    assert "start_from_trigger: the wait starts on a worker, because summary_id is a template" in run.log()
+
+
+NATIVE_DAGS = ("worker_free_native", "worker_free_native_on_a_worker", "worker_free_native_template")
+
+
+@pytest.mark.parametrize("dag_id", [pytest.param(dag_id, marks=scenario(dag_id, GOOD)) for dag_id in NATIVE_DAGS])
+def test_an_identifier_stays_a_text_where_the_dag_renders_to_native_objects(run: Run, dag_id: str) -> None:
+    assert run.dag_id == dag_id
+    assert states(run) == {"wait": "failed", "next_step": "upstream_failed"}
+    assert "Lucca leave import '2024_001'" in run.log()
 
 
 @scenario("worker_free_jinja_params", GOOD)
@@ -87,10 +86,10 @@ def test_a_template_with_params_passes(run: Run) -> None:
 
 
 @scenario("worker_free_mapped", GOOD)
-def test_a_mapped_sensor_starts_on_a_worker_and_says_so(run: Run) -> None:
+def test_a_mapped_sensor_starts_on_a_worker(run: Run) -> None:
     run.ended()
     assert run.xcom("wait", map_index=0)["import_id"] == run.import_id
-    assert "because Airflow starts no mapped task in the triggerer" in run.log(map_index=0)
+    assert used_a_worker(run, map_index=0)
 
 
 @scenario("worker_free_xcom", {"answers": [10, -1]})

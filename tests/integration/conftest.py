@@ -82,7 +82,9 @@ def clock(monkeypatch):
 
 
 class TaskInstance:
-    """As much of a task instance as a rescheduled sensor asks for."""
+    """As much of a task instance as a sensor reads."""
+
+    map_index = -1
 
     def __init__(self, clock):
         self.first = datetime.fromtimestamp(clock.now, UTC)
@@ -141,7 +143,7 @@ def wait_without_a_worker(sensor, clock, ti):
 
 def wait_to_the_end(sensor, mode, clock, ti):
     """Run one try of a sensor as Airflow does, and return its result."""
-    if mode == "worker-free":
+    if mode == "worker-free" and sensor.start_from_trigger:
         return wait_without_a_worker(sensor, clock, ti)
     while True:
         try:

@@ -29,6 +29,7 @@ from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from fastapi.testclient import TestClient
 from sqlalchemy import delete, event
+from sqlalchemy import text as sql
 
 from airflow_import_progress.published import PublishedProgress
 from demo.stored_waits import StoredWait, store
@@ -388,6 +389,88 @@ def test_a_filter_on_what_the_database_does_not_know_looks_at_the_newest_thousan
     database(*many(1005, task_state="failed"))
     answer = browser().get(WAITS, params={"vendor": "Leadsy"}).json()
     assert (answer["waits"], answer["looked_at"], answer["older"]) == ([], 1000, True)
+
+
+def test_runs_of_the_last_days_are_told_and_those_that_go_on_and_others_if_asked_for(browser, database):
+    now = datetime.now(UTC)
+    database(
+        StoredWait(dag_id="today", task_state="success", published=published()),
+        StoredWait(dag_id="long", run_after=now - timedelta(days=90), published=published()),
+    )
+    old = {"task_state": "success", "run_state": "success", "published": published()}
+    database(StoredWait(dag_id="last_month", run_after=now - timedelta(days=20), **old))
+    database(StoredWait(dag_id="last_year", run_after=now - timedelta(days=200), **old))
+    client = browser()
+
+    def dags(**filters):
+        return {wait["dag_id"] for wait in client.get(WAITS, params=filters).json()["waits"]}
+
+    assert dags() == {"today", "long"}
+    assert dags(days=31) == {"today", "long", "last_month"}
+    assert dags(days=3660) == {"today", "long", "last_month", "last_year"}
+    assert dags(days=31, dag_id="last_year") == set()
+    one = {"dag_id": "last_year", "run_id": StoredWait.run_id, "task_id": "wait"}
+    assert client.get(WAIT, params=one).status_code == 200
+
+
+@pytest.mark.parametrize("days", [0, -1, 10**6, "all"])
+def test_a_time_that_makes_no_sense_is_refused(browser, days):
+    assert browser().get(WAITS, params={"days": days}).status_code == 422
+
+
+#: Values as nobody's wait publishes them, but anybody's task may push them under the same key.
+NASTY = [
+    "1e400",
+    "-1e400",
+    "1" * 400,
+    "1" * 5000,
+    "-1",
+    "1.5",
+    "true",
+    '"text"',
+    '"\\ud800"',
+    '"' + "x" * 100_000 + '"',
+    "[]",
+    "[[]]",
+    "{}",
+    '{"a": [1e400]}',
+    "null",
+    "[" * 2000 + "]" * 2000,
+]
+
+
+def refuse_constant(name):
+    raise AssertionError(f"{name} is not JSON, and no browser reads it")
+
+
+@pytest.mark.parametrize("of_progress", [False, True])
+def test_whatever_an_xcom_holds_costs_that_row_alone(browser, database, of_progress):
+    values = published().to_dict()
+    fields = values["progress"] if of_progress else values
+    texts = []
+    for name in fields:
+        for nasty in NASTY:
+            changed = {**fields, name: "NASTY"}
+            whole = json.dumps({**values, "progress": changed} if of_progress else changed)
+            texts.append(whole.replace('"NASTY"', nasty))
+    database(*(StoredWait(map_index=index, published={}) for index in range(len(texts))))
+    database(StoredWait(dag_id="good", published=published()))
+    with create_session() as session:
+        for index, text in enumerate(texts):
+            session.execute(
+                sql("UPDATE xcom SET value = :value WHERE map_index = :index"), {"value": text, "index": index}
+            )
+    client = browser()
+    answer = client.get(WAITS, params={"vendor": "Lucca"})
+    assert answer.status_code == 200
+    waits = json.loads(answer.text, parse_constant=refuse_constant)["waits"]
+    assert "good" in {wait["dag_id"] for wait in waits}
+    assert len(answer.content) < 1_000_000
+    for index in range(len(texts)):
+        one = {"dag_id": "imports", "run_id": StoredWait.run_id, "task_id": "wait", "map_index": index}
+        answer = client.get(WAIT, params=one)
+        assert answer.status_code in (200, 404)
+        json.loads(answer.text, parse_constant=refuse_constant)
 
 
 # ---- What it costs

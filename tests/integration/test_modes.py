@@ -23,6 +23,7 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
+from airflow_import_progress.sensors.zilliz import ZillizImportSensor
 from tests.integration.conftest import API_KEY
 
 
@@ -173,6 +174,60 @@ def test_retry_after_is_honoured(run, sandbox, leave_import, clock):
     started = clock.now
     run(summary_id=import_id)
     assert 500 <= clock.now - started <= 502
+
+
+def test_a_vendor_that_asks_for_fewer_requests_is_waited_for_as_long_as_it_may_last(run, sandbox, leave_import, clock):
+    import_id = leave_import(57, 100)
+    sandbox.add_fault({"delay": 0}, import_id=import_id, times=1)
+    sandbox.add_fault({"status": 429}, import_id=import_id, times=15)
+    started = clock.now
+    result = run(summary_id=import_id, max_consecutive_failures=1, timeout=24 * 3600)
+    assert result["state"] == "succeeded"
+    assert len(sandbox.requests(import_id)) == 17
+    # Ever less often, so that the vendor recovers; a rescheduled wait keeps nothing between two polls.
+    assert clock.now - started > (15 * 24 if run.mode == "reschedule" else 1800)
+
+
+def test_too_many_requests_for_ever_end_at_the_timeout_with_the_vendors_words(run, sandbox, leave_import):
+    import_id = leave_import(57)
+    sandbox.add_fault({"status": 429, "body": '{"Message": "slow down"}'}, import_id=import_id, times=None)
+    with pytest.raises(AirflowSensorTimeout, match=r"not done within .*HTTP 429 Too Many Requests: slow down"):
+        run(summary_id=import_id, max_consecutive_failures=1)
+
+
+def test_too_many_requests_neither_count_as_failures_nor_end_their_row(run, sandbox, leave_import):
+    import_id = leave_import(57, 100)
+    sandbox.add_fault({"delay": 0}, import_id=import_id, times=1)
+    for status in (503, 429, 429, 503):
+        sandbox.add_fault({"status": status}, import_id=import_id, times=1)
+    with pytest.raises(ImportPollError, match="gave up, because 2 polls in a row"):
+        run(summary_id=import_id, max_consecutive_failures=2)
+    assert len(sandbox.requests(import_id)) == 5
+
+
+def test_too_many_requests_are_logged_once_and_not_at_each_poll(run, sandbox, leave_import, logged):
+    if run.mode == "reschedule":
+        pytest.skip("Airflow keeps nothing between two polls")
+    import_id = leave_import(57, 100)
+    sandbox.add_fault({"delay": 0}, import_id=import_id, times=1)
+    sandbox.add_fault({"status": 429, "headers": {"Retry-After": "20"}}, import_id=import_id, times=15)
+    run(summary_id=import_id)
+    text = logged()
+    assert text.count("The vendor asks for fewer requests") == 1
+    assert text.count("polls get through again") == 1
+
+
+@pytest.mark.parametrize("code", [4, 8, 429, 1807])
+def test_the_codes_of_a_limiter_are_no_failures_either(run_sensor, running_sandbox, connect_to, code):
+    connect_to("zilliz", extra={"api_version": "v2"})
+    job_id = running_sandbox.create_import("zilliz", "milvus", {"duration": 0})
+    refusal = {"status": 200, "body": json.dumps({"code": code, "message": "request is rejected by limiter"})}
+    running_sandbox.add_fault(refusal, import_id=job_id, times=12)
+    try:
+        progress = run_sensor(ZillizImportSensor, job_id=job_id, max_consecutive_failures=1, timeout=24 * 3600)
+    finally:
+        running_sandbox.reset()
+    assert progress["state"] == "succeeded"
 
 
 def test_a_fault_that_does_not_pass_is_given_up(run, sandbox, leave_import):

@@ -13,16 +13,17 @@ import selectors
 import time
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportRequestError
 from airflow_import_progress.exchange import Request, Response
-from airflow_import_progress.hooks import rocketchat, transport
-from airflow_import_progress.hooks.base import CONNECTION_LIFETIME, Import, ImportProgressHook
+from airflow_import_progress.hooks import rocketchat
+from airflow_import_progress.hooks.base import CONNECTION_LIFETIME, Import
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
@@ -32,6 +33,7 @@ from airflow_import_progress.triggers import poller as poller_module
 from airflow_import_progress.triggers import wait as wait_module
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
 from airflow_import_progress.triggers.poller import Watch
+from airflow_import_progress.triggers.schedule import FIRST_FAILURE_GAP
 
 
 class SkippingSelector(selectors.DefaultSelector):
@@ -69,6 +71,12 @@ class Session:
 
     async def close(self):
         Session.closed += 1
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close()
 
 
 class Vendor:
@@ -129,6 +137,7 @@ def vendor(monkeypatch):
 
     monkeypatch.setattr(poller_module, "asend", vendor.asend)
     monkeypatch.setattr("airflow_import_progress.hooks.base.new_async_session", new_session)
+    monkeypatch.setattr("airflow_import_progress.hooks.transport.new_async_session", new_session)
     monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
     monkeypatch.setattr(LuccaHook, "requests_per_minute", None)
     return vendor
@@ -475,172 +484,90 @@ def test_who_sleeps_is_woken_by_a_failure_too(vendor):
     assert len(vendor.asked) == 2
 
 
-# Requests that differ
-
-
 @dataclass(frozen=True)
 class FormImport(Import):
-    """An import at a vendor that has one address for all imports, and is asked for with something else."""
+    """An import that is polled by a form, or with a header of its own."""
 
-    noun = "form import"
-    number: str
-    part: str = "data"
+    noun: ClassVar[str] = "form import"
+
+    job_id: str
+    by: str = "form"
 
     @property
     def import_id(self):
-        return self.number
+        return self.job_id
 
     def poll(self, connection):
-        value = (
-            {"file": ("id.txt", self.number.encode(), "text/plain")} if self.part == "files" else {"id": self.number}
-        )
-        response = yield Request(method="POST", path="/progress", **{self.part: value})
-        percent = response.json()
-        state = ImportState.SUCCEEDED if percent == 100 else ImportState.RUNNING
-        return ImportProgress(import_id=self.number, state=state, percent=percent)
+        if self.by == "form":
+            request = Request(method="POST", path="/progress", data={"job": self.job_id})
+        else:
+            request = Request(method="GET", path="/progress", headers={"X-Job": self.job_id})
+        response = yield request
+        return ImportProgress(import_id=self.job_id, state=ImportState(response.json()))
 
 
-class FormHook(ImportProgressHook):
-    """A vendor whose log-in is a form, as with OAuth, or has the credentials in a header."""
-
-    conn_name_attr, default_conn_name, conn_type, hook_name = "form_conn_id", "form_default", "form", "Form"
-
-    def __init__(self, form_conn_id=default_conn_name):
-        super().__init__(form_conn_id)
-
-    def authenticated(self, request, connection):
-        credentials = {connection.extra.get("log_in", "data"): {"key": connection.password}}
-        response = yield Request(method="POST", path="/token", shared=True, **credentials)
-        return (yield request.with_headers({"Authorization": response.json()}))
-
-    def verification(self, connection):
-        raise NotImplementedError
-
-
-class SessionInABlock(Session):
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, *_):
-        await self.close()
-
-
-@pytest.fixture
-def form_vendor(vendor, monkeypatch):
-    """Answer with the token for the key, or with the percentage of the import that is asked for."""
+@pytest.mark.parametrize("by", ["form", "header"])
+def test_imports_that_are_polled_by_a_form_or_a_header_do_not_share_an_answer(vendor, monkeypatch, by):
+    states = {"1": "succeeded", "2": "running"}
 
     async def asend(session, connection, request):
-        vendor.asked.append((asyncio.get_running_loop().time() - 1000.0, request.path))
-        await asyncio.sleep(vendor.seconds[request.path] or 1)
-        part = next(getattr(request, name) for name in ("params", "data", "files", "headers") if getattr(request, name))
-        if request.path == "/token":
-            answer = f"token for {part['key']}"
-        else:
-            vendor.tokens.append(request.headers["Authorization"])
-            number = part["file"][1].decode() if "file" in part else part["id"]
-            answer = {"running": 10, "done": 100}[number]
-        return Response(status=200, headers={}, body=json.dumps(answer).encode(), asked=request.path)
+        vendor.asked.append((0.0, request.path))
+        await asyncio.sleep(1)
+        job = request.data["job"] if request.data else request.headers["X-Job"]
+        return Response(status=200, headers={}, body=json.dumps(states[job]).encode(), asked="POST /progress")
 
-    async def new_session(connection):
-        return SessionInABlock()
-
-    vendor.tokens = []
     monkeypatch.setattr(poller_module, "asend", asend)
-    monkeypatch.setattr(transport, "asend", asend)
-    for module in ("base", "transport"):
-        monkeypatch.setattr(f"airflow_import_progress.hooks.{module}.new_async_session", new_session)
-    return vendor
 
-
-@pytest.mark.parametrize("part", ["params", "data", "files"])
-def test_imports_that_are_told_apart_outside_the_path_never_share_an_answer(form_vendor, part):
-    async def main():
-        return await asyncio.gather(
-            *(
-                wait("", *[5] * 4, hook_class=FormHook, import_=FormImport(number, part))
-                for number in ("done", "running", "done", "running")
-            )
-        )
-
-    assert run(main()) == [[100] * 4, [10] * 4] * 2
-    # Those that are the same still share it.
-    assert form_vendor.paths.count("/progress") == 2 * 4
-
-
-def test_imports_that_are_told_apart_by_a_header_do_not_wake_each_other(form_vendor):
-    async def main():
-        return await asyncio.gather(
-            *(
-                wait("", first, 60, 60, hook_class=FormHook, import_=FormImport(number, "headers"))
-                for number, first in (("done", 60), ("running", 30))
-            )
-        )
-
-    assert run(main()) == [[100] * 3, [10] * 3]
-    assert form_vendor.paths.count("/progress") == 2 * 3
-    assert max(form_vendor.times) > 60 + 60 + 60
-
-
-LOG_INS = ("params", "data", "headers")
-
-
-def user(password, log_in, **fields):
-    return VendorConnection(
-        conn_id="c", base_url="https://vendor.example", password=password, extra={"log_in": log_in}, **fields
-    )
-
-
-@pytest.mark.parametrize("log_in", LOG_INS)
-def test_a_shared_log_in_is_not_shared_by_two_users(form_vendor, monkeypatch, log_in):
-    async def look_up(hook):
-        hook._connection = user(hook.conn_id, log_in)
-        hook._looked_up_at = float("inf")
-
-    monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
+    async def poll(job_id):
+        async with Watch(LuccaHook, "lucca_default", FormImport(job_id, by)) as watch:
+            seen = []
+            for _ in range(3):
+                seen.append((await watch.get_progress()).state)
+                await watch.sleep(10)
+            return seen
 
     async def main():
-        await asyncio.gather(*(FormHook(name).aget_progress(FormImport("running")) for name in ("ann", "bob", "ann")))
+        return await asyncio.gather(poll("1"), poll("2"), poll("2"))
 
-    run(main())
-    assert sorted(form_vendor.tokens) == ["token for ann"] * 2 + ["token for bob"]
-    assert form_vendor.paths.count("/token") == 2
+    assert run(main()) == [["succeeded"] * 3, ["running"] * 3, ["running"] * 3]
+    # Three polls of each job: the two waits on the second job share theirs, and nobody is woken by another job.
+    assert len(vendor.asked) == 6
 
 
-@pytest.mark.parametrize("changed", [{"verify": False}, {"proxy": "http://proxy:3128"}, {"timeout": 5}, {"login": "u"}])
-def test_a_shared_log_in_is_not_shared_by_connections_with_other_settings(form_vendor, monkeypatch, changed):
-    async def look_up(hook):
-        hook._connection = user("key", "data", **(changed if hook.conn_id == "changed" else {}))
-        hook._looked_up_at = float("inf")
+@pytest.mark.parametrize("through_poller", [True, False])
+@pytest.mark.parametrize("by", ["data", "params", "headers", "json"])
+def test_users_that_log_in_at_the_same_time_get_their_own_tokens(vendor, monkeypatch, by, through_poller):
+    class TokenHook(LuccaHook):
+        """A hook that logs in, as many do with OAuth."""
 
-    monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
+        def authenticated(self, request, connection):
+            credentials = {by: {"user": connection.conn_id}}
+            log_in = yield Request(method="POST", path="/token", shared=True, **credentials)
+            return (yield request.with_headers({"Authorization": log_in.json()}))
+
+    async def asend(session, connection, request):
+        await asyncio.sleep(1)
+        if request.path == "/token":
+            user = {"data": request.data, "params": request.params, "headers": request.headers, "json": request.json}[
+                by
+            ]
+            return Response(status=200, headers={}, body=json.dumps(user["user"]).encode(), asked="POST /token")
+        body = 100 if request.headers["Authorization"] == "user-1" else 57
+        return Response(status=200, headers={}, body=json.dumps(body).encode(), asked="GET /")
+
+    monkeypatch.setattr(poller_module, "asend", asend)
+    monkeypatch.setattr("airflow_import_progress.hooks.transport.asend", asend)
+
+    async def poll(conn_id):
+        if not through_poller:
+            return (await TokenHook(conn_id).aget_progress(LuccaLeaveImport("i-1"))).percent
+        async with Watch(TokenHook, conn_id, LuccaLeaveImport("i-1")) as watch:
+            return (await watch.get_progress()).percent
 
     async def main():
-        await asyncio.gather(*(FormHook(name).aget_progress(FormImport("running")) for name in ("same", "changed")))
+        return await asyncio.gather(poll("user-1"), poll("user-2"))
 
-    run(main())
-    assert form_vendor.paths.count("/token") == 2
-
-
-@pytest.mark.parametrize("log_in", LOG_INS)
-def test_a_user_that_replaces_another_one_in_the_connection_gets_a_log_in_of_its_own(form_vendor, monkeypatch, log_in):
-    form_vendor.seconds["/token"] = 8
-
-    async def look_up(hook):
-        hook._connection = user("ann", log_in)
-        hook._looked_up_at = float("inf")
-
-    monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
-
-    async def main():
-        async with Watch(FormHook, "c", FormImport("running")) as watch:
-            before = asyncio.create_task(watch.get_progress())
-            after = asyncio.create_task(wait("", 4, hook_class=FormHook, import_=FormImport("done")))
-            await asyncio.sleep(2)
-            watch.hook._connection = replace(watch.hook._connection, password="bob")
-            await asyncio.gather(before, after)
-
-    run(main())
-    assert sorted(form_vendor.tokens) == ["token for ann", "token for bob"]
+    assert run(main()) == [100, 57]
 
 
 def test_a_failure_is_shared_too(vendor):
@@ -935,6 +862,18 @@ def test_a_pause_outlives_the_waits(vendor):
     assert vendor.times[1] >= 61
 
 
+def test_a_code_of_a_limiter_under_http_200_is_a_pause_too(vendor, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "is_rate_limited", lambda self, response: response.body == b'"limited"')
+    vendor.answers[path_of("i-0")] = ["limited"]
+
+    async def main():
+        await asyncio.gather(wait("i-0", 0), wait("i-1", 2), return_exceptions=True)
+
+    run(main())
+    # The second one would have been sent after two seconds.
+    assert vendor.times[1] - vendor.times[0] >= FIRST_FAILURE_GAP
+
+
 def test_a_429_that_does_not_say_for_how_long_is_a_pause_too(vendor):
     vendor.answers[path_of("i-0")] = [(429, {})]
 
@@ -1007,35 +946,6 @@ def test_a_clock_that_is_set_back_gives_a_wait_more_time_and_costs_it_no_failure
     error, lasted = run(main())
     assert error == "AirflowSensorTimeout"
     assert 600 <= lasted <= 602
-
-
-def test_waits_that_a_restarted_triggerer_takes_over_do_not_poll_all_at_once(vendor, wall_clock):
-    async def main():
-        overdue = wall_clock.time() - 3600
-        waits = [asyncio.create_task(event_of(wall_clock, f"i-{n}", first_poll_at=overdue)) for n in range(600)]
-        await asyncio.sleep(61)
-        for task in waits:
-            task.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
-
-    run(main())
-    first_polls = dict(reversed([(path, at) for at, path in vendor.asked]))
-    assert len(first_polls) == 600
-    in_a_second = Counter(int(at) for at in first_polls.values())
-    assert max(in_a_second.values()) < 40
-
-
-def test_waits_on_the_same_import_that_a_restarted_triggerer_takes_over_cause_the_requests_of_one(vendor, wall_clock):
-    async def main():
-        overdue = wall_clock.time() - 3600
-        waits = [asyncio.create_task(event_of(wall_clock, first_poll_at=overdue)) for n in range(200)]
-        await asyncio.sleep(61)
-        for task in waits:
-            task.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
-
-    run(main())
-    assert len(vendor.asked) <= 5
 
 
 def test_a_clock_that_is_set_forward_ends_a_wait_that_queues(vendor, wall_clock):

@@ -425,8 +425,8 @@ def test_the_token_of_a_log_in_is_in_no_log_and_no_exception(
 ):
     create(answers=[step("importer_importing_users")])
     asyncio.run(RocketChatHook().aget_progress(RocketChatImport()))
-    (log_in,) = rocketchat._log_ins.values()
-    body = f'{{"success": false, "error": "{log_in.auth_token} {PASSWORD}"}}'
+    ((_, log_in),) = rocketchat._log_ins.values()
+    body = f'{{"success": false, "error": "{log_in.auth_token} {PASSWORD}", "errorType": "error-odd"}}'
     rocketchat_sandbox.add_fault({"status": 503, "body": body}, vendor="rocketchat", times=2)
     rocketchat_sandbox.add_fault({"status": 400, "body": body}, vendor="rocketchat", times=None)
     with pytest.raises(ImportRequestError, match="HTTP 400") as caught:

@@ -8,8 +8,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
-from jinja2 import Environment, StrictUndefined
+from airflow.providers.common.compat.sdk import DAG, BaseOperator, TaskDeferred
+from jinja2.nativetypes import NativeEnvironment
 
 from airflow_import_progress.compat import waits_without_workers
 from airflow_import_progress.exceptions import ImportRequestError
@@ -140,39 +140,52 @@ def test_a_result_that_is_no_identifier_is_left_to_a_worker(clock, sandbox, monk
     assert "summary_id" in event["reason"]
 
 
-def test_a_template_that_was_not_rendered_is_left_to_a_worker(clock):
+@pytest.mark.parametrize("text", ["2024_001", "0x1F", "000", "{{ odd }}"])
+def test_a_result_is_taken_as_the_text_that_it_is(clock, sandbox, monkeypatch, text):
+    made = []
+
+    class Made(trigger_module.ImportProgressTrigger):
+        def __init__(self, **arguments):
+            made.append(arguments["import_fields"])
+            super().__init__(**arguments)
+
+    async def pull_result(ti, task_id, key):
+        return text
+
+    monkeypatch.setattr(start_module, "pull_result", pull_result)
+    monkeypatch.setattr(start_module, "ImportProgressTrigger", Made)
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), render_template_as_native_obj=True):
+        sensor = make(BaseOperator(task_id="upload").output)
+    fired(start(sensor, clock))
+    assert made == ([] if "{{" in text else [{"summary_id": text}])
+
+
+def test_the_dag_that_airflow_makes_for_it_is_released_and_the_rest_is_left_as_it_is(clock, leave_import, pushed):
     with a_dag():
-        sensor = make("{{ run_id }}")
-    assert fired(start(sensor, clock))["status"] == "not_started"
-
-
-def test_a_template_that_cannot_be_rendered_is_left_to_a_worker(clock):
-    with a_dag():
-        trigger = start(make("{{ logical_date.year }}"), clock)
-    trigger.template_fields = ("summary_id",)
-    environment = Environment(undefined=StrictUndefined, autoescape=True)
-    trigger.render_template_fields({"logical_date": None}, environment)
-    event = fired(trigger)
-    assert event["status"] == "not_started"
-    assert "UndefinedError" in event["reason"]
-
-
-def test_nothing_but_what_was_rendered_is_kept(clock, leave_import, pushed):
-    with a_dag():
-        trigger = start(make("{{ run_id }}"), clock)
+        trigger = start(make(leave_import(100)), clock)
     trigger.task_instance.task = object()
-    trigger.template_fields = ("summary_id",)
-    context = {"run_id": leave_import(100), "dag": object()}
-    trigger.render_template_fields(context, Environment(autoescape=True))
-    assert (context, trigger.task) == ({}, None)
+    context = {"run_id": "r", "dag": object(), "task": object(), "ti": trigger.task_instance}
+    trigger.render_template_fields(context)
+    assert context == {"run_id": "r", "ti": trigger.task_instance}
+    assert trigger.task is None
     fired(trigger)
     assert pushed[0][1]["state"] == "succeeded"
 
 
-def test_a_connection_that_was_not_rendered_is_left_to_a_worker(clock):
+def test_nothing_is_rendered_although_a_vendor_has_a_field_of_the_same_name(clock, leave_import):
     with a_dag():
-        sensor = make("3c90", lucca_conn_id="lucca_{{ run_id }}")
-    assert fired(start(sensor, clock))["status"] == "not_started"
+        trigger = start(make(leave_import(100), lucca_conn_id="2024_001"), clock)
+    trigger.template_fields = ("conn_id", "timeout")
+    trigger.render_template_fields({}, NativeEnvironment())
+    assert (trigger.conn_id, trigger.timeout) == ("2024_001", 604800.0)
+
+
+def test_with_an_xcom_backend_of_ones_own_a_worker_takes_the_result(clock, leave_import, monkeypatch, pushed):
+    with a_dag():
+        trigger = start(make(leave_import(100)), clock)
+    monkeypatch.setattr(trigger_module, "has_own_xcom_backend", lambda: True)
+    assert fired(trigger)["status"] == "success"
+    assert pushed == []
 
 
 def test_a_worker_begins_what_was_left_to_it(clock, leave_import):

@@ -10,13 +10,19 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from airflow_import_progress.compat import AirflowRescheduleException, TaskDeferralError
-from airflow_import_progress.exceptions import ImportPollError, ImportProgressError, ImportProtocolError
-from airflow_import_progress.hooks.lucca import LuccaHook
+from airflow_import_progress.exceptions import (
+    ImportPollError,
+    ImportProgressError,
+    ImportProtocolError,
+    ImportRequestError,
+)
+from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.sensors.arguments import NOT_GIVEN
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
-from tests.integration.conftest import API_KEY, TaskInstance
+from tests.integration.conftest import API_KEY, TaskInstance, fired, inflated
 
 PATH = "airflow_import_progress.triggers.import_progress.ImportProgressTrigger"
 
@@ -97,7 +103,12 @@ def test_the_sensors_arguments_reach_the_trigger(sandbox, clock):
         "max_consecutive_failures": 4,
         "failures": 0,
         "silent_fail": True,
-        "gate": {"max_failed_records": 3, "min_success_rate": 95, "on_action_required": "wait"},
+        "gate": {
+            "max_failed_records": 3,
+            "min_success_rate": 95,
+            "min_records": None,
+            "on_action_required": "wait",
+        },
         "last_warning": None,
         "sighting": [57.0, clock.now],
         "end_from_trigger": False,
@@ -157,23 +168,18 @@ def test_polls_first_when_the_worker_said(clock, leave_import):
     assert clock.slept == [30]
 
 
-def test_polls_soon_but_not_at_once_after_a_restart(clock, leave_import):
-    events(ImportProgressTrigger(**arguments(clock, leave_import(100), first_poll_at=clock.now - 1000)))
-    (slept,) = clock.slept
-    assert 0 < slept <= 30
+def test_the_waits_of_a_restarted_triggerer_do_not_poll_all_at_once(clock, leave_import):
+    for _ in range(20):
+        events(ImportProgressTrigger(**arguments(clock, leave_import(100), first_poll_at=clock.now - 1000)))
+    assert all(0 <= seconds <= 30 for seconds in clock.slept)
+    assert max(clock.slept) - min(clock.slept) > 5
 
 
-def test_a_trigger_that_begins_a_moment_late_does_not_dawdle(clock, leave_import):
-    events(ImportProgressTrigger(**arguments(clock, leave_import(100), first_poll_at=clock.now - 0.5)))
-    (slept,) = clock.slept
-    assert slept <= 0.5
-
-
-def test_a_restart_shortly_before_the_deadline_polls_before_it(clock, leave_import):
-    stored = arguments(clock, leave_import(100), first_poll_at=clock.now - 1000, deadline=clock.now + 0.001)
-    (event,) = events(ImportProgressTrigger(**stored))
-    assert event["status"] == "success"
-    assert clock.now <= stored["deadline"]
+def test_an_overdue_first_poll_is_not_after_the_deadline(clock, leave_import):
+    for seconds in (3, -5):
+        overdue = arguments(clock, leave_import(100), first_poll_at=clock.now - 1000, deadline=clock.now + seconds)
+        events(ImportProgressTrigger(**overdue))
+        assert clock.slept[-1] <= max(seconds, 0)
 
 
 def test_a_restart_does_not_move_the_deadline(clock, leave_import):
@@ -280,3 +286,75 @@ def test_the_button_of_a_sensor_that_defers_costs_no_look_up_of_its_own(leave_im
     deferred_by(sensor)
     ImportLink().get_link(sensor, ti_key=None)
     assert looked_up == ["lucca_default"]
+
+
+class StartingSensor(LuccaLeaveImportSensor):
+    """A sensor that starts the import before it waits, as a subclass may."""
+
+    def __init__(self, *, start, **arguments):
+        super().__init__(summary_id=NOT_GIVEN, **arguments)
+        self.start = start
+
+    def execute(self, context):
+        self.summary_id = self.start()
+        return super().execute(context)
+
+
+def test_a_subclass_may_start_the_import_when_it_is_executed(run_sensor, leave_import):
+    started = []
+
+    def start():
+        started.append(leave_import(40, 100))
+        return started[-1]
+
+    if run_sensor.mode == "reschedule":
+        pytest.skip("each poll of a rescheduled sensor executes it anew")
+    progress = run_sensor(StartingSensor, start=start)
+    assert [progress["import_id"]] == started
+
+
+def test_what_was_waited_for_counts_although_a_template_renders_to_something_else_now(clock, leave_import):
+    sensor = LuccaLeaveImportSensor(task_id="wait", summary_id=leave_import(40, 100))
+    waited_for = sensor.summary_id
+    deferred = deferred_by(sensor)
+    event = fired(inflated(*deferred.trigger.serialize()))
+    kwargs = json.loads(json.dumps({**deferred.kwargs, "event": event}))
+    resumed = LuccaLeaveImportSensor(task_id="wait", summary_id="another", lucca_conn_id="elsewhere")
+    assert resumed.resume_execution(deferred.method_name, kwargs, {})["import_id"] == waited_for
+    assert ImportLink().get_link(resumed, ti_key=None) == ""
+
+
+def test_an_event_about_another_import_is_not_taken_for_the_one_that_was_deferred(clock, leave_import):
+    sensor = LuccaLeaveImportSensor(task_id="wait", summary_id=leave_import(40, 100))
+    deferred = deferred_by(sensor)
+    event = {"status": "success", "progress": ImportProgress(import_id="x", state=ImportState.SUCCEEDED).to_dict()}
+    with pytest.raises(ImportProtocolError, match="it is about the import 'x'"):
+        sensor.resume_execution(deferred.method_name, {**deferred.kwargs, "event": event}, {})
+
+
+class OddError(ImportRequestError):
+    """An error of a vendor's module, whose constructor takes something else."""
+
+    def __init__(self, code):
+        super().__init__(f"the code {code}", status=403)
+        self.code = code
+
+
+@pytest.mark.parametrize("raised", [OddError(7), ImportProgressError("nothing is known")])
+def test_every_error_of_a_vendors_module_is_reported_once_in_every_mode(run_sensor, leave_import, monkeypatch, raised):
+    polls = []
+    poll = LuccaLeaveImport.poll
+
+    def failing(self, connection):
+        polls.append(self)
+        # The trigger makes one conversation only to find the first request.
+        if len(polls) > 2:
+            raise raised
+        return (yield from poll(self, connection))
+
+    monkeypatch.setattr(LuccaLeaveImport, "poll", failing)
+    with pytest.raises(ImportProgressError) as caught:
+        run_sensor(LuccaLeaveImportSensor, summary_id=leave_import(10, 20, 30, 40))
+    assert isinstance(caught.value, type(raised).__mro__[1] if isinstance(raised, OddError) else ImportProgressError)
+    assert str(caught.value).count(str(raised)) == 1
+    assert str(caught.value).count("Lucca leave import") == 1

@@ -200,7 +200,7 @@ def test_a_connection_of_another_vendor_is_refused(watch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["leave", "None"], "summary_id is 'None', which identifies nothing"),
+        (["leave", "None"], "summary_id is 'None', which is not an identifier"),
         (["leave", "{{ x }}"], "summary_id is a template that was not rendered"),
         (["user-location", "x", "--max-failed-records", "0"], "need check_results=True"),
         (["leadsy", "x", "--min-success-rate", "0.9"], "min_success_rate is a percentage"),

@@ -196,6 +196,42 @@ def test_a_milvus_that_is_asked_by_v1_says_what_to_set(zilliz_sandbox, get_by):
         get_by(ZillizHook(), ZillizImportJob("449839014328146739"))
 
 
+# A Milvus before the path of v2 that this package asks first
+
+
+@pytest.fixture
+def old_milvus(zilliz_sandbox, connect_to):
+    connect_to("zilliz", extra={"api_version": "v2"})
+    zilliz_sandbox.add_fault({"status": 404, "body": "404 page not found"}, path_contains="/describe", times=None)
+    return zilliz_sandbox
+
+
+def test_a_milvus_without_the_path_is_asked_at_the_one_that_it_had_before(old_milvus, get_by):
+    job_id = old_milvus.create_import("zilliz", "milvus", {"duration": 0})
+    assert get_by(ZillizHook(), ZillizImportJob(job_id)).state is ImportState.SUCCEEDED
+    assert [asked["path"] for asked in old_milvus.requests()] == [f"{V2}/describe", f"{V2}/get_progress"]
+
+
+def test_an_old_milvus_is_waited_for_in_every_mode(old_milvus, run_sensor):
+    job_id = old_milvus.create_import("zilliz", "milvus", {"duration": 0})
+    assert run_sensor(ZillizImportSensor, job_id=job_id)["state"] == "succeeded"
+
+
+def test_the_connection_test_asks_an_old_milvus_as_a_wait_does(old_milvus):
+    assert ZillizHook().test_connection()[0]
+    old_milvus.add_fault({"status": 404, "body": "404 page not found"}, path_contains="/get_progress", times=None)
+    verified, words = ZillizHook().test_connection()
+    assert not verified
+    assert "answered HTTP 404, and so did" in words
+
+
+def test_a_server_without_either_path_does_not_advise_what_is_set_already(old_milvus, get_by):
+    old_milvus.add_fault({"status": 404, "body": "404 page not found"}, path_contains="/get_progress", times=None)
+    with pytest.raises(ImportRequestError, match=r"or a gateway that does not pass them on") as caught:
+        get_by(ZillizHook(), ZillizImportJob("449839014328146739"))
+    assert "api_version" not in str(caught.value)
+
+
 # The "Test" button
 
 
@@ -203,8 +239,8 @@ def test_the_connection_test_asks_for_import_jobs(zilliz_sandbox, api):
     verified, words = ZillizHook().test_connection()
     assert verified, words
     assert f"{zilliz_sandbox.url} accepted the credentials for the import jobs" in words
-    (asked,) = zilliz_sandbox.requests()
-    assert asked["path"] == (f"{V1}/list" if api == "v1" else f"{V2}/list")
+    paths = [asked["path"] for asked in zilliz_sandbox.requests()]
+    assert paths == ([f"{V1}/list"] if api == "v1" else [f"{V2}/list", f"{V2}/describe"])
 
 
 @pytest.mark.parametrize(("body", "verified"), [('{"code": 200, "data": {"clusters": []}}', True), ("{}", False)])

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -33,3 +35,46 @@ def test_airflow_2_finds_the_first_poke_of_the_first_try(monkeypatch):
     ti = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=3, max_tries=5)
     assert compat.first_poke_at(SENSOR, {"ti": ti}) == FIRST
     assert asked == {"dag_id": "d", "task_id": "t", "run_id": "r", "map_index": 3, "try_number": 4}
+
+
+@pytest.mark.parametrize("name", compat._PLACES)
+def test_every_public_name_of_airflow_is_found_without_a_warning(name):
+    compat._of_airflow.cache_clear()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*deprecated.*airflow_import_progress.*")
+        assert getattr(compat, name) is getattr(compat, name)
+
+
+def test_a_name_that_airflow_does_not_have_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'Nonsense'"):
+        compat.Nonsense  # noqa: B018
+
+
+async def test_a_connection_is_looked_up_off_the_event_loop_where_airflow_has_no_awaited_way(monkeypatch):
+    threads = []
+
+    class Connection:
+        extra_dejson = {"timeout": 5}  # noqa: RUF012
+
+    class Hook:
+        def get_connection(self, conn_id):
+            threads.append(threading.current_thread())
+            return Connection
+
+    monkeypatch.setattr(compat, "_of_airflow", {"Connection": Connection}.__getitem__)
+    assert await compat.look_up_connection(Hook(), "lucca_default") == (Connection, {"timeout": 5})
+    assert threads[0] is not threading.current_thread()
+
+
+async def test_a_connection_is_awaited_where_airflow_can(monkeypatch):
+    class Connection:
+        async def aextra_dejson(self):
+            return {"timeout": 5}
+
+    class Hook:
+        async def aget_connection(self, conn_id):
+            return Connection()
+
+    monkeypatch.setattr(compat, "_of_airflow", {"Connection": Connection}.__getitem__)
+    _, extra = await compat.look_up_connection(Hook(), "lucca_default")
+    assert extra == {"timeout": 5}

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import airflow_import_progress
 
@@ -46,6 +49,36 @@ def test_the_wheel_tells_airflow_of_the_provider_and_has_its_license(built):
     assert "licenses/LICENSE" in info
     assert "Classifier: Framework :: Apache Airflow :: Provider\n" in metadata
     assert "Requires-Dist: apache-airflow>=2.11\n" in metadata
+
+
+OFFICIAL_CONSTRAINTS = sorted((ROOT / "constraints/official").glob("*.txt"))
+
+
+def requirements():
+    """Return what the package requires, without its extras."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return [Requirement(text) for text in tomllib.load(file)["project"]["dependencies"]]
+
+
+def test_no_provider_is_required_because_official_constraints_pin_them():
+    assert [str(required) for required in requirements() if "airflow-providers" in required.name] == []
+
+
+@pytest.mark.parametrize("constraints", OFFICIAL_CONSTRAINTS, ids=lambda path: path.stem)
+def test_every_requirement_admits_the_version_that_the_official_constraints_pin(constraints):
+    lines = [line for line in constraints.read_text().splitlines() if not line.startswith("#")]
+    pinned = dict(line.split("==") for line in lines)
+    refused = [
+        str(required) for required in requirements() if pinned.get(required.name, "9999") not in required.specifier
+    ]
+    assert refused == []
+    assert "apache-airflow-providers-common-compat" in pinned
+
+
+def test_every_supported_airflow_has_an_excerpt_of_its_official_constraints():
+    makefile = (ROOT / "Makefile").read_text()
+    versions = re.findall(r"^(?:OLDER_)?AIRFLOW_VERSIONS? = (.*)$", makefile, re.MULTILINE)
+    assert {path.stem for path in OFFICIAL_CONSTRAINTS} == {version for line in versions for version in line.split()}
 
 
 def test_the_source_distribution_has_the_package_its_docs_and_examples(built):

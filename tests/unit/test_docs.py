@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ def code(page):
 
 
 def run(source, name):
+    if importlib.util.find_spec("airflow.sdk") is None:
+        # As the README says for Airflow 2.11.
+        source = source.replace("from airflow.sdk import dag, task", "from airflow.decorators import dag, task")
     module = ModuleType(name)
     sys.modules[name] = module  # dataclasses look their module up
     exec(compile(source, name, "exec"), module.__dict__)  # noqa: S102

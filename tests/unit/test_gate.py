@@ -86,6 +86,52 @@ def test_too_many_failed_records_name_the_error_file():
     )
 
 
+@pytest.mark.parametrize(
+    ("counts", "decision"),
+    [
+        ({"processed": 10, "failed": 0}, Decision.PASS),
+        ({"processed": 12, "failed": 2}, Decision.PASS),
+        ({"processed": 10, "failed": 1}, Decision.FAIL),
+        ({"processed": 0, "failed": 0}, Decision.FAIL),
+        ({"processed": 5, "failed": 20}, Decision.FAIL),
+        ({"processed": 10}, Decision.FAIL),
+        ({"failed": 0}, Decision.FAIL),
+        ({"total": 10}, Decision.FAIL),
+        ({}, Decision.FAIL),
+        ({"imported": 10}, Decision.PASS),
+        ({"imported": 9, "processed": 10, "failed": 0}, Decision.FAIL),
+    ],
+)
+def test_min_records_must_be_known_and_reached(counts, decision):
+    assert judge(Gate(min_records=10), ImportState.SUCCEEDED, **counts).decision is decision
+
+
+def test_an_empty_import_passes_the_other_limits_and_not_min_records():
+    empty = {"total": 0, "processed": 0, "failed": 0}
+    others = {"max_failed_records": 0, "min_success_rate": 100}
+    assert judge(Gate(**others), ImportState.SUCCEEDED, **empty).decision is Decision.PASS
+    verdict = judge(Gate(**others, min_records=1), ImportState.SUCCEEDED, vendor_status="done", **empty)
+    assert verdict.reason == "imported 0 records where min_records demands 1 (status 'done')"
+
+
+def test_a_vendor_without_counts_is_named_as_the_reason():
+    verdict = judge(Gate(min_records=1), ImportState.SUCCEEDED)
+    assert verdict.reason == "succeeded, but the vendor reports no count of imported records, which min_records needs"
+
+
+def test_cannot_be_subclassed_because_a_trigger_would_judge_by_the_base():
+    with pytest.raises(TypeError, match="Gate cannot be subclassed"):
+        type("Stricter", (Gate,), {})
+
+
+def test_a_share_that_looks_like_a_fraction_is_refused_with_the_percentage_to_write():
+    with pytest.raises(ValueError, match=r"1 would demand at most 1 %.* write 100$"):
+        Gate(min_success_rate=1)
+    with pytest.raises(ValueError, match=r"write 95$"):
+        Gate(min_success_rate=0.95)
+    assert Gate(min_success_rate=1.01)
+
+
 def test_record_counts_are_judged_only_at_the_end():
     assert judge(Gate(max_failed_records=0), ImportState.RUNNING, failed=7).decision is Decision.WAIT
 
@@ -99,6 +145,13 @@ def test_record_counts_are_judged_only_at_the_end():
         ("max_failed_records", "3"),
         ("min_success_rate", 101),
         ("min_success_rate", 0.9),
+        ("min_success_rate", 1),
+        ("min_success_rate", 1.0),
+        ("min_records", 0),
+        ("min_records", -1),
+        ("min_records", 1.5),
+        ("min_records", True),
+        ("min_records", "1"),
         ("min_success_rate", -0.1),
         ("min_success_rate", float("nan")),
         ("min_success_rate", "95"),
@@ -112,5 +165,5 @@ def test_refuses_an_argument_outside_its_range_by_name(argument, value):
 
 
 def test_is_made_again_from_what_a_trigger_stores():
-    gate = Gate(max_failed_records=3, min_success_rate=95, on_action_required="fail")
+    gate = Gate(max_failed_records=3, min_success_rate=95, min_records=7, on_action_required="fail")
     assert Gate(**gate.to_dict()) == gate

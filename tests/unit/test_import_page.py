@@ -30,9 +30,7 @@ def hook_to(monkeypatch):
             conn_id="here", **{"conn_type": hook_class.conn_type, "password": "k", "extra": extra, **fields}
         )
         monkeypatch.setattr(hook_class, "get_connection", lambda *_: connection)
-        monkeypatch.setattr(
-            "airflow.providers.common.compat.connection.get_async_connection", mock.AsyncMock(return_value=connection)
-        )
+        monkeypatch.setattr(hook_class, "aget_connection", mock.AsyncMock(return_value=connection), raising=False)
         return hook_class("here")
 
     return make

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from airflow.plugins_manager import AirflowPlugin
 
+import airflow_import_progress.plugin
+from airflow_import_progress import plugin
 from airflow_import_progress.plugin import ImportProgressPlugin
 
 SHOWS_VIEWS = hasattr(AirflowPlugin, "external_views")
@@ -42,6 +47,31 @@ def test_it_registers_nothing_where_views_are_not_shown():
 @pytest.mark.skipif(not SHOWS_VIEWS, reason="this Airflow shows no views of plugins")
 def test_it_registers_a_page_and_a_tab():
     assert [view["destination"] for view in ImportProgressPlugin.external_views] == ["nav", "task_instance"]
+
+
+def borrowed():
+    """Return the names of Airflow, FastAPI and SQLAlchemy that the app imports."""
+    folder = Path(airflow_import_progress.plugin.__file__).parent
+    for name in ("api.py", "waits.py"):
+        for node in ast.walk(ast.parse((folder / name).read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ("airflow", "fastapi", "sqlalchemy"):
+                yield from ((node.module, alias.name) for alias in node.names)
+
+
+@pytest.mark.skipif(not SHOWS_VIEWS, reason="this Airflow shows no views of plugins")
+@pytest.mark.parametrize(("module", "name"), list(borrowed()))
+def test_an_airflow_that_has_moved_a_name_has_no_page_and_starts(module, name, monkeypatch, caplog):
+    monkeypatch.delattr(importlib.import_module(module), name)
+    for loaded in ("api", "waits"):
+        monkeypatch.delitem(sys.modules, f"airflow_import_progress.plugin.{loaded}", raising=False)
+    plugin._apps.cache_clear()
+    try:
+        assert ImportProgressPlugin.fastapi_apps == []
+        assert ImportProgressPlugin.external_views == []
+        assert ImportProgressPlugin.fastapi_apps == []
+    finally:
+        plugin._apps.cache_clear()
+    assert [record.message[:39] for record in caplog.records] == ["The Imports page is not available, beca"]
 
 
 def test_it_listens_to_nothing():

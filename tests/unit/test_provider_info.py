@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import pkgutil
 import subprocess
 import sys
 from importlib import metadata
@@ -13,7 +14,9 @@ from pathlib import Path
 import airflow
 import jsonschema
 import pytest
+from airflow.triggers.base import BaseTrigger
 
+from airflow_import_progress.compat import BaseHook, BaseSensorOperator
 from airflow_import_progress.provider_info import get_provider_info
 
 INFO = get_provider_info()
@@ -92,3 +95,19 @@ def test_a_dag_file_that_names_sensors_loads_no_http_client():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("kind", ["hooks", "sensors", "triggers"])
+def test_every_module_that_airflow_loads_is_named(kind):
+    base = {"hooks": BaseHook, "sensors": BaseSensorOperator, "triggers": BaseTrigger}[kind]
+    package = importlib.import_module(f"airflow_import_progress.{kind}")
+    defining = set()
+    for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        module = importlib.import_module(found.name)
+        classes = [
+            value for value in vars(module).values() if isinstance(value, type) and value.__module__ == found.name
+        ]
+        if any(issubclass(cls, base) for cls in classes) and not found.name.endswith(".base"):
+            defining.add(found.name)
+    named = {module for entry in INFO[kind] for module in entry["python-modules"]}
+    assert named == defining

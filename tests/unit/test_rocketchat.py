@@ -439,8 +439,43 @@ def test_another_bad_request_is_not_taken_for_it():
     with pytest.raises(ImportRequestError, match="no import class defined"):
         poll(
             RocketChatImport(),
-            ({"success": False, "error": "The importer (hipchat) has no import class defined."}, 400, {}),
+            (
+                {
+                    "success": False,
+                    "error": "The importer (hipchat) has no import class defined. [error-importer-not-defined]",
+                    "errorType": "error-importer-not-defined",
+                },
+                400,
+                {},
+            ),
         )
+
+
+@pytest.mark.parametrize("import_", [RocketChatImport(), RocketChatImport(operation_id="64d5")])
+def test_a_bad_request_without_a_type_is_trouble_of_the_servers_own_and_may_pass(import_):
+    body = {"success": False, "error": "Server selection timed out after 30000 ms"}
+    with pytest.raises(ImportPollError, match="Server selection timed out after 30000 ms") as caught:
+        poll(import_, (body, 400, {}))
+    assert caught.value.transient
+    assert not caught.value.rate_limited
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": False, "error": "error-invalid-operation-status"},
+        {
+            "success": False,
+            "error": "must NOT have additional properties [invalid-params]",
+            "errorType": "invalid-params",
+        },
+        {"message": "no answer of Rocket.Chat"},
+        ["no answer of Rocket.Chat"],
+    ],
+)
+def test_a_bad_request_that_says_what_is_refused_is_final(body):
+    with pytest.raises(ImportRequestError, match="HTTP 400"):
+        poll(RocketChatImport(), (body, 400, {}))
 
 
 # The arguments

@@ -1,21 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections import Counter
 from itertools import pairwise
 from random import Random
 
 import pytest
 
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.triggers.schedule import (
-    LAST_FAILURE_GAP,
-    MAX_OVERDUE_SPREAD,
-    PACE_WINDOW,
-    Ending,
-    Pace,
-    Schedule,
-)
+from airflow_import_progress.triggers.schedule import LAST_FAILURE_GAP, PACE_WINDOW, Ending, Pace, Schedule
 
 
 def no_chance():
@@ -50,31 +42,6 @@ def test_there_is_nothing_to_go_on_from_before_it_runs():
     assert Pace().sighting is None
 
 
-@pytest.mark.parametrize("chance", [no_chance, full_chance])
-def test_a_first_poll_that_is_not_due_yet_is_at_its_moment(chance):
-    assert Schedule(poke_interval=30, chance=chance).gap_before_first_poll(12) == 12
-
-
-def test_a_first_poll_that_is_overdue_may_be_at_once():
-    assert Schedule(poke_interval=30, chance=no_chance).gap_before_first_poll(-1000) == 0
-
-
-@pytest.mark.parametrize("overdue", [0, 0.2, 1, 29])
-def test_a_first_poll_that_is_a_moment_late_is_delayed_by_no_more_than_that(overdue):
-    assert Schedule(poke_interval=30, chance=full_chance).gap_before_first_poll(-overdue) == overdue
-
-
-@pytest.mark.parametrize(("poke_interval", "delay"), [(5, 5), (30, 30), (600, MAX_OVERDUE_SPREAD)])
-def test_first_polls_that_are_long_overdue_are_delayed_by_the_poke_interval_or_a_minute(poke_interval, delay):
-    assert Schedule(poke_interval=poke_interval, chance=full_chance).gap_before_first_poll(-1e6) == delay
-
-
-def test_ten_thousand_overdue_first_polls_come_no_faster_than_those_of_running_waits():
-    schedule = Schedule(poke_interval=60, chance=Random(1).random)  # noqa: S311
-    polls = Counter(int(schedule.gap_before_first_poll(-3600)) for _ in range(10_000))
-    assert max(polls.values()) < 1.3 * 10_000 / 60
-
-
 def test_exponential_backoff_doubles_from_poll_to_poll():
     schedule = Schedule(poke_interval=10, exponential_backoff=True, chance=no_chance)
     elapsed, gaps = 0.0, []
@@ -91,6 +58,17 @@ def test_max_wait_ends_the_doubling():
 
 def test_max_wait_alone_changes_nothing():
     assert Schedule(poke_interval=10, max_wait=3, chance=no_chance).gap_after_progress(0) == 10
+
+
+@pytest.mark.parametrize(
+    ("due_in", "poke_interval", "gap"),
+    [(17, 30, 17), (0, 30, 0), (-1, 30, 1), (-600, 30, 30), (-600, 3600, 60), (-600, 1, 1)],
+)
+def test_overdue_first_polls_are_spread_over_a_short_time(due_in, poke_interval, gap):
+    schedule = Schedule(poke_interval=poke_interval, chance=full_chance)
+    assert schedule.gap_before_first_poll(due_in) == gap
+    if due_in < 0:
+        assert Schedule(poke_interval=poke_interval, chance=no_chance).gap_before_first_poll(due_in) == 0
 
 
 @pytest.mark.parametrize("chance", [no_chance, full_chance])

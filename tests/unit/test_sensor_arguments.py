@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import copy
+import pickle
+from datetime import date, timedelta
+from types import SimpleNamespace
+from uuid import UUID
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, task_group
 
+from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.rocketchat import RocketChatImport
+from airflow_import_progress.sensors.arguments import NOT_GIVEN
+from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
 from airflow_import_progress.sensors.zilliz import ZillizImportSensor
@@ -93,13 +100,42 @@ def test_a_wrong_limit_for_records_is_refused_by_name(argument, value):
         LuccaUserLocationImportSensor(task_id="wait", summary_id="3c90", check_results=True, **{argument: value})
 
 
-@pytest.mark.parametrize("argument", ["max_failed_records", "min_success_rate"])
+@pytest.mark.parametrize(
+    ("argument", "value"), [("min_success_rate", 1), ("min_success_rate", 1.0), ("min_records", 0)]
+)
+@pytest.mark.parametrize(
+    ("sensor_class", "others"),
+    [
+        (LuccaUserLocationImportSensor, {"summary_id": "1", "check_results": True}),
+        (RocketChatImportSensor, {"operation_id": "1"}),
+        (LeadsyImportSensor, {"import_code": "1"}),
+    ],
+)
+def test_a_limit_that_is_likely_a_mistake_is_refused_by_name(sensor_class, others, argument, value):
+    with pytest.raises(ValueError, match=argument):
+        sensor_class(task_id="wait", **others, **{argument: value})
+
+
+@pytest.mark.parametrize("sensor_class", [LuccaLeaveImportSensor, LuccaUserLocationImportSensor])
+def test_the_gate_is_not_an_argument(sensor_class):
+    # Which class of exception is Airflow's choice.
+    with pytest.raises(Exception, match="gate"):
+        sensor_class(task_id="wait", summary_id="1", gate=Gate())
+
+
+def test_nothing_but_a_gate_can_be_set_as_one():
+    sensor = LuccaLeaveImportSensor(task_id="wait", summary_id="1")
+    with pytest.raises(TypeError, match="gate must be a Gate, not object"):
+        sensor.gate = object()
+
+
+@pytest.mark.parametrize("argument", ["max_failed_records", "min_success_rate", "min_records"])
 def test_a_limit_for_records_needs_the_results(argument):
     with pytest.raises(ValueError, match="need check_results=True"):
-        LuccaUserLocationImportSensor(task_id="wait", summary_id="3c90", **{argument: 0})
+        LuccaUserLocationImportSensor(task_id="wait", summary_id="3c90", **{argument: 2})
 
 
-@pytest.mark.parametrize("argument", ["max_failed_records", "min_success_rate", "check_results"])
+@pytest.mark.parametrize("argument", ["max_failed_records", "min_success_rate", "min_records", "check_results"])
 def test_leaves_take_no_limit_that_lucca_tells_nothing_about(argument):
     with pytest.raises(Exception, match=argument):
         LuccaLeaveImportSensor(task_id="wait", summary_id="3c90", **{argument: 0})
@@ -153,6 +189,59 @@ def test_a_timeout_that_no_date_can_tell_is_refused():
         LuccaLeaveImportSensor(task_id="wait", summary_id="3c90", timeout=10**12)
 
 
+# Literals of other types, and texts that are not identifiers
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        date(2026, 1, 1),
+        pendulum.datetime(2026, 1, 1),
+        1.5,
+        1e5,
+        True,
+        b"3c90",
+        ["3c90"],
+        {"3c90"},
+        object(),
+        '"3c90"',
+        "'3c90'",
+        '{"summaryId": "3c90"}',
+        "{'summaryId': '3c90'}",
+        '["3c90"]',
+        "[3c90]",
+        "`3c90`",
+        '3c90"',
+        "}",
+    ],
+)
+def test_a_literal_that_is_not_an_identifier_is_refused_while_the_dag_is_parsed(value):
+    with pytest.raises(ValueError, match="summary_id"):
+        LuccaLeaveImportSensor(task_id="wait", summary_id=value)
+    with pytest.raises(ValueError, match="operation_id"):
+        RocketChatImportSensor(task_id="wait", operation_id=value)
+    with pytest.raises(ValueError, match="cluster_id"):
+        ZillizImportSensor(task_id="wait", job_id="1", cluster_id=value)
+
+
+@pytest.mark.parametrize(
+    ("value", "identifier"),
+    [
+        (2024001, "2024001"),
+        (UUID("3c90c3cc-0d44-4b50-8888-8dd25736052a"), "3c90c3cc-0d44-4b50-8888-8dd25736052a"),
+    ],
+)
+def test_a_number_or_a_uuid_is_taken_as_the_text_that_it_is_written_as(value, identifier):
+    assert LuccaLeaveImportSensor(task_id="wait", summary_id=value).get_import().summary_id == identifier
+    assert ZillizImportSensor(task_id="wait", job_id="1", cluster_id=value).get_import().cluster_id == identifier
+
+
+@pytest.mark.parametrize("value", [None, "", " ", 5, {"conn_id": "lucca"}])
+def test_a_literal_that_is_not_a_connection_id_is_refused_while_the_dag_is_parsed(value):
+    with pytest.raises(ValueError, match="lucca_conn_id"):
+        LuccaLeaveImportSensor(task_id="wait", summary_id="3c90", lucca_conn_id=value)
+
+
 # Rocket.Chat, where an argument that is left out means another import
 
 
@@ -160,8 +249,14 @@ def test_a_timeout_that_no_date_can_tell_is_refused():
 def test_an_argument_that_was_resolved_to_none_is_not_taken_for_left_out(name):
     sensor = RocketChatImportSensor(task_id="wait", **{name: "{{ ti.xcom_pull('upload') }}"})
     setattr(sensor, name, None)
-    with pytest.raises(ValueError, match=f"{name} was resolved to None.*upstream task"):
+    with pytest.raises(ValueError, match=f"{name} is None.*upstream task"):
         sensor.execute({})
+
+
+@pytest.mark.parametrize("name", ["operation_id", "importer_key", "started_after"])
+def test_a_literal_none_is_refused_while_the_dag_is_parsed(name):
+    with pytest.raises(ValueError, match=f"{name} is None.*do not give it"):
+        RocketChatImportSensor(task_id="wait", **{name: None})
 
 
 @pytest.mark.parametrize("name", ["operation_id", "importer_key", "started_after"])
@@ -169,7 +264,7 @@ def test_a_mapped_argument_that_is_none_is_not_taken_for_left_out(name):
     with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
         mapped = RocketChatImportSensor.partial(task_id="wait").expand(**{name: ["2026-01-01", None]})
     assert getattr(mapped.unmap({name: "2026-01-01"}), name) == "2026-01-01"
-    with pytest.raises(ValueError, match="a mapped sensor does not trust whatever the workspace reports"):
+    with pytest.raises(ValueError, match=f"{name} is None"):
         mapped.unmap({name: None}).execute({})
 
 
@@ -177,15 +272,74 @@ def test_a_mapped_operation_that_is_none_is_not_made_up_for_by_its_importer():
     with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
         mapped = RocketChatImportSensor.partial(task_id="wait", importer_key="csv").expand(operation_id=["64d5", None])
     assert mapped.unmap({"operation_id": "64d5"}).get_import().operation_id == "64d5"
-    with pytest.raises(ValueError, match=r"operation_id was resolved to None.*upstream task"):
+    with pytest.raises(ValueError, match=r"operation_id is None.*upstream task"):
         mapped.unmap({"operation_id": None}).execute({})
 
 
 def test_a_mapped_cluster_that_is_none_is_not_taken_for_the_connections():
     with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
         mapped = ZillizImportSensor.partial(task_id="wait", job_id="job-1").expand(cluster_id=["in01-1", None])
-    with pytest.raises(ValueError, match="cluster_id was resolved to None"):
+    assert mapped.unmap({"cluster_id": "in01-1"}).get_import().cluster_id == "in01-1"
+    with pytest.raises(ValueError, match="cluster_id is None"):
         mapped.unmap({"cluster_id": None}).execute({})
+
+
+def test_a_mapped_task_does_not_trust_whatever_the_workspace_reports():
+    sensor = RocketChatImportSensor(task_id="wait")
+    with pytest.raises(ValueError, match="A mapped task must be given the import"):
+        sensor.execute({"ti": SimpleNamespace(map_index=0)})
+
+
+class Forgetful(RocketChatImportSensor):
+    """A sensor whose author gives the base what it may, and calls nothing else."""
+
+    def __init__(self, *, batch, **kwargs):
+        super().__init__(**kwargs)
+        self.operation_id = batch
+
+
+def test_a_subclass_that_calls_nothing_is_checked_while_the_dag_is_parsed():
+    with pytest.raises(ValueError, match="operation_id is None"):
+        Forgetful(task_id="wait", batch=None)
+    with pytest.raises(ValueError, match="operation_id"):
+        Forgetful(task_id="wait", batch="")
+
+
+def test_a_subclass_that_calls_nothing_does_not_take_none_for_left_out():
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+        sensor = Forgetful(task_id="wait", batch="{{ ti.xcom_pull('upload') }}")
+        mapped = Forgetful.partial(task_id="mapped").expand(batch=["64d5", None])
+    sensor.operation_id = None
+    with pytest.raises(ValueError, match="operation_id is None"):
+        sensor.execute({})
+    with pytest.raises(ValueError, match="operation_id is None"):
+        mapped.unmap({"batch": None}).execute({})
+
+
+def test_none_is_refused_on_an_airflow_whose_private_names_are_others():
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+        mapped = RocketChatImportSensor.partial(task_id="wait").expand(operation_id=["64d5", "x"])
+    sensor = mapped.unmap({"operation_id": "x"})
+    for name in [name for name in vars(sensor) if name.startswith("_BaseOperator__")]:
+        del vars(sensor)[name]
+    vars(sensor)["operation_id"] = None
+    with pytest.raises(ValueError, match="operation_id is None"):
+        sensor.get_import()
+
+
+def test_an_argument_that_is_not_given_survives_copies_and_the_stored_dag():
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+        sensor = RocketChatImportSensor(task_id="wait", importer_key="csv")
+    for copied in (copy.copy(sensor), copy.deepcopy(sensor), pickle.loads(pickle.dumps(sensor))):  # noqa: S301
+        assert copied.get_import() == RocketChatImport(importer_key="csv")
+    sensor.render_template_fields({})
+    assert sensor.operation_id is NOT_GIVEN
+
+
+def test_a_subclass_may_learn_the_import_only_when_it_is_executed():
+    assert LuccaLeaveImportSensor(task_id="wait", summary_id=NOT_GIVEN).summary_id is NOT_GIVEN
+    with pytest.raises(ValueError, match="summary_id is not given"):
+        LuccaLeaveImportSensor(task_id="wait", summary_id=NOT_GIVEN).execute({})
 
 
 def test_a_sensor_may_be_told_nothing_about_the_import():

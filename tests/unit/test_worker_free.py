@@ -67,68 +67,39 @@ def test_an_older_airflow_starts_and_ends_it_on_a_worker(monkeypatch):
 class TestStart:
     """What the scheduler is told to start in the triggerer."""
 
-    @pytest.mark.parametrize(
-        "summary_id",
-        [
-            "3c90",
-            "{{ run_id }}",
-            "leaves-{{ ds_nodash }}-{{ logical_date.hour }}",
-            "{{ run_id | replace('manual__', '') }}",
-            "{{ ti.xcom_pull('upload', map_indexes=-1) }}",
-            "{{ task_instance.xcom_pull(task_ids='upload', key='summary_id', map_indexes=-1)['id'] }}",
-        ],
-    )
-    def test_what_the_triggerer_can_render_starts_there(self, summary_id):
-        waiting = sensor(summary_id)
+    @pytest.mark.parametrize("in_dag", [{}, {"render_template_as_native_obj": True}])
+    def test_a_literal_starts_in_the_triggerer_and_is_not_rendered_there(self, in_dag):
+        waiting = sensor("2024_001", in_dag=dag(**in_dag))
         assert waiting.start_from_trigger is True
-        assert started_by(waiting)["summary_id"] == summary_id
+        assert started_by(waiting)["import_fields"] == {"summary_id": "2024_001"}
+        assert set(started_by(waiting)).isdisjoint(waiting.template_fields)
 
-    @pytest.mark.parametrize(
-        ("summary_id", "odd"),
-        [
-            ("{{ ti.xcom_pull('upload') }}", "'ti'"),
-            ("{{ ti.xcom_pull('upload', map_indexes=None) }}", "'ti'"),
-            ("{{ ti.xcom_pull('upload', map_indexes=index) }}", "'ti'"),
-            ("{{ ti.xcom_pull(['a', 'b'], map_indexes=-1) }}", "'ti'"),
-            ("{{ ti.xcom_pull('upload', 'a_dag', map_indexes=-1) }}", "'ti'"),
-            ("{{ ti.xcom_pull('upload', include_prior_dates=True, map_indexes=-1) }}", "'ti'"),
-            ("{{ ti.xcom_pull('upload', **{'map_indexes': -1}) }}", "'ti'"),
-            ("{{ ti.try_number }}", "'ti'"),
-            ("{{ conn.lucca.password }}", "'conn'"),
-            ("{{ my_macro(ds) }}", "'my_macro'"),
-            ("{{ ds | my_filter }}", "the filter 'my_filter'"),
-            ("{% for x in ds %}{{ x }}{% endfor %}", "a for"),
-            ("{% include 'x' %}", "a include"),
-            ("{{ ds if true else ts }}", "a condexpr"),
-        ],
-    )
-    def test_what_only_a_worker_is_known_to_render_starts_there(self, summary_id, odd):
-        waiting = sensor(summary_id)
+    @pytest.mark.parametrize("template", ["{{ run_id }}", "{% if ds %}1{% endif %}", "1{# a comment #}", "{{ run_id"])
+    def test_a_template_starts_on_a_worker(self, template):
+        waiting = sensor(template)
         assert waiting.start_from_trigger is False
         assert waiting.start_trigger_args is None
-        reason = reason_to_start_on_a_worker(waiting)
-        assert reason == f"summary_id has a template with {odd}, which only a worker is known to render"
+        assert reason_to_start_on_a_worker(waiting) == "summary_id is a template"
 
-    def test_the_log_says_why_after_the_template_was_rendered(self, monkeypatch, caplog, capsys):
+    def test_the_log_names_the_template_after_it_was_rendered(self, caplog, capsys):
         waiting = sensor("{{ ti.try_number }}")
         waiting.render_template_fields({"ti": SimpleNamespace(try_number=7)})
         assert waiting.summary_id == "7"
         with pytest.raises(ImportProgressError):
             waiting.execute({})
-        assert (
-            "starts on a worker, because summary_id has a template with 'ti'" in caplog.text + capsys.readouterr().out
-        )
+        assert "starts on a worker, because summary_id is a template" in caplog.text + capsys.readouterr().out
 
-    def test_what_cannot_be_parsed_starts_on_a_worker(self):
-        assert reason_to_start_on_a_worker(sensor("{{ run_id")) == "summary_id is no template that can be parsed"
+    def test_a_connection_that_is_not_a_literal_starts_on_a_worker(self):
+        assert reason_to_start_on_a_worker(sensor(lucca_conn_id="lucca_{{ ds }}")) == "lucca_conn_id is a template"
+        with dag():
+            tenant = BaseOperator(task_id="tenant")
+            waiting = LuccaLeaveImportSensor(task_id="wait", summary_id="1", lucca_conn_id=tenant.output, **BOTH)
+        assert reason_to_start_on_a_worker(waiting) == "lucca_conn_id is not a literal"
 
-    def test_native_objects_are_rendered_on_a_worker(self):
-        waiting = sensor("{{ run_id }}", in_dag=dag(render_template_as_native_obj=True))
-        assert reason_to_start_on_a_worker(waiting) == "summary_id is rendered to a native object"
-
-    def test_the_connection_may_be_a_template_too(self):
-        assert started_by(sensor(lucca_conn_id="lucca_{{ ds }}"))["lucca_conn_id"] == "lucca_{{ ds }}"
-        assert sensor(lucca_conn_id="{{ var.value.conn }}").start_from_trigger is False
+    def test_an_argument_that_a_function_returns_starts_on_a_worker(self):
+        waiting = sensor(lambda context, jinja_env: "3c90")
+        reason = reason_to_start_on_a_worker(waiting)
+        assert reason == "summary_id is more than the result of one task that is not mapped"
 
     @pytest.mark.parametrize("key", ["return_value", "summary_id"])
     def test_another_tasks_result_is_pulled_by_the_trigger_itself(self, key):
@@ -156,10 +127,10 @@ class TestStart:
         with dag():
             partial = LuccaLeaveImportSensor.partial(task_id="wait", **BOTH)
             mapped = partial.expand(summary_id=["1", "2"])
-        assert mapped.start_trigger_args is None
-        one = mapped.unmap({"summary_id": "1"})
-        assert one.start_from_trigger is False
-        assert reason_to_start_on_a_worker(one) == "Airflow starts no mapped task in the triggerer"
+        # Where the stored task has it, the triggerer loads the whole DAG for each instance that is deferred.
+        assert (mapped.start_from_trigger, mapped.start_trigger_args) == (False, None)
+        assert "start_from_trigger" not in mapped.partial_kwargs
+        assert mapped.unmap({"summary_id": "1"}).start_from_trigger is False
 
     def test_a_sensor_in_a_mapped_task_group_starts_on_a_worker(self):
         waiting = []
@@ -185,10 +156,71 @@ class TestStart:
         assert waiting.start_from_trigger is False
         assert next(iter(argument)) in reason_to_start_on_a_worker(waiting)
 
+    @pytest.mark.parametrize("method", ["pre_execute", "execute", "get_import", "get_hook"])
+    def test_a_method_that_only_a_worker_calls_starts_on_a_worker(self, method):
+        overriding = type("Overriding", (LuccaLeaveImportSensor,), {method: lambda self, *_: None})
+        with dag():
+            waiting = overriding(task_id="wait", summary_id="{{ ds }}", **BOTH)
+        assert reason_to_start_on_a_worker(waiting) == f"only a worker calls {method}"
+
+    def test_a_method_that_is_set_on_the_sensor_itself_starts_on_a_worker(self):
+        waiting = sensor()
+        waiting.pre_execute = lambda context: None
+        assert reason_to_start_on_a_worker(waiting) == "only a worker calls pre_execute"
+
+    def test_an_xcom_backend_of_ones_own_starts_on_a_worker(self, monkeypatch):
+        waiting = sensor()
+        monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", type("Backend", (), {}))
+        assert "XCom backend" in reason_to_start_on_a_worker(waiting)
+        assert "XCom backend" in reason_to_end_on_a_worker(waiting)
+
+    def test_a_renamed_hook_of_airflows_starts_on_a_worker(self, monkeypatch):
+        waiting = sensor()
+        for name in ("_pre_execute_hook", "_post_execute_hook"):
+            for owner in (waiting, *type(waiting).__mro__):
+                if name in vars(owner):
+                    monkeypatch.delattr(owner, name)
+        assert reason_to_start_on_a_worker(waiting) == "only a worker calls pre_execute"
+        assert reason_to_end_on_a_worker(waiting) == "only a worker calls post_execute"
+
+    def test_a_subclass_may_set_a_template_field_of_its_own_after_the_base_is_made(self):
+        class Noted(LuccaLeaveImportSensor):
+            template_fields = (*LuccaLeaveImportSensor.template_fields, "note")
+
+            def __init__(self, *, note, **kwargs):
+                super().__init__(**kwargs)
+                self.note = note
+
+        with dag():
+            waiting = Noted(task_id="wait", summary_id="1", note="a", **BOTH)
+            other = Noted(task_id="other", summary_id="1", note="{{ ds }}", **BOTH)
+        assert waiting.start_from_trigger is True
+        assert reason_to_start_on_a_worker(other) == "note is a template"
+
+    def test_a_subclass_may_start_in_the_triggerer_by_default(self):
+        class FromTrigger(LuccaLeaveImportSensor):
+            start_from_trigger = True
+
+        with dag():
+            waiting = FromTrigger(task_id="wait", summary_id="1")
+            on_a_worker = FromTrigger(task_id="other", summary_id="{{ ds }}")
+            asked = FromTrigger(task_id="asked", summary_id="1", start_from_trigger=False)
+            mapped = FromTrigger.partial(task_id="mapped").expand(summary_id=["1", "2"])
+        assert waiting.start_from_trigger is True
+        assert started_by(waiting)["import_fields"] == {"summary_id": "1"}
+        assert [sensor.start_from_trigger for sensor in (on_a_worker, asked, mapped)] == [False, False, False]
+
+    def test_the_flag_may_be_set_as_airflows_own_sensors_do(self):
+        waiting = sensor("{{ ds }}")
+        waiting.start_from_trigger = True
+        assert waiting.start_from_trigger is False
+        waiting.summary_id = "1"
+        assert waiting.start_from_trigger is True
+
     def test_what_is_changed_after_the_sensor_was_made_counts(self):
         waiting = sensor()
         waiting.summary_id, waiting.poke_interval = "another", 7.0
-        assert started_by(waiting)["summary_id"] == "another"
+        assert started_by(waiting)["import_fields"]["summary_id"] == "another"
         assert started_by(waiting)["wait"]["poke_interval"] == 7.0
         waiting.execution_timeout = timedelta(hours=1)
         assert waiting.start_from_trigger is False
@@ -210,12 +242,9 @@ class TestStart:
             )
         for waiting in (locations, workspace):
             assert json.loads(json.dumps(started_by(waiting))) == started_by(waiting)
-        assert started_by(locations)["import_fields"] == {"check_results": True}
+        assert started_by(locations)["import_fields"] == {"summary_id": "1", "check_results": True}
         assert started_by(locations)["wait"]["gate"]["max_failed_records"] == 3
-        assert started_by(workspace)["import_fields"] == {
-            "importer_key": None,
-            "started_after": "2026-11-22T00:00:00+00:00",
-        }
+        assert started_by(workspace)["import_fields"] == {"started_after": "2026-11-22T00:00:00+00:00"}
 
 
 @needs_airflow_3_3
@@ -230,7 +259,7 @@ class TestEnd:
     @pytest.mark.parametrize(
         ("argument", "reason"),
         [
-            ({"outlets": ["asset"]}, "only a worker tells Airflow of the outlets"),
+            ({"outlets": ["asset"]}, "only a worker reports outlets to Airflow"),
             ({"post_execute": lambda context, result: None}, "only a worker calls post_execute"),
             ({"multiple_outputs": True}, "only a worker stores multiple outputs"),
         ],
@@ -239,6 +268,13 @@ class TestEnd:
         waiting = sensor(**argument)
         assert reason_to_end_on_a_worker(waiting) == reason
         assert started_by(waiting)["wait"]["end_from_trigger"] is False
+
+    @pytest.mark.parametrize("method", ["post_execute", "execute_complete", "resume_execution"])
+    def test_a_method_that_only_a_worker_calls_ends_on_a_worker(self, method):
+        overriding = type("Overriding", (LuccaLeaveImportSensor,), {method: lambda self, *_: None})
+        with dag():
+            waiting = overriding(task_id="wait", summary_id="3c90", **BOTH)
+        assert reason_to_end_on_a_worker(waiting) == f"only a worker calls {method}"
 
     def test_a_result_that_a_mapped_task_depends_on_is_stored_by_a_worker(self):
         with dag():
@@ -258,6 +294,6 @@ class TestEnd:
         listeners = importlib.import_module("airflow.sdk.listener").get_listener_manager()
         listeners.add_listener(Listener())
         try:
-            assert reason_to_end_on_a_worker(sensor()) == "only a worker tells the listeners of plugins"
+            assert reason_to_end_on_a_worker(sensor()) == "only a worker calls the listeners of plugins"
         finally:
             listeners.clear()

@@ -405,6 +405,47 @@ def test_a_limiter_and_what_milvus_calls_retriable_may_pass(code, status):
     assert (caught.value.transient, caught.value.retry_after) == (True, 7.0)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "rpc error: code = Unavailable desc = connection error: dial tcp 10.0.0.7:13333: connect: connection refused",
+        "context deadline exceeded",
+        "find no available datacoord, check datacoord state",
+        "service not ready[datacoord=2]: Initializing",
+    ],
+)
+def test_an_error_without_a_code_may_pass_where_its_words_say_that_a_coordinator_is_away(words):
+    with pytest.raises(ImportPollError, match="returned|answered") as caught:
+        poll(MILVUS, {"code": 65535, "message": words})
+    assert caught.value.transient
+
+
+def test_any_other_error_without_a_code_is_final():
+    with pytest.raises(ImportRequestError, match="field vector is missing"):
+        poll(MILVUS, {"code": 65535, "message": "field vector is missing"})
+
+
+def test_a_milvus_without_authentication_needs_no_password():
+    open_milvus = replace(MILVUS, login="", password="")
+    ZillizHook().check_connection(open_milvus)
+    request = next(ZillizHook().authenticated(ask(open_milvus, cluster_id=None), open_milvus))
+    assert "Authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        replace(CLOUD_V1, password=""),
+        replace(CLOUD_V2, password=""),
+        replace(MILVUS, password="", base_url="https://in01-1.api.gcp-us-west1.zillizcloud.com"),
+        replace(MILVUS, login="root", password=""),
+    ],
+)
+def test_zilliz_cloud_and_a_milvus_user_need_a_password(connection):
+    with pytest.raises(ImportRequestError, match="has no password"):
+        ZillizHook().check_connection(connection)
+
+
 def test_http_429_may_pass():
     with pytest.raises(ImportPollError) as caught:
         poll(CLOUD_V1, b"slow down", status=429)
@@ -608,10 +649,43 @@ def test_a_contradiction_is_refused_while_the_dag_is_parsed():
         ZillizImportSensor(task_id="wait", job_id=JOB_ID, project_id="proj-1")
 
 
+@pytest.mark.parametrize(
+    ("rows", "imported"),
+    [
+        ({"totalRows": 100, "importedRows": 60}, 60),
+        ({"totalRows": 100, "importedRows": 100}, 100),
+        # Whether these are the rows of the job or those of the collection is not documented.
+        ({"totalRows": 100}, None),
+        ({"totalRows": 100, "importedRows": 0}, 0),
+        ({}, None),
+    ],
+)
+def test_a_completed_job_has_imported_the_imported_rows_that_it_reports(rows, imported):
+    progress = poll(MILVUS, v2(state="Completed", progress=100, **{"totalRows": None, "importedRows": None, **rows}))
+    assert progress.imported == imported
+    assert (Gate(min_records=100).judge(progress).decision is Decision.PASS) == (imported == 100)
+
+
+def test_a_completed_job_with_fewer_imported_rows_than_it_has_is_warned_of():
+    progress = poll(MILVUS, v2(state="Completed", progress=100, totalRows=1000, importedRows=600))
+    assert progress.state is ImportState.SUCCEEDED
+    assert "600 imported of 1,000 rows" in progress.warning
+    assert "min_records" in progress.warning
+
+
+def test_the_rows_of_a_job_under_way_are_not_taken_for_imported():
+    assert poll(MILVUS, v2(state="Importing", progress=50, totalRows=1000, importedRows=None)).imported is None
+
+
+def test_version_1_reports_no_rows_and_fails_min_records_closed():
+    progress = poll(CLOUD_V1, v1(readyPercentage=1, completeTime="2023-10-28T06:51:49Z"))
+    assert Gate(min_records=1).judge(progress).decision is Decision.FAIL
+
+
 def test_a_cluster_that_an_upstream_did_not_return_is_not_taken_for_left_out():
     sensor = ZillizImportSensor(task_id="wait", job_id=JOB_ID, cluster_id="{{ ti.xcom_pull('start') }}")
     sensor.cluster_id = None
-    with pytest.raises(ValueError, match="cluster_id was resolved to None"):
+    with pytest.raises(ValueError, match="cluster_id is None"):
         sensor.get_import()
 
 

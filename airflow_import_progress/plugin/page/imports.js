@@ -32,7 +32,7 @@ const $ = (id) => document.getElementById(id);
 const rows = new Map();
 const vendors = new Set();
 const dags = new Set();
-const wanted = { vendor: "", state: "", dag: "" };
+const wanted = { vendor: "", state: "", dag: "", days: "" };
 let one = null;
 let drawn = null;
 // The server's clock minus this one's: "12 s ago" is told by the server's.
@@ -59,6 +59,7 @@ function start() {
     wanted.vendor = asked.vendor ?? "";
     wanted.state = asked.state in LABELS || asked.state === "under_way" ? asked.state : "";
     wanted.dag = asked.dag_id ?? "";
+    wanted.days = [...$("days").options].some(({ value }) => value === asked.days) ? asked.days : "";
     setUpFilters();
   }
   document.addEventListener("click", followLink);
@@ -199,6 +200,7 @@ function question() {
   if (wanted.vendor) filters.set("vendor", wanted.vendor);
   if (wanted.state) filters.set("state", wanted.state);
   if (wanted.dag) filters.set("dag_id", wanted.dag);
+  if (wanted.days) filters.set("days", wanted.days);
   return `api/waits?${filters}`;
 }
 
@@ -298,9 +300,10 @@ function tellHowMany(answer) {
 
 function sayWhyEmpty() {
   if (isFiltered()) {
-    return say("No import matches", ["Other vendors, states or DAGs may have some."], clearButton());
+    return say("No import matches", ["Other vendors, states or DAGs, or earlier runs, may have some."], clearButton());
   }
   return say("No task waits for an import", [
+    "Runs of the last 7 days are shown, and those that go on. For earlier ones choose a longer time above.",
     "An import appears here as soon as a sensor of airflow-provider-import-progress has asked its vendor for the first time.",
     "If one waits and is not here: its DAG must be one that you may read, and the package must be installed where the workers and the triggerer run, too.",
   ]);
@@ -573,27 +576,28 @@ function setUpFilters() {
   const states = $("state");
   states.append(option("under_way", "Under way"), ...Object.entries(LABELS).map(([state, label]) => option(state, label)));
   states.value = wanted.state;
+  $("days").value = wanted.days;
   offer($("vendor"), vendors, wanted.vendor);
   offer($("dag"), dags, wanted.dag);
-  for (const name of ["vendor", "state", "dag"]) {
+  for (const name of ["vendor", "state", "dag", "days"]) {
     $(name).addEventListener("change", (event) => filter({ [name]: event.target.value }));
   }
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("clear").addEventListener("click", clearFilters);
-  $("clear").hidden = !isFiltered();
+  $("clear").hidden = !isFiltered() && !wanted.days;
 }
 
 function filter(change) {
   Object.assign(wanted, change);
-  for (const name of ["vendor", "state", "dag"]) $(name).value = wanted[name];
-  $("clear").hidden = !isFiltered();
+  for (const name of ["vendor", "state", "dag", "days"]) $(name).value = wanted[name];
+  $("clear").hidden = !isFiltered() && !wanted.days;
   const query = question().slice("api/waits".length);
   history.replaceState(null, "", query === "?" ? location.pathname : query.replaceAll("+", "%20"));
   refresh();
 }
 
 function clearFilters() {
-  filter({ vendor: "", state: "", dag: "" });
+  filter({ vendor: "", state: "", dag: "", days: "" });
   $("vendor").focus();
 }
 

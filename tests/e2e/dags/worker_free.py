@@ -45,9 +45,10 @@ def next_step(progress: Any) -> Any:
     return progress
 
 
-def dag(name: str) -> DAG:
+def dag(name: str, **arguments: Any) -> DAG:
     """Return a DAG that is given the id of an import."""
-    return DAG(f"worker_free_{name}", schedule=None, params={"import_id": Param("not-set", type="string")})
+    params = {"import_id": Param("not-set", type="string")}
+    return DAG(f"worker_free_{name}", schedule=None, params=params, **arguments)
 
 
 def wait(**arguments: Any) -> None:
@@ -73,15 +74,17 @@ with dag("missing_connection"):
 with dag("impatient"):
     wait(summary_id=upload(), timeout=10)
 
-with dag("jinja_pull"):
-    pulled = "{{ ti.xcom_pull(task_ids='upload', map_indexes=-1) }}"
-    upload() >> LuccaLeaveImportSensor(**SENSOR, summary_id=pulled)
-
 with dag("jinja_that_hangs"):
     upload() >> LuccaLeaveImportSensor(**SENSOR, summary_id="{{ ti.xcom_pull('upload') }}")
 
-with dag("jinja"):
-    wait(summary_id="{{ run_id | replace('run-', '') }}")
+with dag("native", render_template_as_native_obj=True):
+    wait(summary_id="2024_001", retries=0)
+
+with dag("native_on_a_worker", render_template_as_native_obj=True):
+    wait(summary_id="2024_001", retries=0, start_from_trigger=False)
+
+with dag("native_template", render_template_as_native_obj=True):
+    wait(summary_id="{{ '2024' }}_001", retries=0)
 
 with dag("jinja_params"):
     wait(summary_id="{{ params.import_id }}")

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments of sensors that are not given, or that get their value only when the task runs."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from typing import Any, Final
+
+#: Where a part of a template begins that is rendered.
+TEMPLATE_MARKS = ("{{", "{%", "{#")
+
+
+class NotGiven(Enum):
+    """
+    The default of an optional argument that identifies the import.
+
+    It is not None, because None is the value of a missing XCom or an unset variable, and an argument that is left out
+    may mean another import.
+    """
+
+    NOT_GIVEN = "not given"
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __str__(self) -> str:
+        return self.value
+
+
+NOT_GIVEN: Final = NotGiven.NOT_GIVEN
+
+
+def is_resolved_later(value: Any) -> bool:
+    """
+    Whether an operator's argument gets its value only when the task runs.
+
+    :param value: The argument.
+    """
+    if isinstance(value, str):
+        return any(mark in value for mark in TEMPLATE_MARKS)
+    # Airflow calls functions, and resolves other values with a method of theirs.
+    return callable(value) or (hasattr(value, "resolve") and not isinstance(value, os.PathLike))
