@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Generator, Hashable, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -43,16 +43,8 @@ OPENING_MARKS, CLOSING_MARKS = frozenset("\"'`{[("), frozenset("\"'`}])")
 ERROR_TEXT_KEYS = ("Message", "message", "detail", "error", "title")
 
 
-class RequestKey(NamedTuple):
-    """
-    Identify a request by all that may change its answer: only requests with the same key may share one.
-
-    :param content: The request without its headers.
-    :param headers: Its headers, among which may be the credentials.
-    """
-
-    content: tuple[Hashable, ...]
-    headers: tuple[tuple[str, str], ...]
+#: The content of a request, and its headers, among which may be the credentials. A tuple, because each poll makes one.
+RequestKey = tuple[tuple[str, str, int, str], tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,23 +79,6 @@ class Request:
         if not (self.path.startswith("/") and self.path.isascii() and self.path.isprintable() and " " not in self.path):
             raise ValueError(f"path must begin with '/' and be quoted, not {self.path!r}")
 
-    @cached_property
-    def key(self) -> RequestKey:
-        """Return the key of the request, without ``shared``, which does not change the answer."""
-        content: tuple[Hashable, ...] = (self.method, self.path)
-        # Most requests have only a path, and each poll makes a key.
-        if self.params or self.json is not None or self.data is not None or self.files is not None:
-            content += (
-                tuple(sorted(self.params.items())),
-                None if self.json is None else json.dumps(self.json),
-                tuple(sorted(self.data.items())) if isinstance(self.data, Mapping) else self.data,
-                None if self.files is None else tuple(sorted(self.files.items())),
-            )
-        # A bound makes an error of an answer that is too long.
-        if self.max_answer_bytes != MAX_ANSWER_BYTES:
-            content += (self.max_answer_bytes,)
-        return RequestKey(content, tuple(sorted(self.headers.items())) if self.headers else ())
-
     def with_headers(self, headers: Mapping[str, str]) -> Request:
         """
         Return the same request with more headers; those given here win.
@@ -111,6 +86,23 @@ class Request:
         :param headers: The headers to add.
         """
         return replace(self, headers={**self.headers, **headers})
+
+
+def request_key(request: Request) -> RequestKey:
+    """
+    Return the key of a request. Only requests with the same key may share an answer.
+
+    All fields of the request are part of it except ``shared``, which does not change the answer. ``max_answer_bytes``
+    is part of it because an answer that one request accepts may be too long for another one.
+
+    :param request: The request.
+    """
+    rest = ""
+    # Most requests have only a path.
+    if request.params or request.json is not None or request.data is not None or request.files is not None:
+        # Unlike JSON or equality, repr keeps types apart: 1, True and "1", bytes and text, None and an empty body.
+        rest = repr((request.params, request.json, request.data, request.files))
+    return (request.method, request.path, request.max_answer_bytes, rest), tuple(request.headers.items())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,11 @@ class VendorConnection:
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
+    def key(self) -> tuple[str | float | None, ...]:
+        """The fields that may change an answer beside the request itself."""
+        return self.base_url, self.login, self.password, self.timeout, self.verify, self.proxy
+
+    @cached_property
     def secrets(self) -> tuple[str, ...]:
         """Return what must not appear in any text, but for secrets so short that any text may have them."""
         proxy_password = urlsplit(self.proxy).password if self.proxy else None

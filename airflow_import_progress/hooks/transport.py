@@ -26,7 +26,7 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
     ImportRequestError,
 )
-from airflow_import_progress.exchange import Request, Response, redacted
+from airflow_import_progress.exchange import Request, RequestKey, Response, redacted, request_key
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.sharing import Sharing
 
@@ -45,8 +45,21 @@ READ_CHUNK_BYTES = 64 * 1024
 #: Longest header that is read, in bytes: as much as http.client, and so requests, reads.
 MAX_HEADER_BYTES = 64 * 1024
 
-#: Requests whose answer is shared, by event loop, connection and request.
-_sharing: Sharing[tuple[Any, ...], Response] = Sharing()
+#: The key of a request with its authentication, and of the connection that it is sent over.
+AuthenticatedKey = tuple[RequestKey, tuple[str | float | None, ...]]
+
+#: Requests whose answer is shared.
+_sharing: Sharing[tuple[asyncio.AbstractEventLoop, AuthenticatedKey], Response] = Sharing()
+
+
+def authenticated_key(connection: VendorConnection, request: Request) -> AuthenticatedKey:
+    """
+    Return the key of a request as it is sent. Only requests with the same key may share an answer.
+
+    :param connection: The connection that it is sent over.
+    :param request: The request, with its authentication.
+    """
+    return request_key(request), connection.key
 
 
 def session_settings(connection: VendorConnection) -> tuple[Any, ...]:
@@ -142,14 +155,7 @@ async def asend_or_share(session: aiohttp.ClientSession, connection: VendorConne
     """Send a request with aiohttp; one that is marked as shared goes out once for all who send it at the same time."""
     if not request.shared:
         return await asend(session, connection, request)
-    key = (
-        asyncio.get_running_loop(),
-        connection.base_url,
-        session_settings(connection),
-        # What an answer must not repeat is part of it.
-        connection.secrets,
-        request.key,
-    )
+    key = asyncio.get_running_loop(), authenticated_key(connection, request)
     return await _sharing.share(key, lambda: _asend_alone(connection, request))
 
 

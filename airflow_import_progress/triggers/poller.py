@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Self, TypeGuard
 from weakref import WeakKeyDictionary
 
 from airflow_import_progress.exceptions import ImportProgressError
-from airflow_import_progress.exchange import Request, RequestKey, Response
+from airflow_import_progress.exchange import Request, RequestKey, Response, request_key
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.sharing import Sharing
-from airflow_import_progress.hooks.transport import asend
+from airflow_import_progress.hooks.transport import AuthenticatedKey, asend, authenticated_key
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.triggers.schedule import FIRST_FAILURE_GAP, LONGEST_RETRY_AFTER
 
@@ -38,8 +38,6 @@ LONGEST_SPREAD = 30.0
 #: Waits wake up at multiples of this, in seconds: many at once cost an event loop less than one after the other.
 TICK = 0.05
 
-#: An address and the key of a request with its authentication: a wait with new credentials needs a new answer.
-AuthenticatedKey = tuple[str, RequestKey]
 #: A connection, by the hook that is used and its id.
 Key = tuple[type[ImportProgressHook], str]
 
@@ -348,7 +346,7 @@ class Watch:
         :raises ImportProgressError: as the hook's ``aget_progress``.
         """
         if self._first is None:
-            self._first = (await self._poller.hook.afirst_request(self._import)).key
+            self._first = request_key(await self._poller.hook.afirst_request(self._import))
             self._poller.listen(self._first)
         return await self._poller.hook.aget_progress_through(self._send, self._import)
 
@@ -369,9 +367,9 @@ class Watch:
                     await self._poller.more_news(self._first)
 
     async def _send(self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
-        key = connection.base_url, request.key
+        key = authenticated_key(connection, request)
         # The authentication has added to the headers alone.
-        first = self._first if self._first and self._first.content == request.key.content else None
+        first = self._first if self._first and self._first[0] == key[0][0] else None
         news = self._poller.news(first)
         # The refusal of another log-in does not concern this one.
         if self._is_news(news) and news.key == key:

@@ -13,7 +13,7 @@ import selectors
 import time
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import ClassVar
@@ -568,6 +568,39 @@ def test_users_that_log_in_at_the_same_time_get_their_own_tokens(vendor, monkeyp
         return await asyncio.gather(poll("user-1"), poll("user-2"))
 
     assert run(main()) == [100, 57]
+
+
+@pytest.mark.parametrize("through_poller", [True, False])
+@pytest.mark.parametrize(
+    "changed", [{"verify": False}, {"proxy": "http://proxy:3128"}, {"timeout": 5.0}, {"password": "p"}, {"login": "u"}]
+)
+def test_a_log_in_is_not_shared_by_connections_with_other_settings(vendor, monkeypatch, changed, through_poller):
+    class TokenHook(LuccaHook):
+        def authenticated(self, request, connection):
+            log_in = yield Request(method="POST", path="/token", shared=True)
+            return (yield request.with_headers({"Authorization": str(log_in.json())}))
+
+    monkeypatch.setattr("airflow_import_progress.hooks.transport.asend", vendor.asend)
+    connection = VendorConnection(conn_id="c", base_url="https://vendor.example", password="k")
+
+    async def look_up(hook):
+        hook._connection, hook._looked_up_at = connection, float("inf")
+
+    monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
+
+    async def main():
+        hook = TokenHook("c")
+        async with Watch(TokenHook, "c", LuccaLeaveImport("i-1")) as watch, hook:
+            if through_poller:
+                hook = watch.hook
+            ask = watch.get_progress if through_poller else lambda: hook.aget_progress(LuccaLeaveImport("i-1"))
+            before = asyncio.create_task(ask())
+            await asyncio.sleep(0.5)
+            hook._connection = replace(connection, **changed)
+            await asyncio.gather(before, ask())
+
+    run(main())
+    assert vendor.paths.count("/token") == 2
 
 
 def test_a_failure_is_shared_too(vendor):
