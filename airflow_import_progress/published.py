@@ -35,7 +35,7 @@ class PublishedProgress:
     :param percent_per_minute: How fast the import was lately, or None if nothing is known of it.
     :param ends_at: When the import is expected to end, or None if too little is known.
     :param error: Why the last poll brought no progress, or why the wait ended badly; None if neither is so.
-    :param failures: How many polls in a row brought no progress.
+    :param failures: How many polls in a row failed. Those that the vendor refused as too many do not count.
     :param history: Some of the percentages seen so far, as pairs of time and percent, oldest first.
     """
 

@@ -243,6 +243,13 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
         faults=((_UNTOUCHED, 1), ({"status": 404, "body": "{}"}, None)),
     ),
     "garbage": Behaviour(Ending.NOT_FOUND_OUT, _answers(57, "garbage"), ImportProtocolError, '"garbage"'),
+    "too many requests for ever": Behaviour(
+        Ending.TIMED_OUT,
+        _answers(57),
+        AirflowSensorTimeout,
+        "The vendor asks for fewer requests",
+        faults=((_UNTOUCHED, 1), ({"status": 429}, None)),
+    ),
     "timeout": Behaviour(Ending.TIMED_OUT, _answers(57), AirflowSensorTimeout, "not done within the timeout of"),
     "superseded": Behaviour(
         Ending.FAILED,

@@ -97,6 +97,8 @@ class View:
         self.next_poll_at: float | None = None
         self.error: str | None = None
         self.failures = 0
+        #: Whether the vendor refused the last poll because it gets too many requests.
+        self.is_refused = False
         self.seconds_left: Callable[[float], float | None] = lambda now: None
 
     def begin(self, *, vendor: str, import_id: str, subject: str, now: float, timeout: float) -> None:
@@ -120,6 +122,7 @@ class View:
         :param now: The time.
         """
         self.progress, self.polled_at, self.error, self.failures = progress, now, None, 0
+        self.is_refused = False
 
     def missed(self, error: str, now: float, *, is_failure: bool = True) -> None:
         """
@@ -130,6 +133,7 @@ class View:
         :param is_failure: Whether it counts as a failed poll.
         """
         self.polled_at, self.error, self.failures = now, error, self.failures + is_failure
+        self.is_refused = not is_failure
 
 
 class Display(ABC):
@@ -244,7 +248,13 @@ class JsonLines(Display):
         # The next progress is a change, whatever it is.
         self._shown = None
         view = self.view
-        self._write("poll_failed", error=view.error, failures=view.failures, next_poll_at=_iso(view.next_poll_at))
+        self._write(
+            "poll_failed",
+            error=view.error,
+            failures=view.failures,
+            rate_limited=view.is_refused,
+            next_poll_at=_iso(view.next_poll_at),
+        )
 
     def ended(self, outcome: Outcome) -> None:
         """
@@ -366,6 +376,8 @@ class Bar(Display):
             parts.append(f"asked at {in_clock_time(view.polled_at)}")
         if view.failures:
             parts.append(f"{view.failures} poll{'s' if view.failures > 1 else ''} failed in a row")
+        if view.is_refused:
+            parts.append("the vendor asks for fewer requests")
         if view.next_poll_at is not None:
             parts.append(f"next poll in {max(view.next_poll_at - now, 0):.0f} s")
         parts.append(f"watched for {_span(now - view.started_at)}")

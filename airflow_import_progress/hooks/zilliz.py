@@ -392,10 +392,10 @@ def _code(response: Response) -> int | None:
 
 def _data(response: Response) -> dict[str, Any]:
     """Return what is in the envelope, which tells success and failure for itself, mostly under HTTP 200."""
-    if response.status >= 500 or response.status in TRANSIENT_STATUSES:
-        # Whatever the code: it is what stands in front of the server that fails.
-        response.raise_for_status()
     code = _code(response)
+    if code not in LIMITER_CODES and (response.status >= 500 or response.status in TRANSIENT_STATUSES):
+        # Whatever other code: the proxy in front of the server fails.
+        response.raise_for_status()
     said = f"{response.asked} answered the error {code}: {response.error_text().rstrip('.')}."
     if code in TRANSIENT_CODES or (code == UNEXPECTED_CODE and UNAVAILABLE_WORDS.search(response.error_text())):
         raise ImportPollError(

@@ -133,7 +133,7 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
         ``poke_interval`` counts as ``poke_interval``, so the two alike make the gap a fixed one. With
         ``mode="reschedule"`` nothing is known of the pace, and the gap is ``poke_interval``.
     :param max_consecutive_failures: How many polls in a row may not get through (connection trouble, HTTP 408,
-        425, 429 and 5xx, answers that are not JSON) before the wait gives up, from 1. The gap between them
+        425 and 5xx, answers that are not JSON) before the wait gives up, from 1. The gap between them
         doubles from 5 s up to 5 minutes, or is what the vendor asks for with ``Retry-After``; so the default of
         10 outlives an outage of 16 minutes.
     :param kwargs: The arguments of every Airflow sensor: ``poke_interval`` (seconds, default 60, at least 1),

@@ -205,9 +205,10 @@ class ImportProgressTrigger(BaseTrigger):
                     # A clock that was set back since gives the wait more time, and costs it no failure.
                     gap = 0.0
                     if time.time() >= self.deadline:
-                        gap = wait.missed(
-                            ImportPollError("The poll was still under way at the deadline.", transient=True)
-                        )
+                        words = "The poll was still under way at the deadline."
+                        if watch.is_paused:
+                            words = "The poll was not sent by the deadline, because the vendor asks to wait."
+                        gap = wait.missed(ImportPollError(words, transient=True))
 
     async def _poll_until_over(
         self, wait: Wait, watch: Watch, gap: float, timer: asyncio.Timeout, publisher: TriggerPublisher

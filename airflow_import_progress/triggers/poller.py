@@ -110,7 +110,7 @@ class Allowance:
         :param connection: The connection, which may have another limit than is published.
         :param group: Which requests the vendor counts together.
         """
-        if self._paused_until > asyncio.get_running_loop().time():
+        if self.is_paused:
             return False
         turns = self._turns_for(connection, group)
         return turns is None or (not turns[0].locked() and turns[1].has_capacity())
@@ -128,6 +128,11 @@ class Allowance:
         if seconds is not None and (response.status >= 400 or is_rate_limited):
             until = asyncio.get_running_loop().time() + min(seconds, LONGEST_RETRY_AFTER)
             self._paused_until = max(self._paused_until, until)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the vendor asks to wait."""
+        return self._paused_until > asyncio.get_running_loop().time()
 
     async def _pause_over(self) -> float:
         """Sleep until the vendor's pause is over, and return how long that was."""
@@ -164,7 +169,7 @@ class Poller:
     def __init__(self, hook: ImportProgressHook, allowance: Allowance) -> None:
         self.hook = hook
         self.waits = 0
-        self._allowance = allowance
+        self.allowance = allowance
         self._listeners: Counter[RequestKey] = Counter()
         self._news: dict[RequestKey, News] = {}
         self._bells: dict[RequestKey, asyncio.Event] = {}
@@ -254,7 +259,7 @@ class Poller:
             key,
             lambda: self._send_in_turn(session, connection, request, key, first),
             # Whoever is alone and need not queue saves the task: that is most waits, most of the time.
-            alone=not is_expected and self._allowance.is_free(connection, self.hook.rate_limit_group(request)),
+            alone=not is_expected and self.allowance.is_free(connection, self.hook.rate_limit_group(request)),
         )
 
     async def _send_in_turn(
@@ -265,12 +270,12 @@ class Poller:
         key: AuthenticatedKey,
         first: RequestKey | None,
     ) -> Response:
-        await self._allowance.turn(connection, self.hook.rate_limit_group(request))
+        await self.allowance.turn(connection, self.hook.rate_limit_group(request))
         sent_at = self._sent_at[key] = asyncio.get_running_loop().time()
         outcome: Response | ImportProgressError
         try:
             outcome = self.hook.asking_to_wait(await asend(session, connection, request))
-            self._allowance.pause(outcome, is_rate_limited=self.hook.is_rate_limited(outcome))
+            self.allowance.pause(outcome, is_rate_limited=self.hook.is_rate_limited(outcome))
         except ImportProgressError as error:
             outcome = error
         finally:
@@ -338,6 +343,11 @@ class Watch:
     def hook(self) -> ImportProgressHook:
         """Return the hook that all waits of the poller share."""
         return self._poller.hook
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether no poll is sent at the moment, because the vendor asks to wait."""
+        return self._poller.allowance.is_paused
 
     async def get_progress(self) -> ImportProgress:
         """

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf, sqrt
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from airflow_import_progress.progress import ImportProgress, ImportState
 
@@ -121,13 +121,34 @@ class Schedule:
         :param retry_after: Seconds that the vendor asked to wait, or None. It wins, up to an hour: chance only adds
             to it. Less than the first gap of failures asks for nothing that these do not give.
         """
-        first = min(max(self.poke_interval, SHORTEST_GAP), FIRST_FAILURE_GAP)
-        # "At once", said again and again, would use up the failures that are allowed in seconds.
-        if retry_after is not None and retry_after >= first:
+        if self._is_worth_keeping(retry_after):
             return min(retry_after, LONGEST_RETRY_AFTER) + self.chance()
         # The exponent is bounded because a wait under silent_fail may fail a thousand times.
-        gap = min(first * 2 ** min(failures - 1, 30), LAST_FAILURE_GAP)
+        gap = min(self._first_failure_gap * 2 ** min(failures - 1, 30), LAST_FAILURE_GAP)
         return self._spread(gap)
+
+    def gap_after_refusal(self, refusals: int, elapsed: float, retry_after: float | None = None) -> float:
+        """
+        Return the seconds until the next poll, after one that the vendor refused because it gets too many requests.
+
+        The gaps grow as after failures, but without a ``Retry-After`` they are not shorter than after an answer: a poll
+        that is refused is not followed by another one sooner than usual. Where nothing can be counted from poll to
+        poll, as in reschedule mode, that keeps the requests from becoming more.
+
+        :param refusals: How many were refused in a row, from 1.
+        :param elapsed: Seconds since the wait began.
+        :param retry_after: Seconds that the vendor asked to wait, or None; as for :meth:`gap_after_failure`.
+        """
+        gap = self.gap_after_failure(refusals, retry_after)
+        return gap if self._is_worth_keeping(retry_after) else max(gap, self.gap_after_progress(elapsed))
+
+    @property
+    def _first_failure_gap(self) -> float:
+        return min(max(self.poke_interval, SHORTEST_GAP), FIRST_FAILURE_GAP)
+
+    def _is_worth_keeping(self, retry_after: float | None) -> TypeGuard[float]:
+        # "At once", said again and again, would use up the failures that are allowed in seconds.
+        return retry_after is not None and retry_after >= self._first_failure_gap
 
     def _spread(self, gap: float) -> float:
         return max(gap * (1 - JITTER * self.chance()), SHORTEST_GAP)

@@ -42,6 +42,10 @@ WAIT_ERRORS: Mapping[str, type[Exception]] = {
 }
 #: A wait that has nothing new to tell still says so this often, in seconds.
 HEARTBEAT = 600.0
+#: What to do where the vendor gets too many requests.
+REFUSAL_ADVICE = (
+    "The vendor asks for fewer requests: raise poke_interval, or lower requests_per_minute in the connection's extra."
+)
 #: A line is logged each time that this much more is done, in percent.
 LOG_STEP = 10
 
@@ -52,7 +56,7 @@ class News(NamedTuple):
 
     :param progress: The newest progress, or None if there was none yet.
     :param error: Why the last poll brought none, or why the wait ended badly; None if neither is so.
-    :param failures: How many polls in a row brought none.
+    :param failures: How many polls in a row failed. Those that the vendor refused as too many do not count.
     :param is_over: Whether the wait is over.
     """
 
@@ -114,6 +118,9 @@ class Wait:
         self.is_over = False
         #: How many polls in a row the vendor answered with too many requests.
         self._refusals = 0
+        self._refusal_logged_at = 0.0
+        #: Whether it was logged since the last answered poll.
+        self._has_logged_refusal = False
         self._last_failure: str | None = None
         self._last_progress: ImportProgress | None = None
         #: When the newest progress was heard, in seconds since the epoch, or None.
@@ -190,8 +197,9 @@ class Wait:
         :raises ImportFailedError: if the import does not pass.
         :raises AirflowSensorTimeout: if the deadline is over.
         """
-        if self.failures or self._refusals:
+        if self.failures or self._has_logged_refusal:
             self.log.info("%s: polls get through again.", self.subject)
+        self._has_logged_refusal = False
         self.failures, self._refusals, self._last_failure, self._last_progress = 0, 0, None, progress
         self._polled_at = self.heard_at = time.time()
         self._pace.observe(progress, self.heard_at)
@@ -237,10 +245,12 @@ class Wait:
     def _until_next_after_refusal(self, error: ImportProgressError) -> float:
         # The vendor is well, so these are no failures, however many there are. Their gaps grow like those of failures.
         self._refusals += 1
-        gap = self._until_next(self.schedule.gap_after_failure(self._refusals, error.retry_after))
         now = time.time()
-        if self._refusals == 1 or now - self._logged_at >= HEARTBEAT:
-            self._logged_at = now
+        gap = self.schedule.gap_after_refusal(self._refusals, now - self.started_at, error.retry_after)
+        gap = self._until_next(gap)
+        # At a vendor's limit refusals and answers may alternate for hours.
+        if now - self._refusal_logged_at >= HEARTBEAT:
+            self._refusal_logged_at, self._has_logged_refusal = now, True
             self.log.warning("The vendor asks for fewer requests, next poll in %.0f s. %s", gap, error)
         return gap
 
@@ -260,6 +270,8 @@ class Wait:
         words = f"{self.subject}: not done within the timeout of {self.deadline - self.started_at:.10g} s."
         if self._last_failure is not None:
             words = f"{words} The last poll failed: {self._last_failure}"
+            if self._refusals:
+                words = f"{words} {REFUSAL_ADVICE}"
         elif self._last_progress is not None:
             status = self._last_progress.vendor_status
             words = f"{words} Last known: {self._last_progress} (status {status!r})."

@@ -106,6 +106,7 @@ def test_a_fault_that_may_pass_is_transient_and_carries_retry_after(sandbox, lea
     with pytest.raises(ImportPollError, match=f"HTTP {status}") as caught:
         get_progress(LuccaLeaveImport(import_id))
     assert (caught.value.transient, caught.value.retry_after) == (True, 17.0)
+    assert caught.value.rate_limited == (status == 429)
 
 
 def test_a_reset_connection_is_transient(sandbox, leave_import, get_progress):

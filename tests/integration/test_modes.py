@@ -191,8 +191,33 @@ def test_a_vendor_that_asks_for_fewer_requests_is_waited_for_as_long_as_it_may_l
 def test_too_many_requests_for_ever_end_at_the_timeout_with_the_vendors_words(run, sandbox, leave_import):
     import_id = leave_import(57)
     sandbox.add_fault({"status": 429, "body": '{"Message": "slow down"}'}, import_id=import_id, times=None)
-    with pytest.raises(AirflowSensorTimeout, match=r"not done within .*HTTP 429 Too Many Requests: slow down"):
+    with pytest.raises(AirflowSensorTimeout, match=r"not done within .*HTTP 429 Too Many Requests: slow down. .*fewer"):
         run(summary_id=import_id, max_consecutive_failures=1)
+
+
+def test_a_poll_that_is_refused_as_too_many_is_not_followed_by_another_one_sooner_than_usual(
+    run, sandbox, leave_import, clock
+):
+    import_id = leave_import(57, 100)
+    sandbox.add_fault({"delay": 0}, import_id=import_id, times=1)
+    sandbox.add_fault({"status": 429}, import_id=import_id, times=5)
+    started = clock.now
+    run(summary_id=import_id, poke_interval=600, timeout=24 * 3600)
+    assert clock.now - started >= 6 * 480
+
+
+def test_refusals_and_answers_that_alternate_do_not_flood_the_log(run, sandbox, leave_import, logged):
+    if run.mode == "reschedule":
+        pytest.skip("Airflow keeps nothing between two polls")
+    import_id = leave_import(57, *[57] * 15, 100)
+    for _ in range(15):
+        sandbox.add_fault({"delay": 0}, import_id=import_id, times=1)
+        sandbox.add_fault({"status": 429}, import_id=import_id, times=1)
+    run(summary_id=import_id)
+    text = logged()
+    # 31 polls take 15 minutes.
+    assert 1 <= text.count("The vendor asks for fewer requests") <= 2
+    assert text.count("polls get through again") <= 2
 
 
 def test_too_many_requests_neither_count_as_failures_nor_end_their_row(run, sandbox, leave_import):

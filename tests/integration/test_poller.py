@@ -955,7 +955,7 @@ def wall_clock(monkeypatch):
     return clock
 
 
-async def event_of(clock, summary_id="i-1", **arguments):
+async def event_of(clock, summary_id="i-1", part="error", **arguments):
     now = clock.time()
     trigger = ImportProgressTrigger(
         import_class="airflow_import_progress.hooks.lucca.LuccaLeaveImport",
@@ -966,7 +966,7 @@ async def event_of(clock, summary_id="i-1", **arguments):
         **{"first_poll_at": now + 5, "deadline": now + 600, "poke_interval": 60, **arguments},
     )
     async for event in trigger.run():
-        return event.payload["error"], clock.time() - now
+        return event.payload[part], clock.time() - now
 
 
 def test_a_clock_that_is_set_back_gives_a_wait_more_time_and_costs_it_no_failure(vendor, wall_clock):
@@ -999,6 +999,48 @@ def test_a_clock_that_is_set_forward_ends_a_wait_that_queues(vendor, wall_clock)
     assert error == "AirflowSensorTimeout"
     # As long as the gap that had begun before, and the last poll's grace.
     assert lasted <= 60 + trigger_module.LAST_POLL_GRACE + 1
+
+
+def test_a_poll_that_the_vendors_pause_holds_back_until_the_deadline_is_reported_so(vendor, wall_clock):
+    vendor.answers[path_of("other")] = [(429, {"retry-after": "3000"})]
+
+    async def main():
+        other = asyncio.create_task(event_of(wall_clock, "other", deadline=wall_clock.time() + 7200))
+        message, _ = await event_of(wall_clock, part="message", first_poll_at=wall_clock.time() + 10)
+        other.cancel()
+        return message
+
+    message = run(main())
+    assert "The poll was not sent by the deadline, because the vendor asks to wait." in message
+
+
+def test_waits_that_a_restarted_triggerer_takes_over_do_not_poll_all_at_once(vendor, wall_clock):
+    async def main():
+        overdue = wall_clock.time() - 3600
+        waits = [asyncio.create_task(event_of(wall_clock, f"i-{n}", first_poll_at=overdue)) for n in range(600)]
+        await asyncio.sleep(61)
+        for task in waits:
+            task.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    run(main())
+    first_polls = dict(reversed([(path, at) for at, path in vendor.asked]))
+    assert len(first_polls) == 600
+    in_a_second = Counter(int(at) for at in first_polls.values())
+    assert max(in_a_second.values()) < 40
+
+
+def test_waits_on_the_same_import_that_a_restarted_triggerer_takes_over_cause_the_requests_of_one(vendor, wall_clock):
+    async def main():
+        overdue = wall_clock.time() - 3600
+        waits = [asyncio.create_task(event_of(wall_clock, first_poll_at=overdue)) for _ in range(200)]
+        await asyncio.sleep(61)
+        for task in waits:
+            task.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    run(main())
+    assert len(vendor.asked) <= 5
 
 
 def test_a_wait_that_queues_past_its_deadline_ends(vendor, wall_clock):

@@ -178,6 +178,14 @@ def test_json_tells_of_failed_polls_and_warnings(watch, sandbox):
     assert failed["at"] < failed["next_poll_at"] < "2027-01-15T08:00:06+00:00"
 
 
+def test_json_does_not_count_polls_that_are_refused_as_too_many(watch, sandbox, leave_import):
+    import_id = leave_import(100)
+    sandbox.add_fault({"status": 503}, import_id=import_id)
+    sandbox.add_fault({"status": 429}, import_id=import_id, times=12)
+    *polls, _, _ = (json.loads(line) for line in watch("--json", "leave", import_id).out)
+    assert [(poll["failures"], poll["rate_limited"]) for poll in polls] == [(1, False)] + [(1, True)] * 12
+
+
 # What cannot be watched
 
 
@@ -321,6 +329,15 @@ def test_a_failed_poll_stays_above_the_bar_which_tells_when_it_is_asked_again(ba
     assert note[9:] == "Poll failed (number 1 of at most 10 in a row), next in 5 s. it is down"
     assert words == "nothing is known of it yet"
     assert " · 1 poll failed in a row · next poll in 5 s · " in polls
+
+
+def test_the_bar_does_not_take_a_vendor_that_asks_for_fewer_requests_for_one_that_fails(bar, clock):
+    bar, view, out = bar()
+    view.missed("HTTP 429", clock.now, is_failure=False)
+    view.next_poll_at = clock.now + 60
+    *_, polls = written(bar, out).splitlines()
+    assert " · the vendor asks for fewer requests · next poll in 60 s · " in polls
+    assert "failed" not in polls
 
 
 def test_the_bar_gives_the_cursor_back(bar):

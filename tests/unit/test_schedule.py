@@ -104,6 +104,25 @@ def test_a_vendor_that_says_at_once_again_and_again_is_no_reason_to_hurry():
     assert schedule.gap_after_failure(6, retry_after=0) == schedule.gap_after_failure(6) > 100
 
 
+def test_refusals_back_off_as_failures_do():
+    schedule = Schedule(poke_interval=5, chance=no_chance)
+    assert [schedule.gap_after_refusal(n, elapsed=0) for n in range(1, 9)] == [5, 10, 20, 40, 80, 160, 300, 300]
+
+
+def test_a_refusal_is_not_followed_by_a_poll_sooner_than_usual():
+    assert Schedule(poke_interval=60, chance=no_chance).gap_after_refusal(1, elapsed=0) == 60
+    assert Schedule(poke_interval=900, chance=no_chance).gap_after_refusal(9, elapsed=0) == 900
+    backoff = Schedule(poke_interval=60, exponential_backoff=True, chance=no_chance)
+    assert backoff.gap_after_refusal(1, elapsed=5000) == 5060
+
+
+@pytest.mark.parametrize("refusals", [1, 9])
+def test_retry_after_wins_over_the_gaps_of_refusals(refusals):
+    schedule = Schedule(poke_interval=60, chance=no_chance)
+    assert schedule.gap_after_refusal(refusals, elapsed=0, retry_after=7) == 7
+    assert schedule.gap_after_refusal(refusals, elapsed=0, retry_after=0) >= 60
+
+
 def near(seconds, resolution=0.0):
     return Ending(earliest=seconds, latest=seconds, resolution=resolution)
 

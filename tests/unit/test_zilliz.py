@@ -446,6 +446,14 @@ def test_zilliz_cloud_and_a_milvus_user_need_a_password(connection):
         ZillizHook().check_connection(connection)
 
 
+@pytest.mark.parametrize("code", [4, 8, 429, 1807])
+@pytest.mark.parametrize("status", [200, 400, 408, 429, 500, 503])
+def test_a_limiter_is_not_an_outage_whatever_the_status(code, status):
+    with pytest.raises(ImportPollError) as caught:
+        poll(CLOUD_V2, {"code": code, "message": "request is rejected by limiter"}, status=status)
+    assert caught.value.rate_limited
+
+
 def test_http_429_may_pass():
     with pytest.raises(ImportPollError) as caught:
         poll(CLOUD_V1, b"slow down", status=429)

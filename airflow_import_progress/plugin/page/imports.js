@@ -647,7 +647,7 @@ function records(wait) {
 }
 
 function trouble(wait) {
-  const polls = wait.failures > 1 ? ` (${number(wait.failures)} polls in a row)` : "";
+  const polls = wait.failures > 1 ? ` (${number(wait.failures)} failed polls in a row)` : "";
   return wait.error ? `${wait.error}${polls}` : isUnderWay(wait) ? "" : (wait.message ?? "");
 }
 
