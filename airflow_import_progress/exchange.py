@@ -115,6 +115,7 @@ class Response(NotForXCom):
     :param body: The body, whole and bounded.
     :param asked: What was asked, for error messages, such as ``"GET https://acme.ilucca.net/path"``.
     :param secrets: What must not appear in an excerpt, whatever the vendor repeats.
+    :param unreadable: Why a successful answer has no body here, such as that it is too long; None if it has its own.
     """
 
     instead_in_xcom: ClassVar[str] = "its json(), or the part of it that the next task needs"
@@ -124,6 +125,7 @@ class Response(NotForXCom):
     body: bytes = field(repr=False)
     asked: str
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    unreadable: ImportProtocolError | None = None
 
     @cached_property
     def _parsed(self) -> Any:
@@ -159,12 +161,15 @@ class Response(NotForXCom):
 
     def raise_for_status(self) -> None:
         """
-        Raise unless the status is 2xx.
+        Raise unless the status is 2xx and the body was read.
 
         :raises ImportPollError: if the status says that asking again later may work (408, 425, 429, 5xx).
         :raises ImportRequestError: if the status is any other.
+        :raises ImportProtocolError: if the status is 2xx but the body could not be read.
         """
         if 200 <= self.status < 300:
+            if self.unreadable is not None:
+                raise self.unreadable
             return
         if 300 <= self.status < 400:
             target = None

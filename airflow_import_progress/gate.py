@@ -120,10 +120,7 @@ class Gate:
         failed, processed = progress.failed, progress.processed
         if self.max_failed_records is not None:
             if failed is None:
-                return Verdict(
-                    Decision.FAIL,
-                    "succeeded, but the vendor reports no count of failed records, which max_failed_records needs",
-                )
+                return _not_known("no count of failed records, which max_failed_records needs", progress)
             if failed > self.max_failed_records:
                 return Verdict(
                     Decision.FAIL,
@@ -132,11 +129,7 @@ class Gate:
                 )
         if self.min_success_rate is not None:
             if failed is None or processed is None:
-                return Verdict(
-                    Decision.FAIL,
-                    "succeeded, but the vendor does not report how many records were processed and failed, which "
-                    "min_success_rate needs",
-                )
+                return _not_known("no counts of processed and failed records, which min_success_rate needs", progress)
             rate = 100.0 * max(processed - failed, 0) / processed if processed else 100.0 if not failed else 0.0
             if rate < self.min_success_rate:
                 return Verdict(
@@ -146,10 +139,7 @@ class Gate:
                 )
         if self.min_records is not None:
             if progress.imported is None:
-                return Verdict(
-                    Decision.FAIL,
-                    "succeeded, but the vendor reports no count of imported records, which min_records needs",
-                )
+                return _not_known("no count of imported records, which min_records needs", progress)
             if progress.imported < self.min_records:
                 return Verdict(
                     Decision.FAIL,
@@ -157,6 +147,11 @@ class Gate:
                     f"demands {self.min_records:,} ({_told(progress)})",
                 )
         return Verdict(Decision.PASS)
+
+
+def _not_known(counts: str, progress: ImportProgress) -> Verdict:
+    words = f"succeeded, but the vendor reports {counts}"
+    return Verdict(Decision.FAIL, "; ".join(filter(None, [words, progress.message])))
 
 
 def _rounded_down(rate: float) -> str:

@@ -93,8 +93,10 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "Leadsy", "python-modules": ["airflow_import_progress.sensors.leadsy"]},
         ],
         "triggers": [
-            {"integration-name": name, "python-modules": _TRIGGERS}
-            for name in ("Lucca", "Rocket.Chat", "Zilliz", "Leadsy")
+            {"integration-name": "Lucca", "python-modules": _TRIGGERS},
+            {"integration-name": "Rocket.Chat", "python-modules": _TRIGGERS},
+            {"integration-name": "Zilliz", "python-modules": _TRIGGERS},
+            {"integration-name": "Leadsy", "python-modules": _TRIGGERS},
         ],
         "extra-links": ["airflow_import_progress.links.ImportLink"],
         "connection-types": [

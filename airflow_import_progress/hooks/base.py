@@ -22,7 +22,7 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
     ImportRequestError,
 )
-from airflow_import_progress.exchange import Conversation, Request, Response, redacted
+from airflow_import_progress.exchange import MAX_ANSWER_BYTES, Conversation, Request, Response, redacted
 from airflow_import_progress.hooks.connection import (
     VendorConnection,
     filled,
@@ -618,7 +618,11 @@ async def _asend_all(
         try:
             request = next(conversation)
             while True:
-                request = conversation.send(await send(session, connection, request))
+                response = await send(session, connection, request)
+                if len(response.body) > MAX_ANSWER_BYTES:
+                    # Once parsed it stays so, and to parse it here would hold up the event loop.
+                    await asyncio.to_thread(response.parsed_or_none)
+                request = conversation.send(response)
         except StopIteration as end:
             result: T = end.value
             return result

@@ -22,8 +22,8 @@ from airflow_import_progress.progress import ImportProgress, ImportState
 LEAVE_IMPORTS_PATH = "/timmi-absences/api/imports/v1.0/leavePeriods"
 USER_LOCATION_IMPORTS_PATH = "/work-locations/public/api/imports/user-locations"
 
-#: Results name every created location, so they grow with the import. More would hold up an event loop to parse.
-MAX_RESULTS_BYTES = 8 * 1024 * 1024
+#: Results name every created location, so they grow with the import, whose file may have 100 MB.
+MAX_RESULTS_BYTES = 32 * 1024 * 1024
 #: How many error lines travel with the progress; the rest is in Lucca's error file.
 SHOWN_ERROR_LINES = 5
 NO_IMPORT = "00000000-0000-0000-0000-000000000000"
@@ -222,6 +222,12 @@ def _progress(summary_id: str, number: Any, response: Response) -> ImportProgres
 
 def _with_results(progress: ImportProgress, response: Response) -> ImportProgress:
     """Return a finished import's progress with the counts and the first error lines of its results."""
+    if response.unreadable is not None and not response.unreadable.transient:
+        problem = (
+            f"its results are longer than {MAX_RESULTS_BYTES // 1024**2} MiB, so the lines that Lucca refused are not "
+            f"counted: see the import history of Office in Lucca, or set check_results=False without limits"
+        )
+        return replace(progress, message=problem, warning=problem)
     results = response.json()
     if not isinstance(results, dict) or not isinstance(results.get("errorLines"), list):
         raise _unexpected(response, 'an object with the list "errorLines"')

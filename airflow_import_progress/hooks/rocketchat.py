@@ -29,6 +29,8 @@ PROGRESS_PATH = "/api/v1/getImportProgress"
 STATUS_PATH = "/api/v1/import.status"
 CURRENT_OPERATION_PATH = "/api/v1/getCurrentImportOperation"
 LOGIN_PATH = "/api/v1/login"
+#: An operation may list what its file has.
+MAX_OPERATION_BYTES = 8 * 1024 * 1024
 
 #: Every step of the server's ``ImporterProgressStep``.
 STATES: Mapping[str, ImportState] = {
@@ -152,9 +154,9 @@ class RocketChatImport(Import):
             response = yield Request(method="GET", path=PROGRESS_PATH)
             answer = _answer(response)
             return self._progress(response, step=answer.get("step"), key=answer.get("key"), count=answer.get("count"))
-        response = yield Request(method="GET", path=STATUS_PATH)
+        response = yield Request(method="GET", path=STATUS_PATH, max_answer_bytes=MAX_OPERATION_BYTES)
         if response.status == 404:
-            response = yield Request(method="GET", path=CURRENT_OPERATION_PATH)
+            response = yield Request(method="GET", path=CURRENT_OPERATION_PATH, max_answer_bytes=MAX_OPERATION_BYTES)
         answer = _answer(response)
         operation = answer.get("operation")
         if operation is None and answer.get("state") in (None, "none"):

@@ -77,7 +77,7 @@ def waits_query(since: datetime | None = None) -> Select[Any]:
     :param since: Only waits of DAG runs that could start since then, or that are running. Airflow has an index on both.
         None: all.
     """
-    query = (
+    query: Select[Any] = (
         select(
             XComModel.dag_id,
             XComModel.run_id,

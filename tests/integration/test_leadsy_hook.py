@@ -206,7 +206,7 @@ def test_failed_records_within_the_limit_pass(run_sensor, ended_import, limit):
 @pytest.mark.parametrize("limit", [{"max_failed_records": 0}, {"min_success_rate": 0}, {"min_records": 1}])
 def test_a_limit_fails_an_import_whose_counts_are_unknown(run_sensor, lead_import, limit):
     import_code = lead_import({"status_name": "completed", "failed_records": None, "success_rate": 100})
-    with pytest.raises(ImportFailedError, match=r"succeeded, but the vendor (reports no count|does not report)"):
+    with pytest.raises(ImportFailedError, match="succeeded, but the vendor reports no count"):
         run_sensor(LeadsyImportSensor, import_code=import_code, **limit)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import ssl
+import threading
 import time
 from contextlib import suppress
 from types import SimpleNamespace
@@ -13,15 +14,19 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_import_progress.exceptions import (
+    ImportFailedError,
     ImportPollError,
     ImportProgressError,
     ImportProtocolError,
     ImportRequestError,
 )
+from airflow_import_progress.exchange import Response
 from airflow_import_progress.hooks import base as hooks_base
+from airflow_import_progress.hooks import lucca
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
 from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sandbox import Sandbox
+from airflow_import_progress.sensors.lucca import LuccaUserLocationImportSensor
 from tests.integration.conftest import API_KEY, serving
 
 LEAVES_PATH = "/timmi-absences/api/imports/v1.0/leavePeriods"
@@ -161,8 +166,44 @@ def test_an_answer_that_never_ends_is_given_up(connect, sandbox, leave_import, g
 def test_an_answer_that_is_too_large_is_given_up(sandbox, leave_import, get_progress):
     import_id = leave_import(57)
     sandbox.add_fault({"bytes": 5_000_000})
-    with pytest.raises(ImportProtocolError, match="more than 1,048,576 bytes"):
+    with pytest.raises(ImportProtocolError, match="more than the limit of 1,048,576 bytes"):
         get_progress(LuccaLeaveImport(import_id))
+
+
+@pytest.fixture
+def long_results(sandbox, monkeypatch):
+    """Return an import that is done, whose results are longer than what is read."""
+    monkeypatch.setattr(lucca, "MAX_RESULTS_BYTES", 1000)
+    import_id = sandbox.create_import("lucca", "user_location", {"duration": 0})
+    sandbox.add_fault({"delay": 0}, import_id=import_id, times=1)
+    sandbox.add_fault({"bytes": 100_000}, import_id=import_id, times=None)
+    return import_id
+
+
+def test_results_that_are_too_long_do_not_fail_a_good_import(long_results, get_progress):
+    progress = get_progress(LuccaUserLocationImport(long_results, check_results=True))
+    assert (progress.state, progress.failed) == (ImportState.SUCCEEDED, None)
+    assert "longer than" in progress.warning
+
+
+@pytest.mark.parametrize("limit", [{"max_failed_records": 5}, {"min_success_rate": 90}, {"min_records": 1}])
+def test_results_that_are_too_long_fail_a_limit_and_name_a_way_out(long_results, run_sensor, sandbox, limit):
+    with pytest.raises(ImportFailedError, match=r"reports no count.*results are longer than.*set check_results=False"):
+        run_sensor(LuccaUserLocationImportSensor, summary_id=long_results, check_results=True, **limit)
+
+
+def test_long_answers_are_parsed_off_the_event_loop(sandbox, monkeypatch):
+    threads = []
+
+    def parsed_or_none(self):
+        threads.append(threading.current_thread())
+
+    monkeypatch.setattr(Response, "parsed_or_none", parsed_or_none)
+    monkeypatch.setattr(hooks_base, "MAX_ANSWER_BYTES", 1)
+    import_id = sandbox.create_import("lucca", "leave", {"answers": [57]})
+    assert asyncio.run(LuccaHook().aget_progress(LuccaLeaveImport(import_id))).percent == 57
+    assert threads
+    assert threads[0] is not threading.main_thread()
 
 
 @pytest.mark.parametrize("fault", [{"body": "<html>maintenance</html>"}, {"deep": 100_000}])
@@ -194,7 +235,7 @@ def test_a_body_that_is_packed_all_the_same_is_unpacked(sandbox, leave_import, g
 def test_a_small_body_that_unpacks_into_a_large_one_is_given_up(get_progress, packed):
     with packed("gzip", b"1" * 50_000_000) as connected:
         connected()
-        with pytest.raises(ImportProtocolError, match="more than 1,048,576 bytes"):
+        with pytest.raises(ImportProtocolError, match="more than the limit of 1,048,576 bytes"):
             get_progress(LuccaLeaveImport("3c90"))
 
 
@@ -223,7 +264,7 @@ def test_a_redirect_to_nowhere_is_refused_like_any_other(sandbox, leave_import, 
 
 def test_tls_is_verified(get_progress, tls_server):
     tls_server()
-    with pytest.raises(ImportRequestError, match="certificate could not be verified") as caught:
+    with pytest.raises(ImportRequestError, match="certificate is not signed by an authority that is trusted") as caught:
         get_progress(LuccaLeaveImport("3c90"))
     assert not caught.value.transient
 
@@ -349,7 +390,7 @@ def test_a_proxy_that_demands_other_credentials_says_so(connect, get_progress):
         connect(
             host="acme.ilucca.net", port=None, schema="https", extra={"proxy": f"http://u:hunter2@127.0.0.1:{port}"}
         )
-        with pytest.raises(ImportRequestError, match="the proxy demands other credentials") as caught:
+        with pytest.raises(ImportRequestError, match=r"HTTP 407\). It demands other credentials") as caught:
             get_progress(LuccaLeaveImport("3c90"))
     assert "hunter2" not in str(caught.value)
 
