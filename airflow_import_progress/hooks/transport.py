@@ -428,7 +428,11 @@ def _refused_by_proxy(asked: str, status: int) -> ImportProgressError:
             f"{words} It demands other credentials: correct the connection's 'proxy', http://user:password@host:port."
         )
     if status in TRANSIENT_STATUSES or status >= 500:
-        return ImportPollError(f"{words} If this lasts, check the proxy.", transient=True)
+        return ImportPollError(
+            f"{words} If this lasts, check the proxy.",
+            transient=True,
+            rate_limited=status == HTTPStatus.TOO_MANY_REQUESTS,
+        )
     return ImportRequestError(f"{words} Have it allowed there, or correct the connection's 'proxy'.")
 
 

@@ -227,3 +227,4 @@ def test_a_proxy_that_refuses_to_connect_is_named_with_its_status(connect, get_b
         with pytest.raises(ImportProgressError, match=rf"the proxy refused .*HTTP {status}\)\..*{words}") as caught:
             get_by(LuccaHook(), LuccaLeaveImport("1"))
     assert caught.value.transient is is_transient
+    assert caught.value.rate_limited is (status == 429)
