@@ -168,8 +168,12 @@ def _stores_links_itself() -> bool:
 
 def has_listeners() -> bool:
     """Tell whether a plugin listens to what becomes of tasks, on an Airflow that waits without workers."""
-    manager: Any = importlib.import_module("airflow.sdk.listener").get_listener_manager()
-    return bool(manager.has_listeners)
+    try:
+        manager: Any = importlib.import_module("airflow.sdk.listener").get_listener_manager()
+        return bool(manager.has_listeners)
+    except (ImportError, AttributeError):
+        # Where Airflow has moved them, there may be some.
+        return True
 
 
 def waits_without_workers() -> bool:
@@ -283,7 +287,10 @@ def source_of(value: Any) -> tuple[str, str] | None:
 
     :param value: An argument of an operator, on an Airflow that waits without workers.
     """
-    plain: Any = importlib.import_module("airflow.sdk.definitions.xcom_arg").PlainXComArg
+    try:
+        plain: Any = importlib.import_module("airflow.sdk.definitions.xcom_arg").PlainXComArg
+    except (ImportError, AttributeError):
+        return None
     if type(value) is not plain or value.operator.is_mapped:
         return None
     if value.operator.get_closest_mapped_task_group() is not None:

@@ -77,7 +77,7 @@ def waits_query(since: datetime | None = None) -> Select[Any]:
     :param since: Only waits of DAG runs that could start since then, or that are running. Airflow has an index on both.
         None: all.
     """
-    query: Select[Any] = (
+    query: Any = (
         select(
             XComModel.dag_id,
             XComModel.run_id,
@@ -101,10 +101,11 @@ def waits_query(since: datetime | None = None) -> Select[Any]:
         )
         .where(XComModel.key == XCOM_KEY)
     )
-    if since is None:
-        return query
-    runs = select(DagRun.id).where(or_(DagRun.run_after >= since, DagRun.state == DagRunState.RUNNING))
-    return query.where(XComModel.dag_run_id.in_(runs))
+    if since is not None:
+        runs = select(DagRun.id).where(or_(DagRun.run_after >= since, DagRun.state == DagRunState.RUNNING))
+        query = query.where(XComModel.dag_run_id.in_(runs))
+    bounded: Select[Any] = query
+    return bounded
 
 
 def newest_first(query: Select[Any], limit: int) -> Select[Any]:

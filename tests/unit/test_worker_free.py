@@ -183,6 +183,23 @@ class TestStart:
         assert reason_to_start_on_a_worker(waiting) == "only a worker calls pre_execute"
         assert reason_to_end_on_a_worker(waiting) == "only a worker calls post_execute"
 
+    @pytest.mark.parametrize(
+        ("module", "name"),
+        [
+            ("airflow.sdk.definitions.xcom_arg", "PlainXComArg"),
+            ("airflow.sdk.bases.xcom", "BaseXCom"),
+            ("airflow.sdk.execution_time.xcom", "XCom"),
+            ("airflow.sdk.listener", "get_listener_manager"),
+        ],
+    )
+    def test_an_airflow_that_has_moved_a_name_takes_a_worker(self, monkeypatch, module, name):
+        with dag():
+            upload = BaseOperator(task_id="upload")
+            waiting = LuccaLeaveImportSensor(task_id="wait", summary_id=upload.output, **BOTH)
+        assert (reason_to_start_on_a_worker(waiting), reason_to_end_on_a_worker(waiting)) == (None, None)
+        monkeypatch.delattr(importlib.import_module(module), name)
+        assert reason_to_start_on_a_worker(waiting) or reason_to_end_on_a_worker(waiting)
+
     def test_a_subclass_may_set_a_template_field_of_its_own_after_the_base_is_made(self):
         class Noted(LuccaLeaveImportSensor):
             template_fields = (*LuccaLeaveImportSensor.template_fields, "note")
