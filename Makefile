@@ -80,7 +80,7 @@ e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 e2e-ui: $(INSTALLED) ## what people see, in a real Airflow and a real browser: needs Chromium, and is skipped without
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e_ui
 
-e2e-parity: $(INSTALLED) ## each mode against whatever a vendor may do, in a real Airflow: 256 waits, ten minutes
+e2e-parity: $(INSTALLED) ## each mode against whatever a vendor may do, in a real Airflow: 272 waits, ten minutes
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e_parity
 
 e2e-ha: $(INSTALLED) ## forty waits in a real Airflow, in which everything dies once: a triggerer, the scheduler, the vendors

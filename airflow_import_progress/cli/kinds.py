@@ -76,7 +76,7 @@ MAX_FAILED_RECORDS = Argument(
 MIN_SUCCESS_RATE = Argument(
     name="min_success_rate",
     read=float,
-    help="fail if a smaller share of the processed records than this was imported, in percent from 0 to 100",
+    help="fail if a smaller share of the processed records than this was imported, in percent: 0, or above 1 up to 100",
 )
 MIN_RECORDS = Argument(name="min_records", read=int, help="fail if fewer records than this were imported, from 1")
 ON_ACTION_REQUIRED = Argument(

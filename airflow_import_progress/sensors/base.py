@@ -110,7 +110,7 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
 
     The import is asked for once on the worker. If it is not over yet, the wait goes on
 
-    * in the triggerer, without a worker, if ``deferrable`` is set (the default; ``mode`` is then of no account);
+    * in the triggerer, without a worker, if ``deferrable`` is set (the default; ``mode`` is then ignored);
     * on the worker, which sleeps between the polls, with ``mode="poke"``;
     * on a worker that is started anew for each poll, with ``mode="reschedule"``.
 
@@ -123,9 +123,14 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
     * The state could not be found out (:class:`ImportProgressError`): the task fails and may be retried.
       ``never_fail`` makes it a skip, ``silent_fail`` logs it and goes on until the timeout.
 
-    :param deferrable: Whether to wait in the triggerer. Default True.
+    A subclass may start the import in ``execute()``, set the argument that identifies it, and call
+    ``super().execute(context)``, but not with ``mode="reschedule"``, where Airflow executes a sensor anew for each poll.
+    Until then the argument is :data:`~airflow_import_progress.sensors.arguments.NOT_GIVEN`.
+
+    :param deferrable: Whether to wait in the triggerer. Default True, whatever ``[operators] default_deferrable`` says.
     :param start_from_trigger: Whether the wait starts in the triggerer, without a worker that polls first and defers.
-        Default False. From Airflow 3.3 on; where it is not possible, the wait starts on a worker, whose log says why.
+        Default: what the class says, which is False unless a subclass sets it. From Airflow 3.3 on; where it is not
+        possible, the wait starts on a worker, whose log gives the reason. A mapped sensor ignores it.
     :param end_from_trigger: Whether a wait that passes ends in the triggerer, without a worker that takes the result.
         Default False. From Airflow 3.3 on, like ``start_from_trigger``. All other waits end on a worker.
     :param min_poke_interval: Shortest gap between two polls, in seconds from 1: the gap shrinks to it from

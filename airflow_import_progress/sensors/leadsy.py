@@ -33,8 +33,8 @@ class LeadsyImportSensor(BaseImportSensor):
         ``{"partially_completed": "succeeded"}``. It counts before the extra ``status_map`` of the connection, and that
         before what this package takes for likely. Default None: nothing.
     :param max_failed_records: How many records may have failed, from 0. Default None: any number.
-    :param min_success_rate: Which share of the processed records, in percent from 0 to 100, must not have failed.
-        Default None: any share.
+    :param min_success_rate: The share of the processed records that must not have failed, in percent: 0, or above 1 up
+        to 100. Default None: any share.
     :param min_records: How many records must have been imported (processed less failed), from 1. Without it an import
         without any record passes. Default None: any number.
     :param kwargs: The arguments that all sensors share.

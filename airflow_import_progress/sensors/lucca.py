@@ -57,8 +57,8 @@ class LuccaUserLocationImportSensor(BaseImportSensor):
     :param check_results: Whether to read the import's results once it is processed. Default False.
     :param max_failed_records: How many lines Lucca may have refused, from 0; needs ``check_results``. Default
         None: any number.
-    :param min_success_rate: Which share of the lines, in percent from 0 to 100, Lucca must have accepted; needs
-        ``check_results``. Default None: any share.
+    :param min_success_rate: The share of the lines that Lucca must have accepted, in percent: 0, or above 1 up to 100;
+        needs ``check_results``. Default None: any share.
     :param min_records: How many locations must have been created or deleted, from 1; needs ``check_results``. Without
         it an import without any line passes. Default None: any number.
     :param kwargs: The arguments that all sensors share.
