@@ -65,9 +65,11 @@ def _of_airflow(name: str) -> Any:
     raise AttributeError(f"{__name__} has no {name!r}, or Airflow has moved it to where it is not looked for")
 
 
-def __getattr__(name: str) -> Any:
-    # Imported where it is first used: a process that needs an exception alone does not load the operators.
-    return _of_airflow(name)
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # Imported where it is first used: a process that needs an exception alone does not load the operators.
+        return _of_airflow(name)
 
 
 async def look_up_connection(hook: BaseHook, conn_id: str) -> tuple[Any, Any]:
@@ -77,7 +79,9 @@ async def look_up_connection(hook: BaseHook, conn_id: str) -> tuple[Any, Any]:
     :param hook: The hook that looks it up.
     :param conn_id: The connection.
     """
-    if hasattr(_of_airflow("Connection"), "aextra_dejson"):
+    base = _of_airflow("BaseHook")
+    is_overridden = getattr(hook.get_connection, "__func__", None) is not base.get_connection.__func__
+    if hasattr(_of_airflow("Connection"), "aextra_dejson") and not is_overridden:
         connection: Any = await hook.aget_connection(conn_id)
         return connection, await connection.aextra_dejson()
     # Before Airflow 3.3.2 both mask secrets by a call that must not be made on the event loop: it waits for an answer
@@ -225,7 +229,7 @@ def publishes_progress() -> bool:
     """Tell whether Airflow has pages that show what a task publishes while it waits: from Airflow 3.1 on."""
     try:
         return hasattr(_comms().CommsDecoder, "asend")
-    except ImportError:
+    except (ImportError, AttributeError):
         return False
 
 

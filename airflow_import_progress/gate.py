@@ -150,7 +150,7 @@ class Gate:
 
 
 def _not_known(counts: str, progress: ImportProgress) -> Verdict:
-    words = f"succeeded, but the vendor reports {counts}"
+    words = f"succeeded, but the vendor reports {counts}: leave it out, or check the import at the vendor"
     return Verdict(Decision.FAIL, "; ".join(filter(None, [words, progress.message])))
 
 

@@ -28,9 +28,7 @@ HOST = re.compile(
     r"(?P<name>\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:(?P<port>\d{1,5}))?", re.ASCII
 )
 #: The path below which a vendor or a gateway is served: segments that walk nowhere, without a query.
-PATH = re.compile(
-    r"(/(?!(\.|%2e){1,2}(/|$))([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*", re.ASCII | re.IGNORECASE
-)
+PATH = re.compile(r"(/(?!(\.|%2e){1,2}(/|$))([A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})+)*", re.ASCII | re.IGNORECASE)
 PLACEHOLDER = re.compile(r"\{(\w*)\}", re.ASCII)
 
 
@@ -92,7 +90,13 @@ def read_text(name: str, value: Any) -> str:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ImportRequestError(f"The connection's {name} must be a text, not a value of type {type(value).__name__}.")
-    return str(value).strip()
+    try:
+        text = str(value).strip()
+        text.encode()
+    except ValueError:
+        # Half a pair of surrogates, or a number of thousands of digits.
+        raise ImportRequestError(f"The connection's {name} has characters that cannot be sent.") from None
+    return text
 
 
 def read_base_url(host: Any, scheme: Any, port: Any) -> str:
@@ -112,7 +116,9 @@ def read_base_url(host: Any, scheme: Any, port: Any) -> str:
         )
     authority, slash, path = rest.partition("/")
     match = HOST.fullmatch(f"[{authority}]" if _is_ipv6(authority) else authority)
-    if match is None or not PATH.fullmatch(slash + path) or (match["ipv6"] and not _is_ipv6(match["ipv6"])):
+    # What is before an @ would be a user and password, or the start of one.
+    is_usable = match is not None and "@" not in rest and PATH.fullmatch(slash + path) is not None
+    if match is None or not is_usable or (match["ipv6"] and not _is_ipv6(match["ipv6"])):
         # Not repeated if it may hold a password.
         given = "" if {"@", "?"} & set(rest) else f", not {excerpt(rest)!r}"
         raise ImportRequestError(
@@ -177,7 +183,7 @@ def read_verify(value: Any) -> bool | str:
         return True
     if isinstance(value, bool):
         return value
-    text = str(value).strip()
+    text = read_text("extra 'verify'", value)
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:

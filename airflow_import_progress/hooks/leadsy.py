@@ -315,7 +315,7 @@ def _status_map_of(connection: VendorConnection) -> dict[str, str]:
     written = value.strip() or None if isinstance(value, str) else value
     try:
         return checked_status_map(json.loads(written) if isinstance(written, str) else written)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         problem = "it is a text that is not JSON"
     except ValueError as error:
         problem = str(error)

@@ -65,6 +65,8 @@ TWO_FACTOR_ADVICE = (
     "two-factor authentication ignored, put the user id into the connection's login and the token into its password, "
     "and remove the extra 'auth_method'."
 )
+#: In the words of the server's database driver while the database is away.
+DATABASE_WORDS = re.compile(r"timed out|ECONN|not primary|topology|server selection|mongo", re.IGNORECASE)
 WAIT_WORDS = re.compile(r"wait (\d{1,6}) seconds", re.ASCII)
 
 
@@ -298,7 +300,8 @@ class RocketChatHook(ImportProgressHook):
         :param connection: The connection, already read.
         :raises ImportRequestError: if something is missing.
         """
-        method = connection.extra.get("auth_method") or "token"
+        given = connection.extra.get("auth_method")
+        method = "token" if given in (None, "") else given
         if method not in ("token", "password"):
             raise ImportRequestError(
                 f"The connection's extra 'auth_method' must be 'token' (the default) or 'password', not "
@@ -372,7 +375,6 @@ def _logged_in(connection: VendorConnection, refused: LogIn | None = None) -> Co
     kept_digest, log_in = _log_ins.get(key, (b"", None))
     # Another wait may have logged in again meanwhile.
     if log_in is None or log_in == refused or kept_digest != digest:
-        _log_ins.pop(key, None)
         log_in = yield from _log_in(connection)
         _log_ins[key] = digest, log_in
     return log_in
@@ -382,6 +384,8 @@ def _log_in(connection: VendorConnection) -> Conversation[LogIn]:
     credentials = {"user": connection.login, "password": connection.password}
     response = _asking_to_wait((yield Request(method="POST", path=LOGIN_PATH, json=credentials, shared=True)))
     answer = response.parsed_or_none()
+    if _is_its_own_trouble(response):
+        raise _trouble(response)
     if response.status == 401 and isinstance(answer, dict):
         if answer.get("error") == "totp-required":
             raise ImportRequestError(
@@ -423,14 +427,8 @@ def _asking_to_wait(response: Response) -> Response:
 def _answer(response: Response) -> dict[str, Any]:
     if _says_no_import_ever(response):
         raise _no_import_ever(response)
-    if response.status == 400 and _is_its_own_trouble(response):
-        raise ImportPollError(
-            f"{response.asked} answered HTTP 400 without a type of error, as for trouble of the server's own: "
-            f"{response.error_text().rstrip('.')}.",
-            transient=True,
-            retry_after=response.retry_after,
-            status=response.status,
-        )
+    if _is_its_own_trouble(response):
+        raise _trouble(response)
     answer = response.json()
     if not isinstance(answer, dict) or as_flag(answer.get("success")) is not True:
         raise _unexpected(response, 'an object with "success": true')
@@ -441,9 +439,23 @@ def _is_its_own_trouble(response: Response) -> bool:
     # Rocket.Chat answers 400 to whatever its code throws. What it means to refuse has a type; what fails in it, such as
     # the database in a failover, has only words.
     answer = response.parsed_or_none()
-    if not isinstance(answer, dict) or as_flag(answer.get("success")) is not False:
+    if not isinstance(answer, dict) or answer.get("errorType"):
         return False
-    return not answer.get("errorType") and not str(answer.get("error")).startswith("error-")
+    if response.status == 401:
+        # A log-in answers so to whatever is thrown, a database that is away included.
+        return not answer.get("error") and DATABASE_WORDS.search(str(answer.get("message"))) is not None
+    is_refused = str(answer.get("error")).startswith("error-")
+    return response.status == 400 and as_flag(answer.get("success")) is False and not is_refused
+
+
+def _trouble(response: Response) -> ImportPollError:
+    return ImportPollError(
+        f"{response.asked} answered HTTP {response.status} without a type of error, as for trouble of the server's "
+        f"own: {response.error_text().rstrip('.')}.",
+        transient=True,
+        retry_after=response.retry_after,
+        status=response.status,
+    )
 
 
 def _says_no_import_ever(response: Response) -> bool:

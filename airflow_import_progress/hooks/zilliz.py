@@ -46,14 +46,15 @@ SUCCESS_CODES = frozenset({0, 200})
 #: Too many requests, in Milvus's ``merr`` package; and HTTP's 429, should it come under HTTP 200.
 LIMITER_CODES = frozenset({4, 8, 429, 1807})
 #: What ``merr`` marks as retriable and a question about a job can meet: the limiter's, not ready, unavailable, short of
-#: resources; and its timeout.
-TRANSIENT_CODES = LIMITER_CODES | {1, 2, 12, 10001}
+#: resources; and its cancellations and timeouts.
+TRANSIENT_CODES = LIMITER_CODES | {1, 2, 12, 10000, 10001}
 #: What Milvus answers where it has no code, also while one of its coordinators is away; then its words are these, of
 #: gRPC and of its own clients of coordinators.
 UNEXPECTED_CODE = 65535
 UNAVAILABLE_WORDS = re.compile(
     r"code = (Unavailable|DeadlineExceeded|Canceled)|connection refused|connection error|context deadline exceeded"
-    r"|not ready|not healthy|is not serving|find no available|service unavailable|node not found|transport is closing",
+    r"|not ready|not healthy|is not serving|find no available|service unavailable|node not found|node not match"
+    r"|empty grpc client|transport is closing",
     re.IGNORECASE,
 )
 #: Not authenticated (Milvus), the same (both), token not found (Zilliz v1), API key illegal (Zilliz v2).
@@ -72,7 +73,9 @@ STATES: Mapping[str, ImportState] = {
 }
 
 #: Both versions name every file of a job; Milvus takes 1,024, and each may stand for many columns in a file each.
-MAX_JOB_BYTES = 4 * 1024 * 1024
+MAX_JOB_BYTES = 16 * 1024 * 1024
+#: An answer with one of the limiter's codes has no more than that, in bytes.
+MAX_REFUSAL_BYTES = 64 * 1024
 #: How many files travel with the progress, those with an error first.
 SHOWN_FILES = 5
 
@@ -268,11 +271,14 @@ class ZillizHook(ImportProgressHook):
 
         :param response: The answer.
         """
-        return super().is_rate_limited(response) or _code(response) in LIMITER_CODES
+        is_refusal = len(response.body) <= MAX_REFUSAL_BYTES and _code(response) in LIMITER_CODES
+        return is_refusal or super().is_rate_limited(response)
 
     def verification(self, connection: VendorConnection) -> Conversation[str]:
         """
-        Ask for the cluster's import jobs, or at Zilliz for the clusters if the connection names none.
+        Ask Zilliz for the cluster's import jobs, or for the clusters if the connection names none.
+
+        A Milvus is asked for a job that it does not have.
 
         :param connection: The connection to verify.
         """
@@ -287,15 +293,15 @@ class ZillizHook(ImportProgressHook):
                 path=f"{V1_IMPORT_PATH}/list",
                 params={"clusterId": str(cluster_id), "pageSize": "10", "currentPage": "1"},
             )
+            _data((yield request))
+        elif _is_control_plane(connection):
+            body = {"clusterId": cluster_id, "pageSize": 10, "currentPage": 1}
+            _data((yield Request(method="POST", path=f"{V2_IMPORT_PATH}/list", json=body)))
         else:
-            body = {} if cluster_id is None else {"clusterId": cluster_id, "pageSize": 10, "currentPage": 1}
-            request = Request(method="POST", path=f"{V2_IMPORT_PATH}/list", json=body)
-        _data((yield request))
-        if version == "v2" and not _is_control_plane(connection):
-            # As a wait does: a server or a gateway may have the list alone.
-            request = Request(method="POST", path=V2_PROGRESS_PATH, json={"jobId": NO_JOB})
-            response = yield from _described(request, connection)
-            if _code(response) is None or _code(response) in TRANSIENT_CODES | UNAUTHORISED_CODES:
+            # As a wait does: a Milvus lists all its jobs at once, and an older one has another path for a single job.
+            body = {"jobId": NO_JOB} if cluster_id is None else {"jobId": NO_JOB, "clusterId": cluster_id}
+            response = yield from _described(Request(method="POST", path=V2_PROGRESS_PATH, json=body), connection)
+            if _code(response) not in UNKNOWN_JOB_CODES:
                 _data(response)
         return f"{words} for the import jobs{f' of cluster {cluster_id!r}' if cluster_id else ''} ({version})."
 
@@ -390,6 +396,12 @@ def _code(response: Response) -> int | None:
     return as_count(answer.get("code")) if isinstance(answer, dict) else None
 
 
+def _says_unavailable(response: Response) -> bool:
+    # In the whole message: a stack trace may be in front of the words.
+    answer = response.parsed_or_none()
+    return isinstance(answer, dict) and UNAVAILABLE_WORDS.search(str(answer.get("message"))) is not None
+
+
 def _data(response: Response) -> dict[str, Any]:
     """Return what is in the envelope, which tells success and failure for itself, mostly under HTTP 200."""
     code = _code(response)
@@ -397,7 +409,7 @@ def _data(response: Response) -> dict[str, Any]:
         # Whatever other code: the proxy in front of the server fails.
         response.raise_for_status()
     said = f"{response.asked} answered the error {code}: {response.error_text().rstrip('.')}."
-    if code in TRANSIENT_CODES or (code == UNEXPECTED_CODE and UNAVAILABLE_WORDS.search(response.error_text())):
+    if code in TRANSIENT_CODES or (code == UNEXPECTED_CODE and _says_unavailable(response)):
         raise ImportPollError(
             said,
             transient=True,
@@ -482,10 +494,10 @@ def _progress_v2(job_id: str, data: dict[str, Any], response: Response) -> Impor
         raise _unexpected(response, "a completed job without a failed file")
     total, imported = as_count(data.get("totalRows")), as_count(data.get("importedRows"))
     if state is ImportState.SUCCEEDED and total is not None and imported is not None and imported < total:
-        # Neither Zilliz nor Milvus documents whether that can be a partial import: min_records may refuse it.
+        # Milvus reports one number as both; the references call totalRows the rows of the whole collection.
         warning = (
-            f"Zilliz reports a completed job with {imported:,} imported of {total:,} rows. If each row counts, set "
-            f"min_records."
+            f"Zilliz reports a completed job with {imported:,} imported of {total:,} rows. That is usual where the "
+            f"total counts the whole collection. If each row counts, set min_records."
         )
     percent = as_number(data.get("progress"))
     return ImportProgress(

@@ -65,6 +65,8 @@ _TASK_STATES: Mapping[State, set[TaskInstanceState]] = {
     State.SKIPPED: _SKIPPED,
 }
 
+#: The states of DAG runs whose tasks may wait, however long ago the run began.
+UNFINISHED_RUNS = (DagRunState.QUEUED, DagRunState.RUNNING)
 _OVER_AT_THE_VENDOR = {ImportState.SUCCEEDED, ImportState.FAILED, ImportState.CANCELLED}
 
 
@@ -102,7 +104,7 @@ def waits_query(since: datetime | None = None) -> Select[Any]:
         .where(XComModel.key == XCOM_KEY)
     )
     if since is not None:
-        runs = select(DagRun.id).where(or_(DagRun.run_after >= since, DagRun.state == DagRunState.RUNNING))
+        runs = select(DagRun.id).where(or_(DagRun.run_after >= since, DagRun.state.in_(UNFINISHED_RUNS)))
         query = query.where(XComModel.dag_run_id.in_(runs))
     bounded: Select[Any] = query
     return bounded
@@ -258,7 +260,7 @@ def _poll(published: PublishedProgress, progress: ImportProgress | None, state: 
         "polled_at": _number(published.polled_at),
         "progress_at": _number(published.progress_at),
         "percent_per_minute": pace,
-        "records_per_minute": pace * total / 100 if pace is not None and total else None,
+        "records_per_minute": _number(pace * total / 100) if pace is not None and total else None,
         # What is over does not end any more, whatever was expected.
         "ends_at": _number(published.ends_at) if state in UNDER_WAY - {State.RETRYING} else None,
         "error": _text(published.error),
@@ -293,4 +295,6 @@ def _web_address(value: Any) -> str | None:
         parts = urlsplit(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return _text(value) if parts and parts.scheme in ("http", "https") and parts.netloc else None
+    is_usable = parts is not None and parts.scheme in ("http", "https") and bool(parts.netloc)
+    # Cut, it would lead elsewhere.
+    return _text(value) if is_usable and len(value) <= MAX_TEXT_LENGTH else None

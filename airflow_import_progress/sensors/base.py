@@ -124,8 +124,9 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
       ``never_fail`` makes it a skip, ``silent_fail`` logs it and goes on until the timeout.
 
     A subclass may start the import in ``execute()``, set the argument that identifies it, and call
-    ``super().execute(context)``, but not with ``mode="reschedule"``, where Airflow executes a sensor anew for each poll.
-    Until then the argument is :data:`~airflow_import_progress.sensors.arguments.NOT_GIVEN`.
+    ``super().execute(context)``. Until then the argument is
+    :data:`~airflow_import_progress.sensors.arguments.NOT_GIVEN`. That does not work with ``mode="reschedule"``, where
+    Airflow executes a sensor anew for each poll.
 
     :param deferrable: Whether to wait in the triggerer. Default True, whatever ``[operators] default_deferrable`` says.
     :param start_from_trigger: Whether the wait starts in the triggerer, without a worker that polls first and defers.
@@ -168,6 +169,8 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if cls.gate is not BaseImportSensor.gate:
+            raise TypeError(f"{cls.__name__} hides the property gate, which sees to it that the modes judge alike")
         if isinstance(by_default := vars(cls).get("start_from_trigger"), bool):
             # In place of the descriptor, it would start even waits that only a worker can start.
             cls._starts_from_trigger_by_default = by_default

@@ -158,7 +158,7 @@ class ImportProgressTrigger(BaseTrigger):
         wait = Wait(
             import_=import_,
             conn_id=self.conn_id,
-            gate=Gate(**(self.gate or {})),
+            gate=Gate(**({} if self.gate is None else self.gate)),
             schedule=Schedule(
                 poke_interval=self.poke_interval,
                 min_poke_interval=self.min_poke_interval,

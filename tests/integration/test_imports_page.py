@@ -326,6 +326,11 @@ def test_numbers_that_json_has_no_words_for_are_left_out(browser, database):
     assert (wait["percent_per_minute"], wait["ends_at"]) == (None, None)
 
 
+def test_a_pace_that_is_too_large_to_be_multiplied_is_left_out(browser, database):
+    database(StoredWait(published=published(percent_per_minute=1e308)))
+    assert only_wait(browser())["records_per_minute"] is None
+
+
 @pytest.mark.parametrize("run_id", ["manual__2026-01-01T00:00:00+00:00", "a/b?c=d&e#f", '50 % "é" <script>', "run+1"])
 def test_one_wait_is_found_whatever_its_run_is_called(browser, database, run_id):
     database(StoredWait(dag_id="leaves.é", run_id=run_id, map_index=3, published=published()))

@@ -230,7 +230,7 @@ def test_too_many_requests_neither_count_as_failures_nor_end_their_row(run, sand
     assert len(sandbox.requests(import_id)) == 5
 
 
-def test_too_many_requests_are_logged_once_and_not_at_each_poll(run, sandbox, leave_import, logged):
+def test_too_many_requests_are_logged_once_and_not_at_each_poll(run, sandbox, leave_import, logged, caplog):
     if run.mode == "reschedule":
         pytest.skip("Airflow keeps nothing between two polls")
     import_id = leave_import(57, 100)
@@ -238,8 +238,9 @@ def test_too_many_requests_are_logged_once_and_not_at_each_poll(run, sandbox, le
     sandbox.add_fault({"status": 429, "headers": {"Retry-After": "20"}}, import_id=import_id, times=15)
     run(summary_id=import_id)
     text = logged()
-    assert text.count("The vendor asks for fewer requests") == 1
-    assert text.count("polls get through again") == 1
+    for words in ("The vendor asks for fewer requests", "polls get through again"):
+        # Airflow 2 prints what it logs as well.
+        assert (sum(words in record.getMessage() for record in caplog.records) or text.count(words)) == 1
 
 
 @pytest.mark.parametrize("code", [4, 8, 429, 1807])

@@ -358,3 +358,9 @@ def test_every_error_of_a_vendors_module_is_reported_once_in_every_mode(run_sens
     assert isinstance(caught.value, type(raised).__mro__[1] if isinstance(raised, OddError) else ImportProgressError)
     assert str(caught.value).count(str(raised)) == 1
     assert str(caught.value).count("Lucca leave import") == 1
+
+
+@pytest.mark.parametrize("gate", [[], "", 0, False, [1], {"unknown": 1}, {"max_failed_records": -1}])
+def test_a_stored_gate_that_cannot_be_made_again_is_never_success(clock, leave_import, gate):
+    (event,) = events(ImportProgressTrigger(**arguments(clock, leave_import(100), gate=gate)))
+    assert event["status"] == "error"

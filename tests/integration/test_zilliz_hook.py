@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
@@ -240,7 +242,19 @@ def test_the_connection_test_asks_for_import_jobs(zilliz_sandbox, api):
     assert verified, words
     assert f"{zilliz_sandbox.url} accepted the credentials for the import jobs" in words
     paths = [asked["path"] for asked in zilliz_sandbox.requests()]
-    assert paths == ([f"{V1}/list"] if api == "v1" else [f"{V2}/list", f"{V2}/describe"])
+    assert paths == ([f"{V1}/list"] if api == "v1" else [f"{V2}/describe"])
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, 1401), (500, 65535), (200, 1100), (200, 65535)])
+def test_the_connection_test_passes_for_no_other_refusal_than_that_of_an_unknown_job(
+    zilliz_sandbox, connect_to, status, code
+):
+    connect_to("zilliz", extra={"api_version": "v2"})
+    body = json.dumps({"code": code, "message": "permission deny"})
+    zilliz_sandbox.add_fault({"status": status, "body": body}, path_contains="/describe")
+    verified, words = ZillizHook().test_connection()
+    assert not verified
+    assert "permission deny" in words
 
 
 @pytest.mark.parametrize(("body", "verified"), [('{"code": 200, "data": {"clusters": []}}', True), ("{}", False)])

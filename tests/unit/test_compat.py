@@ -40,9 +40,15 @@ def test_airflow_2_finds_the_first_poke_of_the_first_try(monkeypatch):
 @pytest.mark.parametrize("name", compat._PLACES)
 def test_every_public_name_of_airflow_is_found_without_a_warning(name):
     compat._of_airflow.cache_clear()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*deprecated.*airflow_import_progress.*")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         assert getattr(compat, name) is getattr(compat, name)
+    assert [str(warning.message) for warning in caught if name in str(warning.message)] == []
+
+
+def test_an_airflow_that_has_moved_what_publishing_takes_publishes_nothing(monkeypatch):
+    monkeypatch.setattr(compat, "_comms", lambda: SimpleNamespace())
+    assert compat.publishes_progress() is False
 
 
 def test_a_name_that_airflow_does_not_have_is_an_attribute_error():
@@ -56,12 +62,16 @@ async def test_a_connection_is_looked_up_off_the_event_loop_where_airflow_has_no
     class Connection:
         extra_dejson = {"timeout": 5}  # noqa: RUF012
 
-    class Hook:
-        def get_connection(self, conn_id):
+    class Base:
+        @classmethod
+        def get_connection(cls, conn_id):
             threads.append(threading.current_thread())
             return Connection
 
-    monkeypatch.setattr(compat, "_of_airflow", {"Connection": Connection}.__getitem__)
+    class Hook(Base):
+        """A hook that looks connections up as all do."""
+
+    monkeypatch.setattr(compat, "_of_airflow", {"Connection": Connection, "BaseHook": Base}.__getitem__)
     assert await compat.look_up_connection(Hook(), "lucca_default") == (Connection, {"timeout": 5})
     assert threads[0] is not threading.current_thread()
 
@@ -71,10 +81,39 @@ async def test_a_connection_is_awaited_where_airflow_can(monkeypatch):
         async def aextra_dejson(self):
             return {"timeout": 5}
 
-    class Hook:
-        async def aget_connection(self, conn_id):
+    class Base:
+        @classmethod
+        def get_connection(cls, conn_id):
+            raise AssertionError
+
+        @classmethod
+        async def aget_connection(cls, conn_id):
             return Connection()
 
-    monkeypatch.setattr(compat, "_of_airflow", {"Connection": Connection}.__getitem__)
+    class Hook(Base):
+        """A hook that looks connections up as all do."""
+
+    monkeypatch.setattr(compat, "_of_airflow", {"Connection": Connection, "BaseHook": Base}.__getitem__)
     _, extra = await compat.look_up_connection(Hook(), "lucca_default")
     assert extra == {"timeout": 5}
+
+
+async def test_a_hook_that_looks_connections_up_itself_does_so_on_an_event_loop_too(monkeypatch):
+    class Connection:
+        extra_dejson = {"timeout": 5}  # noqa: RUF012
+
+        async def aextra_dejson(self):
+            raise AssertionError
+
+    class Base:
+        @classmethod
+        def get_connection(cls, conn_id):
+            raise AssertionError
+
+    class Hook(Base):
+        @classmethod
+        def get_connection(cls, conn_id):
+            return Connection
+
+    monkeypatch.setattr(compat, "_of_airflow", {"Connection": Connection, "BaseHook": Base}.__getitem__)
+    assert await compat.look_up_connection(Hook(), "lucca_default") == (Connection, {"timeout": 5})

@@ -77,6 +77,8 @@ def test_the_address_is_https_unless_the_schema_says_otherwise(read, fields, bas
         ({"host": "::g"}, "host name, such as"),
         ({"port": "99999"}, "port must be from 1 to 65535"),
         ({"host": "user@evil.example"}, "host name, such as"),
+        ({"host": "https://user:123/hunter2@acme.ilucca.net"}, "host name, such as"),
+        ({"host": "acme.ilucca.net/hunter2@b"}, "host name, such as"),
         ({"host": "acme.ilucca.net?x=1"}, "host name, such as"),
         ({"host": "acme..net"}, "host name, such as"),
         ({"host": "ac me.net"}, "host name, such as"),
@@ -206,7 +208,25 @@ def test_a_secret_that_is_too_short_is_not_taken_out_of_texts(read):
 
 
 #: Values of other types than those that a field should have, as secrets backends and hand-made connections give them.
-ODD = [True, 7, -1, 1.5, 10**400, "7", "", " ", "text", b"bytes", [], ["a"], {}, {"a": 1}, object()]
+ODD = [
+    "s\ud800",
+    "[" * 100_000,
+    True,
+    7,
+    -1,
+    1.5,
+    10**400,
+    "7",
+    "",
+    " ",
+    "text",
+    b"bytes",
+    [],
+    ["a"],
+    {},
+    {"a": 1},
+    object(),
+]
 EXTRAS = [
     "timeout",
     "verify",

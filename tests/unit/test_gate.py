@@ -116,7 +116,10 @@ def test_an_empty_import_passes_the_other_limits_and_not_min_records():
 
 def test_a_vendor_without_counts_is_named_as_the_reason():
     verdict = judge(Gate(min_records=1), ImportState.SUCCEEDED)
-    assert verdict.reason == "succeeded, but the vendor reports no count of imported records, which min_records needs"
+    assert verdict.reason == (
+        "succeeded, but the vendor reports no count of imported records, which min_records needs: leave it out, or "
+        "check the import at the vendor"
+    )
 
 
 def test_cannot_be_subclassed_because_a_trigger_would_judge_by_the_base():

@@ -461,6 +461,19 @@ def test_a_bad_request_without_a_type_is_trouble_of_the_servers_own_and_may_pass
 
 
 @pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, {"status": "error", "message": "Server selection timed out after 30000 ms"}),
+        (400, {"success": False, "error": "connect ECONNREFUSED 10.0.0.7:27017"}),
+    ],
+)
+def test_a_log_in_that_fails_because_the_database_is_away_may_pass(status, body):
+    with pytest.raises(ImportPollError) as caught:
+        ask(BY_PASSWORD, (body, status, {}))
+    assert caught.value.transient
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {"success": False, "error": "error-invalid-operation-status"},

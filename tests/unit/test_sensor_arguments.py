@@ -129,6 +129,12 @@ def test_nothing_but_a_gate_can_be_set_as_one():
         sensor.gate = object()
 
 
+@pytest.mark.parametrize("bases", [(type("Mixin", (), {"gate": None}), LeadsyImportSensor), (LeadsyImportSensor,)])
+def test_a_subclass_cannot_hide_the_gate(bases):
+    with pytest.raises(TypeError, match="hides the property gate"):
+        type("Strict", bases, {} if len(bases) == 2 else {"gate": property(lambda self: None)})
+
+
 @pytest.mark.parametrize("argument", ["max_failed_records", "min_success_rate", "min_records"])
 def test_a_limit_for_records_needs_the_results(argument):
     with pytest.raises(ValueError, match="need check_results=True"):

@@ -412,6 +412,7 @@ def test_a_limiter_and_what_milvus_calls_retriable_may_pass(code, status):
         "context deadline exceeded",
         "find no available datacoord, check datacoord state",
         "service not ready[datacoord=2]: Initializing",
+        "stack trace: " + "x" * 400 + ": empty grpc client",
     ],
 )
 def test_an_error_without_a_code_may_pass_where_its_words_say_that_a_coordinator_is_away(words):
@@ -588,7 +589,7 @@ def test_v1_knows_no_projects():
     [
         (CLOUD_V1, None, "/v1/clusters", {}, None),
         (CLOUD_V2, None, "/v2/clusters", {}, None),
-        (MILVUS, None, "/v2/vectordb/jobs/import/list", {}, {}),
+        (MILVUS, None, "/v2/vectordb/jobs/import/describe", {}, {"jobId": "0"}),
         (
             CLOUD_V1,
             CLUSTER_ID,
