@@ -59,7 +59,7 @@ class TestGoodImport:
             "vendor_status": 100,
         }
         assert set(progress) == {
-            *("import_id", "state", "percent", "total", "processed", "failed"),
+            *("import_id", "state", "percent", "total", "processed", "failed", "imported"),
             *("vendor_status", "message", "started_at", "finished_at", "warning", "details"),
         }
 
