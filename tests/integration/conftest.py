@@ -291,9 +291,8 @@ def packed(connect):
     return packed
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """Return the file of a self-signed certificate for 127.0.0.1, with its key."""
+def certificate_file(folder, *, address="127.0.0.1", days=(-1, 1)):
+    """Return the file of a self-signed certificate for an address, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -303,18 +302,24 @@ def certificate(tmp_path_factory):
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .not_valid_before(now + timedelta(days=days[0]))
+        .not_valid_after(now + timedelta(days=days[1]))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    file = tmp_path_factory.mktemp("tls") / "certificate.pem"
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    file = folder / "certificate.pem"
     file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
     return str(file)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """Return the file of a self-signed certificate for 127.0.0.1, with its key."""
+    return certificate_file(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

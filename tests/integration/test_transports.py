@@ -6,20 +6,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.server
-import ipaddress
 import socket
 import ssl
 import threading
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProgressError, ImportRequestError
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
-from tests.integration.conftest import serving
+from tests.integration.conftest import certificate_file, serving
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n57"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -132,30 +127,6 @@ def test_a_request_that_may_change_something_is_never_sent_twice(connect, answer
 
 
 # Certificates
-
-
-def certificate_file(folder, *, address="127.0.0.1", days=(-1, 1)):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "vendor")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now + timedelta(days=days[0]))
-        .not_valid_after(now + timedelta(days=days[1]))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file = folder / "certificate.pem"
-    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
-    return str(file)
 
 
 @pytest.mark.parametrize(
