@@ -323,7 +323,8 @@ class ImportProgressHook(BaseHook, ABC):
         """
         Send any request with the vendor's authentication, without blocking the event loop.
 
-        See :meth:`request`. A POST is sent once; aiohttp itself may repeat a PUT or DELETE after a connection that breaks.
+        See :meth:`request`. A POST is sent once; aiohttp itself may repeat a PUT or DELETE after a connection that
+        breaks.
 
         :param method: The HTTP method.
         :param path: The path at the connection's host, or below the path that its host has, beginning with ``/``.
