@@ -209,6 +209,17 @@ class Response(NotForXCom):
         """
         return replace(self, headers={**self.headers, "retry-after": f"{seconds:.3f}"})
 
+    def with_secret(self, secret: str) -> Response:
+        """
+        Return the same answer, parsed once for both, with one more text that must not appear in an excerpt.
+
+        :param secret: The text.
+        """
+        other = replace(self, secrets=(*self.secrets, secret))
+        if "_parsed" in vars(self):
+            vars(other)["_parsed"] = self._parsed
+        return other
+
     def error_text(self) -> str:
         """Return the vendor's words for an error, or the beginning of the body if there are none."""
         parsed = self.parsed_or_none()

@@ -342,7 +342,7 @@ class RocketChatHook(ImportProgressHook):
         if response.status == 401:
             log_in = yield from _logged_in(connection, refused=log_in)
             response = yield _signed(request, log_in)
-        return replace(_asking_to_wait(response), secrets=(*response.secrets, log_in.auth_token))
+        return _asking_to_wait(response).with_secret(log_in.auth_token)
 
     def asking_to_wait(self, response: Response) -> Response:
         """

@@ -265,3 +265,11 @@ def test_equal_requests_have_equal_keys(name):
     for value in DIFFERENT[name]:
         first, second = (replace(POLL, **{name: copy.deepcopy(value)}) for _ in range(2))
         assert request_key(first) == request_key(second)
+
+
+def test_an_answer_with_one_more_secret_is_not_parsed_again():
+    answer = response(body=b'{"error": "the token hunter2"}')
+    parsed = answer.parsed_or_none()
+    other = answer.with_secret("hunter2")
+    assert other.parsed_or_none() is parsed
+    assert "hunter2" not in other.error_text()
