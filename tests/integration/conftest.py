@@ -177,7 +177,24 @@ def run_sensor(request, clock):
 def logged(caplog, capsys):
     """Return a function that returns all that was logged: Airflow 2 logs to logging, Airflow 3 to the output."""
     caplog.set_level(logging.DEBUG)
-    return lambda: caplog.text + capsys.readouterr().out
+    printed = []
+
+    def text():
+        printed.append(capsys.readouterr().out)
+        return caplog.text + "".join(printed)
+
+    return text
+
+
+@pytest.fixture
+def times_logged(caplog, logged):
+    """Return a function that counts the messages with these words: Airflow 2 both logs and prints them."""
+
+    def count(words):
+        printed = logged()
+        return sum(words in record.getMessage() for record in caplog.records) or printed.count(words)
+
+    return count
 
 
 def get_by_requests(hook, import_):
