@@ -31,6 +31,9 @@ MODES: Mapping[str, Mapping[str, Any]] = {
     "worker-free": {"deferrable": True, "start_from_trigger": True, "end_from_trigger": True},
 }
 
+#: The connection over which the vendor gets too many requests.
+LIMITED_CONN_ID = "lucca_limited"
+
 FLAGS = ("none", "soft_fail", "never_fail", "silent_fail")
 
 
@@ -249,6 +252,8 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
         AirflowSensorTimeout,
         "The vendor asks for fewer requests",
         faults=((_UNTOUCHED, 1), ({"status": 429}, None)),
+        # Of its own, because all waits of a connection pause when the vendor asks one of them to.
+        arguments={"lucca_conn_id": LIMITED_CONN_ID},
     ),
     "timeout": Behaviour(Ending.TIMED_OUT, _answers(57), AirflowSensorTimeout, "not done within the timeout of"),
     "superseded": Behaviour(

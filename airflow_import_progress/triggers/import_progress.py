@@ -208,7 +208,7 @@ class ImportProgressTrigger(BaseTrigger):
                         words = "The poll was still under way at the deadline."
                         if watch.is_paused:
                             words = "The poll was not sent by the deadline, because the vendor asks to wait."
-                        gap = wait.missed(ImportPollError(words, transient=True))
+                        gap = wait.missed(ImportPollError(words, transient=True, rate_limited=watch.is_rate_limited))
 
     async def _poll_until_over(
         self, wait: Wait, watch: Watch, gap: float, timer: asyncio.Timeout, publisher: TriggerPublisher

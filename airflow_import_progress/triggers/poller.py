@@ -82,6 +82,7 @@ class Allowance:
         self._published = hook.requests_per_minute
         self._turns: dict[tuple[str, float], tuple[asyncio.Lock, AsyncLimiter]] = {}
         self._paused_until = 0.0
+        self._is_pause_of_rate_limit = False
 
     async def turn(self, connection: VendorConnection, group: str) -> None:
         """
@@ -127,12 +128,18 @@ class Allowance:
             seconds = FIRST_FAILURE_GAP
         if seconds is not None and (response.status >= 400 or is_rate_limited):
             until = asyncio.get_running_loop().time() + min(seconds, LONGEST_RETRY_AFTER)
-            self._paused_until = max(self._paused_until, until)
+            if until > self._paused_until:
+                self._paused_until, self._is_pause_of_rate_limit = until, is_rate_limited
 
     @property
     def is_paused(self) -> bool:
         """Whether the vendor asks to wait."""
         return self._paused_until > asyncio.get_running_loop().time()
+
+    @property
+    def is_rate_limited(self) -> bool:
+        """Whether the vendor asks to wait because it gets too many requests."""
+        return self.is_paused and self._is_pause_of_rate_limit
 
     async def _pause_over(self) -> float:
         """Sleep until the vendor's pause is over, and return how long that was."""
@@ -348,6 +355,11 @@ class Watch:
     def is_paused(self) -> bool:
         """Whether no poll is sent at the moment, because the vendor asks to wait."""
         return self._poller.allowance.is_paused
+
+    @property
+    def is_rate_limited(self) -> bool:
+        """Whether no poll is sent at the moment, because the vendor gets too many requests."""
+        return self._poller.allowance.is_rate_limited
 
     async def get_progress(self) -> ImportProgress:
         """

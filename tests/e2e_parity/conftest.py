@@ -12,7 +12,7 @@ from airflow_import_progress.sandbox import Sandbox
 from demo.cases import connections_to
 from demo.local_airflow import LocalAirflow
 from demo.postgres import postgres
-from tests.behaviours import BEHAVIOURS, FLAGS, MODES, dag_id_of, import_id_of
+from tests.behaviours import BEHAVIOURS, FLAGS, LIMITED_CONN_ID, MODES, dag_id_of, import_id_of
 from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
 
 DAGS = Path(__file__).parent / "dags"
@@ -34,6 +34,7 @@ def sandbox() -> Iterator[Sandbox]:
 def airflow(sandbox: Sandbox) -> Iterator[LocalAirflow]:
     """A real Airflow in which all sensors wait."""
     connections = connections_to(sandbox)
+    connections[LIMITED_CONN_ID] = sandbox.airflow_connection("lucca")
     connections["zilliz_default"] = {**connections["zilliz_default"], "extra": {"api_version": "v2"}}
     settings = {
         "PYTHONPATH": str(REPOSITORY),

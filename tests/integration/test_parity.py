@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_import_progress.compat import waits_without_workers
-from tests.behaviours import BEHAVIOURS, FLAGS, MODES, Ending, import_id_of
+from tests.behaviours import BEHAVIOURS, FLAGS, LIMITED_CONN_ID, MODES, Ending, import_id_of
 from tests.integration.conftest import TaskInstance, a_dag, wait_to_the_end
 
 RETRIES = 2
@@ -47,8 +48,10 @@ def run_task(sensor, mode, clock):
 
 
 @pytest.fixture
-def outcomes(sandbox, connect_to, clock):
+def outcomes(sandbox, connect_to, clock, monkeypatch):
     """Return a function that runs a sensor against a behaviour in each mode, and gives what comes of it by mode."""
+    limited = json.dumps(sandbox.airflow_connection("lucca"))
+    monkeypatch.setenv(f"AIRFLOW_CONN_{LIMITED_CONN_ID.upper()}", limited)
     connect_to("leadsy")
     connect_to("rocketchat")
     connect_to("zilliz", extra={"api_version": "v2"})

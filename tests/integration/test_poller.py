@@ -1001,8 +1001,11 @@ def test_a_clock_that_is_set_forward_ends_a_wait_that_queues(vendor, wall_clock)
     assert lasted <= 60 + trigger_module.LAST_POLL_GRACE + 1
 
 
-def test_a_poll_that_the_vendors_pause_holds_back_until_the_deadline_is_reported_so(vendor, wall_clock):
-    vendor.answers[path_of("other")] = [(429, {"retry-after": "3000"})]
+@pytest.mark.parametrize(("status", "is_advised"), [(429, True), (503, False)])
+def test_a_poll_that_the_vendors_pause_holds_back_until_the_deadline_is_reported_so(
+    vendor, wall_clock, status, is_advised
+):
+    vendor.answers[path_of("other")] = [(status, {"retry-after": "3000"})]
 
     async def main():
         other = asyncio.create_task(event_of(wall_clock, "other", deadline=wall_clock.time() + 7200))
@@ -1012,6 +1015,7 @@ def test_a_poll_that_the_vendors_pause_holds_back_until_the_deadline_is_reported
 
     message = run(main())
     assert "The poll was not sent by the deadline, because the vendor asks to wait." in message
+    assert ("The vendor asks for fewer requests: raise poke_interval" in message) == is_advised
 
 
 def test_waits_that_a_restarted_triggerer_takes_over_do_not_poll_all_at_once(vendor, wall_clock):
