@@ -11,7 +11,8 @@ from tests.behaviours import BEHAVIOURS, FLAGS, MODES, dag_id_of, import_id_of
 
 # Long enough for two tries of a rescheduled sensor, which share one timeout.
 TIMEOUT = 400
-SHORT_TIMEOUT = 75
+# Long enough for two polls of each wait, which queue behind those of all others at the limit of one connection.
+SHORT_TIMEOUT = 150
 
 for name, behaviour in BEHAVIOURS.items():
     with DAG(dag_id_of(name), schedule=None, max_active_tasks=16):
