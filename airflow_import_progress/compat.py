@@ -60,7 +60,7 @@ def _of_airflow(name: str) -> Any:
         except (ImportError, AttributeError):
             continue
     if name == "TaskDeferralTimeout":
-        # Airflow 2 has no exception of its own for a timeout.
+        # Airflow 2 raises TaskDeferralError for a timeout, too.
         return _of_airflow("TaskDeferralError")
     raise AttributeError(f"{__name__} has no {name!r}, or Airflow has moved it to where it is not looked for")
 

@@ -35,8 +35,7 @@ ADDRESS = re.compile(r"(:(?:\\?/){2})(?:[^\s/?#@'\"]*@)?([^\s?'\"]*)(?:\?[^\s'\"
 
 #: Largest body that a progress endpoint may answer with, in bytes.
 MAX_ANSWER_BYTES = 1024 * 1024
-#: Statuses besides 5xx after which asking again later may well work.
-TRANSIENT_STATUSES = frozenset({408, 425, 429})
+_TRANSIENT_STATUSES = frozenset({408, 425, 429})
 #: Where an identifier begins or ends with one of these, it is the JSON or the Python that it was written in.
 OPENING_MARKS, CLOSING_MARKS = frozenset("\"'`{[("), frozenset("\"'`}])")
 #: Keys under which vendors put the words of an error, in order of preference.
@@ -45,6 +44,15 @@ ERROR_TEXT_KEYS = ("Message", "message", "detail", "error", "title")
 
 #: The content of a request, and its headers, among which may be the credentials. A tuple, because each poll makes one.
 RequestKey = tuple[tuple[str, str, int, str], tuple[tuple[str, str], ...]]
+
+
+def is_transient(status: int) -> bool:
+    """
+    Return whether asking again later may well work after this HTTP status.
+
+    :param status: The status.
+    """
+    return status >= 500 or status in _TRANSIENT_STATUSES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +123,8 @@ class Response(NotForXCom):
     :param body: The body, whole and bounded.
     :param asked: What was asked, for error messages, such as ``"GET https://acme.ilucca.net/path"``.
     :param secrets: What must not appear in an excerpt, whatever the vendor repeats.
-    :param unreadable: Why a successful answer has no body here, such as that it is too long; None if it has its own.
+    :param unreadable: The reason why the body of a successful answer could not be read, such as its length. None if
+        it was read.
     """
 
     instead_in_xcom: ClassVar[str] = "its json(), or the part of it that the next task needs"
@@ -159,6 +168,12 @@ class Response(NotForXCom):
             )
         return self._parsed
 
+    @property
+    def is_too_long(self) -> bool:
+        """Whether the body of a successful answer was longer than the request allows."""
+        # Whatever else keeps a body from being read may pass.
+        return self.unreadable is not None and not self.unreadable.transient
+
     def raise_for_status(self) -> None:
         """
         Raise unless the status is 2xx and the body was read.
@@ -186,7 +201,7 @@ class Response(NotForXCom):
         said = self.error_text()
         if said and said != phrase:
             words = f"{words}: {said.rstrip('.')}"
-        if self.status in TRANSIENT_STATUSES or self.status >= 500:
+        if is_transient(self.status):
             raise ImportPollError(
                 f"{words}.",
                 transient=True,

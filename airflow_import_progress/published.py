@@ -90,7 +90,7 @@ class History:
 
     def add(self, at: float, percent: float) -> None:
         """
-        Take one more percentage, unless it is no newer than those that there are.
+        Add a percentage, if it is newer than the last one.
 
         :param at: When it was seen, in seconds since the epoch.
         :param percent: The percentage.

@@ -207,8 +207,7 @@ class LeadsyHook(ImportProgressHook):
         """
         response = yield Request(method="GET", path=IMPORTS_PATH, max_answer_bytes=MAX_LIST_BYTES)
         # Not with the advice for an unknown import, of which there is none here. Any web server may answer so.
-        is_long_list = response.unreadable is not None and not response.unreadable.transient
-        if response.status == 404 or not (is_long_list or isinstance(response.json(), dict | list)):
+        if response.status == 404 or not (response.is_too_long or isinstance(response.json(), dict | list)):
             raise ImportRequestError(
                 f"{response.asked} answered HTTP {response.status} and no list of imports, so nothing is verified. "
                 f"Check that the connection's host is that of Leadsy's API."

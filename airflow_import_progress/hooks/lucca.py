@@ -222,7 +222,7 @@ def _progress(summary_id: str, number: Any, response: Response) -> ImportProgres
 
 def _with_results(progress: ImportProgress, response: Response) -> ImportProgress:
     """Return a finished import's progress with the counts and the first error lines of its results."""
-    if response.unreadable is not None and not response.unreadable.transient:
+    if response.is_too_long:
         problem = (
             f"its results are longer than {MAX_RESULTS_BYTES // 1024**2} MiB, so the lines that Lucca refused are not "
             f"counted: see the import history of Office in Lucca, or set check_results=False without limits"

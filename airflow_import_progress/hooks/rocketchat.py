@@ -77,9 +77,8 @@ class LogIn(NamedTuple):
     auth_token: str
 
 
-#: The log-ins of this process by address, user name and password, so that all its waits share one.
-#: By address and user name, together with the password's digest: the password itself would be kept for as long as the
-#: process lives. The key of the digest is this process's own.
+#: The log-ins of this process by address and user name, so that all its waits share one, each with the digest of its
+#: password: the password itself would be kept for as long as the process lives. The digest's key is this process's own.
 _log_ins: dict[tuple[str, str], tuple[bytes, LogIn]] = {}
 _DIGEST_KEY = token_bytes(32)
 

@@ -31,10 +31,10 @@ from airflow_import_progress.exceptions import (
     ImportRequestError,
 )
 from airflow_import_progress.exchange import (
-    TRANSIENT_STATUSES,
     Request,
     RequestKey,
     Response,
+    is_transient,
     redacted,
     request_key,
 )
@@ -427,7 +427,7 @@ def _refused_by_proxy(asked: str, status: int) -> ImportProgressError:
         return ImportRequestError(
             f"{words} It demands other credentials: correct the connection's 'proxy', http://user:password@host:port."
         )
-    if status in TRANSIENT_STATUSES or status >= 500:
+    if is_transient(status):
         return ImportPollError(
             f"{words} If this lasts, check the proxy.",
             transient=True,
@@ -452,7 +452,7 @@ def _is_unreadable(chain: Sequence[BaseException]) -> bool:
     others = (http.client.RemoteDisconnected, aiohttp.ClientHttpProxyError, aiohttp.ClientPayloadError)
     if any(isinstance(cause, others) for cause in chain):
         return False
-    # The rest of http.client's reasons, such as too many headers, have no class of their own.
+    # For other reasons, such as too many headers, http.client raises HTTPException itself.
     return any(isinstance(cause, unreadable) or type(cause) is http.client.HTTPException for cause in chain)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
-from airflow_import_progress.exchange import TRANSIENT_STATUSES, Conversation, Request, Response, checked_id, excerpt
+from airflow_import_progress.exchange import Conversation, Request, Response, checked_id, excerpt, is_transient
 from airflow_import_progress.hooks.answers import as_count, as_moment, as_number, as_text
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.hooks.connection import VendorConnection, read_base_url, read_text
@@ -48,8 +48,8 @@ LIMITER_CODES = frozenset({4, 8, 429, 1807})
 #: What ``merr`` marks as retriable and a question about a job can meet: the limiter's, not ready, unavailable, short of
 #: resources; and its cancellations and timeouts.
 TRANSIENT_CODES = LIMITER_CODES | {1, 2, 12, 10000, 10001}
-#: What Milvus answers where it has no code, also while one of its coordinators is away; then its words are these, of
-#: gRPC and of its own clients of coordinators.
+#: Milvus answers this code to an error that has none, such as one of a coordinator that is away. The message then has
+#: one of these words, of gRPC or of Milvus's clients of its coordinators.
 UNEXPECTED_CODE = 65535
 UNAVAILABLE_WORDS = re.compile(
     r"code = (Unavailable|DeadlineExceeded|Canceled)|connection refused|connection error|context deadline exceeded"
@@ -74,7 +74,7 @@ STATES: Mapping[str, ImportState] = {
 
 #: Both versions name every file of a job; Milvus takes 1,024, and each may stand for many columns in a file each.
 MAX_JOB_BYTES = 16 * 1024 * 1024
-#: An answer with one of the limiter's codes has no more than that, in bytes.
+#: An answer with one of the limiter's codes is at most this long, in bytes.
 MAX_REFUSAL_BYTES = 64 * 1024
 #: How many files travel with the progress, those with an error first.
 SHOWN_FILES = 5
@@ -405,7 +405,7 @@ def _says_unavailable(response: Response) -> bool:
 def _data(response: Response) -> dict[str, Any]:
     """Return what is in the envelope, which tells success and failure for itself, mostly under HTTP 200."""
     code = _code(response)
-    if code not in LIMITER_CODES and (response.status >= 500 or response.status in TRANSIENT_STATUSES):
+    if code not in LIMITER_CODES and is_transient(response.status):
         # Whatever other code: the proxy in front of the server fails.
         response.raise_for_status()
     said = f"{response.asked} answered the error {code}: {response.error_text().rstrip('.')}."

@@ -68,7 +68,7 @@ class _Apps:
 
 
 class _Views:
-    """Offer the page and the tab, unless it turned out that there is no app behind them."""
+    """Offer the page and the tab, unless the app behind them could not be made."""
 
     def __get__(self, instance: object, owner: type) -> list[dict[str, Any]]:
         has_no_app = _apps.cache_info().currsize > 0 and not _apps()
