@@ -219,11 +219,12 @@ def running_sandbox():
 
 @pytest.fixture
 def connect_to(monkeypatch, running_sandbox):
-    """Return a function that points a vendor's default connection at the sandbox, with these fields changed."""
+    """Return a function that points a vendor's connection at the sandbox, with these fields changed."""
 
-    def connect_to(vendor, **fields):
+    def connect_to(vendor, conn_id=None, **fields):
         values = {**running_sandbox.airflow_connection(vendor), **fields}
-        monkeypatch.setenv(f"AIRFLOW_CONN_{vendor.upper()}_DEFAULT", json.dumps(values))
+        conn_id = conn_id or f"{vendor}_default"
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(values))
 
     return connect_to
 

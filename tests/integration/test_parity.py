@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,10 +47,9 @@ def run_task(sensor, mode, clock):
 
 
 @pytest.fixture
-def outcomes(sandbox, connect_to, clock, monkeypatch):
+def outcomes(sandbox, connect_to, clock):
     """Return a function that runs a sensor against a behaviour in each mode, and gives what comes of it by mode."""
-    limited = json.dumps(sandbox.airflow_connection("lucca"))
-    monkeypatch.setenv(f"AIRFLOW_CONN_{LIMITED_CONN_ID.upper()}", limited)
+    connect_to("lucca", LIMITED_CONN_ID)
     connect_to("leadsy")
     connect_to("rocketchat")
     connect_to("zilliz", extra={"api_version": "v2"})

@@ -21,7 +21,7 @@ from airflow_import_progress.cli.arguments import parser
 from airflow_import_progress.cli.display import Bar, Note, Outcome, View, terminal
 from airflow_import_progress.cli.kinds import KINDS
 from airflow_import_progress.progress import ImportProgress, ImportState
-from tests.behaviours import BEHAVIOURS, Ending, import_id_of
+from tests.behaviours import BEHAVIOURS, LIMITED_CONN_ID, Ending, import_id_of
 from tests.integration.conftest import API_KEY, TaskInstance, a_dag, wait_to_the_end
 
 EXIT_CODES = {Ending.PASSED: 0, Ending.FAILED: 1, Ending.TIMED_OUT: 2, Ending.NOT_FOUND_OUT: 2}
@@ -60,7 +60,9 @@ def watch(clock, sandbox, connect_to, monkeypatch):
 
 def arguments_of(behaviour, import_id):
     """Return the arguments with which the import of a behaviour is watched."""
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in behaviour.arguments.items()]
+    # The command has one name for the sensors' lucca_conn_id, zilliz_conn_id and so on.
+    names = {name: "conn_id" if name.endswith("_conn_id") else name for name in behaviour.arguments}
+    options = [f"--{names[name].replace('_', '-')}={value}" for name, value in behaviour.arguments.items()]
     return [KIND_OF[behaviour.sensor_class.__name__], import_id, *options]
 
 
@@ -69,6 +71,7 @@ def test_whatever_a_vendor_does_the_outcome_is_that_of_the_sensor_in_the_same_wo
     watch, sandbox, connect_to, clock, name
 ):
     connect_to("zilliz", extra={"api_version": "v2"})
+    connect_to("lucca", LIMITED_CONN_ID)
     behaviour, import_id = BEHAVIOURS[name], import_id_of(name, "poke", "none")
     behaviour.begin(sandbox, import_id)
     watched = watch("--json", "--timeout=7200", *arguments_of(behaviour, import_id))
