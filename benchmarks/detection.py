@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.triggers.schedule import Pace, Schedule
+from airflow_import_progress.waiting.schedule import Pace, Schedule
 
 POKE_INTERVAL = 60.0
 #: How long the imports take, in seconds.

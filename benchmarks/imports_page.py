@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_import_progress.published import LONGEST_HISTORY, PublishedProgress
+from airflow_import_progress.waiting.published import LONGEST_HISTORY, PublishedProgress
 from benchmarks.triggerer import Figures
 from demo.postgres import postgres
 

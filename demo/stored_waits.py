@@ -17,7 +17,7 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from airflow_import_progress.published import XCOM_KEY, PublishedProgress
+from airflow_import_progress.waiting.published import XCOM_KEY, PublishedProgress
 
 _BUNDLE = "stored-waits"
 

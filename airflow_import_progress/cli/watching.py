@@ -12,8 +12,8 @@ from airflow_import_progress.exceptions import ImportFailedError, ImportProgress
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.sensors.base import BaseImportSensor
-from airflow_import_progress.triggers.schedule import Schedule
-from airflow_import_progress.triggers.wait import Wait
+from airflow_import_progress.waiting.schedule import Schedule
+from airflow_import_progress.waiting.wait import Wait
 
 
 class _Notes:

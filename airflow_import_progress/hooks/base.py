@@ -22,8 +22,7 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
     ImportRequestError,
 )
-from airflow_import_progress.exchange import MAX_ANSWER_BYTES, Conversation, Request, Response, redacted
-from airflow_import_progress.hooks.connection import (
+from airflow_import_progress.http.connection import (
     VendorConnection,
     filled,
     is_empty_object,
@@ -35,7 +34,8 @@ from airflow_import_progress.hooks.connection import (
     read_timeout,
     read_verify,
 )
-from airflow_import_progress.hooks.transport import (
+from airflow_import_progress.http.exchange import MAX_ANSWER_BYTES, Conversation, Request, Response, redacted
+from airflow_import_progress.http.transport import (
     asend_or_share,
     new_async_session,
     new_session,
@@ -309,7 +309,7 @@ class ImportProgressHook(BaseHook, ABC):
 
         :param method: The HTTP method.
         :param path: The path at the connection's host, or below the path that its host has, beginning with ``/``.
-        :param kwargs: The other arguments of :class:`~airflow_import_progress.exchange.Request`: ``params``,
+        :param kwargs: The other arguments of :class:`~airflow_import_progress.http.exchange.Request`: ``params``,
             ``json``, ``data``, ``files``, ``headers``, ``max_answer_bytes``.
         :return: The answer, with status 2xx.
         :raises ImportPollError: if the request did not get through, or the answer says to try again later.
@@ -328,7 +328,7 @@ class ImportProgressHook(BaseHook, ABC):
 
         :param method: The HTTP method.
         :param path: The path at the connection's host, or below the path that its host has, beginning with ``/``.
-        :param kwargs: The other arguments of :class:`~airflow_import_progress.exchange.Request`.
+        :param kwargs: The other arguments of :class:`~airflow_import_progress.http.exchange.Request`.
         :return: The answer, with status 2xx.
         :raises ImportPollError: if the request did not get through, or the answer says to try again later.
         :raises ImportRequestError: if the vendor refuses it.

@@ -18,7 +18,7 @@ from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import Select, Text, and_, case, cast, or_, select
 
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.published import XCOM_KEY, PublishedProgress
+from airflow_import_progress.waiting.published import XCOM_KEY, PublishedProgress
 
 #: So many waits are told at most.
 MOST_TOLD = 200

@@ -34,9 +34,8 @@ from airflow_import_progress.exceptions import (
     ImportProgressError,
     ImportProtocolError,
 )
-from airflow_import_progress.exchange import excerpt
-from airflow_import_progress.gate import Decision, Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
+from airflow_import_progress.http.exchange import excerpt
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.sensors.arguments import NOT_GIVEN, is_resolved_later
@@ -45,9 +44,10 @@ from airflow_import_progress.sensors.worker_free import (
     reason_to_start_on_a_worker,
     start_trigger_arguments,
 )
-from airflow_import_progress.triggers.publishing import WorkerPublisher
-from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, SHORTEST_GAP, Schedule
-from airflow_import_progress.triggers.wait import WAIT_ERRORS, Wait, failure
+from airflow_import_progress.waiting.gate import Decision, Gate
+from airflow_import_progress.waiting.publishing import WorkerPublisher
+from airflow_import_progress.waiting.schedule import MIN_POKE_INTERVAL, SHORTEST_GAP, Schedule
+from airflow_import_progress.waiting.wait import WAIT_ERRORS, Wait, failure
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.operator import BaseOperatorMeta

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
 from airflow_import_progress.sensors.base import BaseImportSensor
+from airflow_import_progress.waiting.gate import Gate
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import XComArg

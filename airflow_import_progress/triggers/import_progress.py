@@ -12,13 +12,13 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_import_progress.compat import AirflowSensorTimeout, has_own_xcom_backend, import_string, push_result
 from airflow_import_progress.exceptions import ImportFailedError, ImportPollError, ImportProgressError
-from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
-from airflow_import_progress.triggers.poller import Watch
-from airflow_import_progress.triggers.publishing import TriggerPublisher
-from airflow_import_progress.triggers.schedule import MIN_POKE_INTERVAL, Schedule
-from airflow_import_progress.triggers.wait import WAIT_ERRORS, Wait
+from airflow_import_progress.waiting.gate import Gate
+from airflow_import_progress.waiting.poller import Watch
+from airflow_import_progress.waiting.publishing import TriggerPublisher
+from airflow_import_progress.waiting.schedule import MIN_POKE_INTERVAL, Schedule
+from airflow_import_progress.waiting.wait import WAIT_ERRORS, Wait
 
 #: How long Airflow may take to store the result, in seconds, before a worker is asked to do it.
 PUSH_TIMEOUT = 60.0
@@ -53,7 +53,7 @@ class ImportProgressTrigger(BaseTrigger):
     :param failures: How many did not before the trigger began.
     :param silent_fail: Whether to go on after errors that would end the wait.
     :param last_warning: The warning of the progress that was logged before the trigger began, if any.
-    :param gate: The arguments of :class:`~airflow_import_progress.gate.Gate`.
+    :param gate: The arguments of :class:`~airflow_import_progress.waiting.gate.Gate`.
     :param sighting: The newest percentage before the trigger began and when it was seen, in seconds since the epoch, if
         any.
     :param end_from_trigger: Whether a wait that passes ends the task without a worker.

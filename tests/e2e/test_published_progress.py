@@ -10,8 +10,8 @@ import pytest
 import requests
 from scenarios import Run, start
 
-from airflow_import_progress.published import XCOM_KEY
 from airflow_import_progress.sandbox import Sandbox
+from airflow_import_progress.waiting.published import XCOM_KEY
 from demo.airflow_api import wait_until
 from demo.local_airflow import LocalAirflow
 

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from airflow_import_progress.compat import publishes_progress
-from airflow_import_progress.published import PublishedProgress
 from airflow_import_progress.sandbox import Sandbox
+from airflow_import_progress.waiting.published import PublishedProgress
 from demo.local_airflow import LocalAirflow
 from tests.e2e_versions.conftest import Run
 

@@ -31,7 +31,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import delete, event
 from sqlalchemy import text as sql
 
-from airflow_import_progress.published import PublishedProgress
+from airflow_import_progress.waiting.published import PublishedProgress
 from demo.stored_waits import StoredWait, store
 
 PAGE = "/import-progress/"

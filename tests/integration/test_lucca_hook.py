@@ -20,10 +20,10 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
     ImportRequestError,
 )
-from airflow_import_progress.exchange import Response
 from airflow_import_progress.hooks import base as hooks_base
 from airflow_import_progress.hooks import lucca
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
+from airflow_import_progress.http.exchange import Response
 from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors.lucca import LuccaUserLocationImportSensor

@@ -21,19 +21,19 @@ from typing import ClassVar
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportRequestError
-from airflow_import_progress.exchange import Request, Response
 from airflow_import_progress.hooks import rocketchat
 from airflow_import_progress.hooks.base import CONNECTION_LIFETIME, Import
-from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
+from airflow_import_progress.http.connection import VendorConnection
+from airflow_import_progress.http.exchange import Request, Response
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.triggers import import_progress as trigger_module
-from airflow_import_progress.triggers import poller as poller_module
-from airflow_import_progress.triggers import wait as wait_module
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
-from airflow_import_progress.triggers.poller import Watch
-from airflow_import_progress.triggers.schedule import FIRST_FAILURE_GAP
+from airflow_import_progress.waiting import poller as poller_module
+from airflow_import_progress.waiting import wait as wait_module
+from airflow_import_progress.waiting.poller import Watch
+from airflow_import_progress.waiting.schedule import FIRST_FAILURE_GAP
 
 
 class SkippingSelector(selectors.DefaultSelector):
@@ -137,7 +137,7 @@ def vendor(monkeypatch):
 
     monkeypatch.setattr(poller_module, "asend", vendor.asend)
     monkeypatch.setattr("airflow_import_progress.hooks.base.new_async_session", new_session)
-    monkeypatch.setattr("airflow_import_progress.hooks.transport.new_async_session", new_session)
+    monkeypatch.setattr("airflow_import_progress.http.transport.new_async_session", new_session)
     monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
     monkeypatch.setattr(LuccaHook, "requests_per_minute", None)
     return vendor
@@ -556,7 +556,7 @@ def test_users_that_log_in_at_the_same_time_get_their_own_tokens(vendor, monkeyp
         return Response(status=200, headers={}, body=json.dumps(body).encode(), asked="GET /")
 
     monkeypatch.setattr(poller_module, "asend", asend)
-    monkeypatch.setattr("airflow_import_progress.hooks.transport.asend", asend)
+    monkeypatch.setattr("airflow_import_progress.http.transport.asend", asend)
 
     async def poll(conn_id):
         if not through_poller:
@@ -580,7 +580,7 @@ def test_a_log_in_is_not_shared_by_connections_with_other_settings(vendor, monke
             log_in = yield Request(method="POST", path="/token", shared=True)
             return (yield request.with_headers({"Authorization": str(log_in.json())}))
 
-    monkeypatch.setattr("airflow_import_progress.hooks.transport.asend", vendor.asend)
+    monkeypatch.setattr("airflow_import_progress.http.transport.asend", vendor.asend)
     connection = VendorConnection(conn_id="c", base_url="https://vendor.example", password="k")
 
     async def look_up(hook):

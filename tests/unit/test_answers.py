@@ -6,7 +6,7 @@ from __future__ import annotations
 import pendulum
 import pytest
 
-from airflow_import_progress.hooks.answers import as_address, as_count, as_flag, as_moment, as_number, as_text
+from airflow_import_progress.http.answers import as_address, as_count, as_flag, as_moment, as_number, as_text
 
 FEBRUARY = pendulum.datetime(2026, 2, 17, 21, 54, 9)
 

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
-from airflow_import_progress.exchange import (
+from airflow_import_progress.http.exchange import (
     Request,
     Response,
     checked_id,

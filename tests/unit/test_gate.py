@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_import_progress.gate import Decision, Gate
 from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.waiting.gate import Decision, Gate
 
 
 def judge(gate, state, **values):

@@ -10,11 +10,11 @@ import pytest
 from airflow.providers.common.compat.sdk import Connection
 
 from airflow_import_progress.exceptions import ImportRequestError
-from airflow_import_progress.hooks.connection import filled, read_import_page
 from airflow_import_progress.hooks.leadsy import LeadsyHook, LeadsyImport
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
 from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
+from airflow_import_progress.http.connection import filled, read_import_page
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.provider_info import get_provider_info
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor

@@ -9,12 +9,12 @@ import pendulum
 import pytest
 
 from airflow_import_progress.exceptions import ImportProtocolError, ImportRequestError
-from airflow_import_progress.exchange import Request, Response
-from airflow_import_progress.gate import Decision, Gate
-from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.leadsy import LeadsyHook, LeadsyImport
+from airflow_import_progress.http.connection import VendorConnection
+from airflow_import_progress.http.exchange import Request, Response
 from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
+from airflow_import_progress.waiting.gate import Decision, Gate
 
 CODE = "IMP-7F3A"
 PERSON = {"id": 7, "full_name": "Ada Lovelace", "email": "ada@example.com"}

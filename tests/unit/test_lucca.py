@@ -8,9 +8,9 @@ import json
 import pytest
 
 from airflow_import_progress.exceptions import ImportProtocolError
-from airflow_import_progress.exchange import Response
 from airflow_import_progress.hooks.base import VendorConnection
 from airflow_import_progress.hooks.lucca import LuccaLeaveImport, LuccaUserLocationImport
+from airflow_import_progress.http.exchange import Response
 from airflow_import_progress.progress import ImportState
 
 CONNECTION = VendorConnection(conn_id="lucca_default", base_url="https://acme.ilucca.net", password="key")

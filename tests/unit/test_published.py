@@ -8,7 +8,7 @@ import json
 import pytest
 
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.published import LONGEST_HISTORY, History, PublishedProgress
+from airflow_import_progress.waiting.published import LONGEST_HISTORY, History, PublishedProgress
 
 PUBLISHED = PublishedProgress(
     try_number=2,

@@ -10,20 +10,20 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError
-from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.lucca import LuccaLeaveImport
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.triggers import publishing
-from airflow_import_progress.triggers import wait as wait_module
-from airflow_import_progress.triggers.publishing import (
+from airflow_import_progress.waiting import publishing
+from airflow_import_progress.waiting import wait as wait_module
+from airflow_import_progress.waiting.gate import Gate
+from airflow_import_progress.waiting.publishing import (
     LONGEST_WRITE_GAP,
     PAUSE_PER_WRITE,
     SHORTEST_WRITE_GAP,
     TriggerPublisher,
     WorkerPublisher,
 )
-from airflow_import_progress.triggers.schedule import Schedule
-from airflow_import_progress.triggers.wait import Wait
+from airflow_import_progress.waiting.schedule import Schedule
+from airflow_import_progress.waiting.wait import Wait
 
 START = 1_800_000_000.0
 TI = SimpleNamespace(dag_id="d", task_id="wait", run_id="r", map_index=-1, try_number=1)

@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
-from airflow_import_progress.exchange import Response
-from airflow_import_progress.gate import Decision, Gate
 from airflow_import_progress.hooks import rocketchat
-from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
+from airflow_import_progress.http.connection import VendorConnection
+from airflow_import_progress.http.exchange import Response
 from airflow_import_progress.progress import ImportState
+from airflow_import_progress.waiting.gate import Decision, Gate
 
 CONNECTION = VendorConnection(
     conn_id="rocketchat_default", base_url="https://chat.example", login="aobEdbYhXfu5hkeqG", password="pat"

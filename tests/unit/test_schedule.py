@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.triggers.schedule import LAST_FAILURE_GAP, PACE_WINDOW, Ending, Pace, Schedule
+from airflow_import_progress.waiting.schedule import LAST_FAILURE_GAP, PACE_WINDOW, Ending, Pace, Schedule
 
 
 def no_chance():

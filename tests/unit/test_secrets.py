@@ -8,12 +8,12 @@ import json
 import pytest
 
 from airflow_import_progress.exceptions import ImportProgressError
-from airflow_import_progress.exchange import Response
-from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.leadsy import LeadsyHook, LeadsyImport
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaUserLocationImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
 from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
+from airflow_import_progress.http.connection import VendorConnection
+from airflow_import_progress.http.exchange import Response
 
 SECRET = "hunter2-hunter2"
 V2 = {"api_version": "v2"}

@@ -13,13 +13,13 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, task_group
 
-from airflow_import_progress.gate import Gate
 from airflow_import_progress.hooks.rocketchat import RocketChatImport
 from airflow_import_progress.sensors.arguments import NOT_GIVEN
 from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
 from airflow_import_progress.sensors.zilliz import ZillizImportSensor
+from airflow_import_progress.waiting.gate import Gate
 
 SENSORS = [LuccaLeaveImportSensor, LuccaUserLocationImportSensor]
 

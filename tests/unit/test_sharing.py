@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from airflow_import_progress.hooks.sharing import Sharing
+from airflow_import_progress.http.single_flight import Sharing
 
 
 class Attempts:

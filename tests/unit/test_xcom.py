@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from airflow_import_progress.exchange import Response
 from airflow_import_progress.hooks.lucca import LuccaLeaveImport
+from airflow_import_progress.http.exchange import Response
 from airflow_import_progress.progress import ImportProgress, ImportState
 
 PROGRESS = ImportProgress(import_id="3c90", state=ImportState.RUNNING, percent=57.0)

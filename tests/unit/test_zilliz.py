@@ -14,13 +14,13 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
     ImportRequestError,
 )
-from airflow_import_progress.exchange import Response
-from airflow_import_progress.gate import Decision, Gate
-from airflow_import_progress.hooks.connection import VendorConnection
 from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
+from airflow_import_progress.http.connection import VendorConnection
+from airflow_import_progress.http.exchange import Response
 from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sensors.zilliz import ZillizImportSensor
-from airflow_import_progress.triggers.wait import failure
+from airflow_import_progress.waiting.gate import Decision, Gate
+from airflow_import_progress.waiting.wait import failure
 
 JOB_ID = "job-01fa0e5d42cjxudhpuehyp"
 CLUSTER_ID = "in01-1234567890abcde"

@@ -15,8 +15,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_import_progress.published import XCOM_KEY
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
+from airflow_import_progress.waiting.published import XCOM_KEY
 
 MODES: dict[str, dict[str, Any]] = {
     "deferred": {"deferrable": True},

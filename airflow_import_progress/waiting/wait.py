@@ -21,11 +21,11 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
     ImportRequestError,
 )
-from airflow_import_progress.gate import Decision, Gate, Verdict
 from airflow_import_progress.hooks.base import Import
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.published import PublishedProgress
-from airflow_import_progress.triggers.schedule import Pace, Schedule
+from airflow_import_progress.waiting.gate import Decision, Gate, Verdict
+from airflow_import_progress.waiting.published import PublishedProgress
+from airflow_import_progress.waiting.schedule import Pace, Schedule
 
 #: The exceptions that end a wait, by the names under which a trigger's event carries them to a worker.
 WAIT_ERRORS: Mapping[str, type[Exception]] = {

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from airflow_import_progress.exceptions import ImportRequestError
-from airflow_import_progress.exchange import excerpt
+from airflow_import_progress.http.exchange import excerpt
 
 #: Shorter secrets are not taken out of texts, as in Airflow's own logs.
 MIN_SECRET_LENGTH = 5

@@ -18,8 +18,8 @@ from weakref import WeakKeyDictionary
 from airflow_import_progress.compat import apull_xcom, apush_xcom, publishes_progress, push_xcom
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.links import ImportLink
-from airflow_import_progress.published import XCOM_KEY, History, PublishedProgress
-from airflow_import_progress.triggers.wait import News, Wait
+from airflow_import_progress.waiting.published import XCOM_KEY, History, PublishedProgress
+from airflow_import_progress.waiting.wait import News, Wait
 
 #: No wait writes sooner than this after its last write, in seconds.
 SHORTEST_WRITE_GAP = 5.0

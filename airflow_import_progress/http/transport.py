@@ -30,7 +30,8 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
     ImportRequestError,
 )
-from airflow_import_progress.exchange import (
+from airflow_import_progress.http.connection import VendorConnection
+from airflow_import_progress.http.exchange import (
     Request,
     RequestKey,
     Response,
@@ -38,8 +39,7 @@ from airflow_import_progress.exchange import (
     redacted,
     request_key,
 )
-from airflow_import_progress.hooks.connection import VendorConnection
-from airflow_import_progress.hooks.sharing import Sharing
+from airflow_import_progress.http.single_flight import Sharing
 
 # Both are imported where they are used: a DAG file that only names a sensor loads neither.
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Self, TypeGuard
 from weakref import WeakKeyDictionary
 
 from airflow_import_progress.exceptions import ImportProgressError
-from airflow_import_progress.exchange import Request, RequestKey, Response, request_key
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
-from airflow_import_progress.hooks.connection import VendorConnection
-from airflow_import_progress.hooks.sharing import Sharing
-from airflow_import_progress.hooks.transport import AuthenticatedKey, asend, authenticated_key
+from airflow_import_progress.http.connection import VendorConnection
+from airflow_import_progress.http.exchange import Request, RequestKey, Response, request_key
+from airflow_import_progress.http.single_flight import Sharing
+from airflow_import_progress.http.transport import AuthenticatedKey, asend, authenticated_key
 from airflow_import_progress.progress import ImportProgress
-from airflow_import_progress.triggers.schedule import FIRST_FAILURE_GAP, LONGEST_RETRY_AFTER
+from airflow_import_progress.waiting.schedule import FIRST_FAILURE_GAP, LONGEST_RETRY_AFTER
 
 if TYPE_CHECKING:
     import aiohttp
