@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_import_progress.waiting.published import LONGEST_HISTORY, PublishedProgress
+from airflow_import_progress.waiting.published import MAX_HISTORY_POINTS, PublishedProgress
 from benchmarks.triggerer import Figures
 from demo.postgres import postgres
 
@@ -170,7 +170,7 @@ def _published(now: float, number: int) -> PublishedProgress:
         try_number=1,
         vendor="Lucca",
         conn_id="lucca_default",
-        noun="Lucca leave import",
+        label="Lucca leave import",
         import_id=f"{number:08x}-0d44-4b50-8888-8dd25736052a",
         waiting_since=now - 3600,
         deadline=now + 3600,
@@ -179,7 +179,7 @@ def _published(now: float, number: int) -> PublishedProgress:
         progress_at=now,
         percent_per_minute=1.0,
         ends_at=now + 3000,
-        history=tuple((now - 3600 + 60 * minute, minute / 1.2) for minute in range(LONGEST_HISTORY)),
+        history=tuple((now - 3600 + 60 * minute, minute / 1.2) for minute in range(MAX_HISTORY_POINTS)),
     )
 
 

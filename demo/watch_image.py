@@ -34,7 +34,7 @@ class _Picture(Bar):
 
     _polls_left = _POLLS
 
-    def heard(self, notes: Sequence[Note]) -> None:
+    def on_progress(self, notes: Sequence[Note]) -> None:
         """
         Take the picture when it is time.
 

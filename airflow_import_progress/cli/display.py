@@ -114,7 +114,7 @@ class View:
         self.vendor, self.import_id, self.subject = vendor, import_id, subject
         self.started_at, self.deadline = now, now + timeout
 
-    def heard(self, progress: ImportProgress, now: float) -> None:
+    def on_progress(self, progress: ImportProgress, now: float) -> None:
         """
         Take note of a progress.
 
@@ -124,7 +124,7 @@ class View:
         self.progress, self.polled_at, self.error, self.failures = progress, now, None, 0
         self.is_refused = False
 
-    def missed(self, error: str, now: float, *, is_failure: bool = True) -> None:
+    def on_error(self, error: str, now: float, *, is_failure: bool = True) -> None:
         """
         Take note of a poll that brought no progress.
 
@@ -163,7 +163,7 @@ class Display(ABC):
         :param notes: What the wait says.
         """
 
-    def heard(self, notes: Sequence[Note]) -> None:
+    def on_progress(self, notes: Sequence[Note]) -> None:
         """
         Show a progress.
 
@@ -171,7 +171,7 @@ class Display(ABC):
         """
         self.noted(notes)
 
-    def missed(self, notes: Sequence[Note]) -> None:
+    def on_error(self, notes: Sequence[Note]) -> None:
         """
         Show a poll that brought no progress.
 
@@ -227,7 +227,7 @@ class JsonLines(Display):
             if note.is_warning:
                 self._write("warning", message=note.words)
 
-    def heard(self, notes: Sequence[Note]) -> None:
+    def on_progress(self, notes: Sequence[Note]) -> None:
         """
         Write a progress if it has changed.
 
@@ -239,7 +239,7 @@ class JsonLines(Display):
             self._write("progress", progress=progress, seconds_left=self.view.seconds_left(time.time()))
         self.noted(notes)
 
-    def missed(self, notes: Sequence[Note]) -> None:
+    def on_error(self, notes: Sequence[Note]) -> None:
         """
         Write that a poll brought no progress.
 
@@ -322,7 +322,7 @@ class Bar(Display):
             if note.is_warning:
                 self.console.print(Text(inert(f"{in_clock_time(time.time())} {note.words}"), style="yellow"))
 
-    def heard(self, notes: Sequence[Note]) -> None:
+    def on_progress(self, notes: Sequence[Note]) -> None:
         """
         Show a progress.
 

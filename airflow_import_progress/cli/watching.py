@@ -45,7 +45,7 @@ def watch(sensor: BaseImportSensor, display: Display, view: View) -> Outcome:
     view.begin(
         vendor=hook.hook_name,
         import_id=sensor.get_import().import_id,
-        subject=sensor.get_import().subject(hook.conn_id),
+        subject=sensor.get_import().describe(hook.conn_id),
         now=time.time(),
         timeout=float(sensor.timeout),
     )
@@ -83,16 +83,16 @@ def _wait(sensor: BaseImportSensor, hook: ImportProgressHook, display: Display, 
             try:
                 progress = hook.get_progress(import_)
             except ImportProgressError as error:
-                view.missed(str(error), time.time(), is_failure=not error.rate_limited)
-                gap = wait.missed(error)
+                view.on_error(str(error), time.time(), is_failure=not error.rate_limited)
+                gap = wait.on_error(error)
                 view.next_poll_at = time.time() + gap
-                display.missed(notes.take())
+                display.on_error(notes.take())
             else:
-                view.heard(progress, time.time())
+                view.on_progress(progress, time.time())
                 try:
-                    next_gap = wait.heard(progress)
+                    next_gap = wait.on_progress(progress)
                 finally:
-                    display.heard(notes.take())
+                    display.on_progress(notes.take())
                 if next_gap is None:
                     return progress
                 gap = next_gap

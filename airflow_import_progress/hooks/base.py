@@ -24,7 +24,7 @@ from airflow_import_progress.exceptions import (
 )
 from airflow_import_progress.http.connection import (
     VendorConnection,
-    filled,
+    fill_placeholders,
     is_empty_object,
     read_base_url,
     read_import_page,
@@ -78,7 +78,7 @@ class Import(NotForXCom, ABC):
 
     instead_in_xcom: ClassVar[str] = "its import_id, or its to_dict()"
     #: What to call it in messages, such as ``"Lucca leave import"``.
-    noun: ClassVar[str]
+    label: ClassVar[str]
     #: Where to look when it failed, for the error message.
     failure_advice: ClassVar[str] = ""
     #: What to do when the vendor waits for somebody to act, as a sentence.
@@ -90,7 +90,7 @@ class Import(NotForXCom, ABC):
         """Return the identifier by which people know this import."""
 
     @property
-    def caveat(self) -> str | None:
+    def warning_before_start(self) -> str | None:
         """Return what cannot be known of such an import and its owner should know, or None; a wait logs it once."""
         return None
 
@@ -108,17 +108,17 @@ class Import(NotForXCom, ABC):
         return asdict(self)
 
     @classmethod
-    def texts(cls) -> tuple[str, ...]:
+    def text_fields(cls) -> tuple[str, ...]:
         """Return the names of the arguments that are texts."""
         return tuple(field.name for field in fields(cls) if _may_be_text(field.type))
 
-    def subject(self, conn_id: str) -> str:
+    def describe(self, conn_id: str) -> str:
         """
         Return the words by which messages name this import.
 
         :param conn_id: The Airflow connection through which it is asked for.
         """
-        return f"{self.noun} {self.import_id!r} (connection {conn_id!r})"
+        return f"{self.label} {self.import_id!r} (connection {conn_id!r})"
 
 
 class ImportProgressHook(BaseHook, ABC):
@@ -169,7 +169,7 @@ class ImportProgressHook(BaseHook, ABC):
     # What a vendor says about itself ------------------------------------------------------------------------
 
     @abstractmethod
-    def authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
+    def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """
         Send one request with the vendor's authentication.
 
@@ -179,7 +179,7 @@ class ImportProgressHook(BaseHook, ABC):
         """
 
     @abstractmethod
-    def verification(self, connection: VendorConnection) -> Conversation[str]:
+    def probe(self, connection: VendorConnection) -> Conversation[str]:
         """
         Find out with reading requests alone whether the connection works.
 
@@ -188,7 +188,7 @@ class ImportProgressHook(BaseHook, ABC):
             :class:`ImportProgressError` if the connection does not work.
         """
 
-    def check_connection(self, connection: VendorConnection) -> None:
+    def validate_connection(self, connection: VendorConnection) -> None:
         """
         Refuse a connection that cannot work, before anything is sent.
 
@@ -222,7 +222,7 @@ class ImportProgressHook(BaseHook, ABC):
         """
         return response.status == 429
 
-    def asking_to_wait(self, response: Response) -> Response:
+    def normalize_retry_after(self, response: Response) -> Response:
         """
         Return an answer that says when to ask again as one with ``Retry-After``; default: as it is.
 
@@ -251,7 +251,7 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportRequestError: if the vendor refuses it.
         :raises ImportProtocolError: if the answer is not what the vendor's API promises.
         """
-        with self._explaining(import_.subject(self.conn_id)):
+        with self._explaining(import_.describe(self.conn_id)):
             connection = self._resolve()
             try:
                 return self._converse(import_.poll(connection))
@@ -347,9 +347,9 @@ class ImportProgressHook(BaseHook, ABC):
             # Without the connection's id: behind the button it is one that Airflow made up.
             with self._explaining(self.hook_name):
                 connection = self._resolve()
-                known = [name for import_class in self.import_classes for name in import_class.texts()]
+                known = [name for import_class in self.import_classes for name in import_class.text_fields()]
                 read_import_page(connection.extra.get("import_page"), known)
-                return True, self._converse(self.verification(connection))
+                return True, self._converse(self.probe(connection))
         except ImportProtocolError as error:
             return False, f"{error} Check that the connection's host is the one of {self.hook_name}'s API."
         except ImportProgressError as error:
@@ -386,7 +386,7 @@ class ImportProgressHook(BaseHook, ABC):
         :param import_: The import.
         :raises ImportProgressError: as :meth:`aget_progress`.
         """
-        with self._explaining(import_.subject(self.conn_id)):
+        with self._explaining(import_.describe(self.conn_id)):
             connection = await self._aresolve()
             try:
                 return await self._aconverse(import_.poll(connection), send)
@@ -407,7 +407,7 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportProgressError: if the connection cannot be looked up, or does not fit the import.
         """
         with (
-            self._explaining(import_.subject(self.conn_id)),
+            self._explaining(import_.describe(self.conn_id)),
             closing(import_.poll(await self._aresolve())) as conversation,
         ):
             return next(conversation)
@@ -503,7 +503,7 @@ class ImportProgressHook(BaseHook, ABC):
             requests_per_minute=read_requests_per_minute(extra.get("requests_per_minute")),
             extra=extra,
         )
-        self.check_connection(result)
+        self.validate_connection(result)
         self.connection_is_known = True
         return result
 
@@ -517,11 +517,11 @@ class ImportProgressHook(BaseHook, ABC):
             self.log.info("No page of the import is known. %s", error)
 
     def _page_of(self, import_: Import, connection: VendorConnection) -> str | None:
-        page = read_import_page(connection.extra.get("import_page"), type(import_).texts())
+        page = read_import_page(connection.extra.get("import_page"), type(import_).text_fields())
         if page is None:
             return f"{connection.base_url}{self.imports_page_path}" if self.imports_page_path else None
-        values = {name: getattr(import_, name) for name in import_.texts()}
-        return filled(page, {name: value for name, value in values.items() if value is not None})
+        values = {name: getattr(import_, name) for name in import_.text_fields()}
+        return fill_placeholders(page, {name: value for name, value in values.items() if value is not None})
 
     # The sending --------------------------------------------------------------------------------------------
 
@@ -577,7 +577,7 @@ class ImportProgressHook(BaseHook, ABC):
         try:
             request = next(conversation)
             while True:
-                response = yield from self.authenticated(request, connection)
+                response = yield from self.send_authenticated(request, connection)
                 request = conversation.send(response)
         except StopIteration as end:
             result: T = end.value

@@ -81,7 +81,7 @@ class LeadsyImport(Import):
     :raises ValueError: if one of them cannot be right; the message names it.
     """
 
-    noun: ClassVar[str] = "Leadsy import"
+    label: ClassVar[str] = "Leadsy import"
     failure_advice: ClassVar[str] = "Look at the import in Leadsy."
 
     import_code: str
@@ -167,7 +167,7 @@ class LeadsyHook(ImportProgressHook):
     def __init__(self, leadsy_conn_id: str = default_conn_name) -> None:
         super().__init__(leadsy_conn_id)
 
-    def check_connection(self, connection: VendorConnection) -> None:
+    def validate_connection(self, connection: VendorConnection) -> None:
         """
         Refuse a connection without a usable token, or with extras that cannot be right.
 
@@ -189,7 +189,7 @@ class LeadsyHook(ImportProgressHook):
             )
         _status_map_of(connection)
 
-    def authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
+    def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """
         Send one request with the token, behind the scheme that the connection says.
 
@@ -199,7 +199,7 @@ class LeadsyHook(ImportProgressHook):
         value = f"{_auth_scheme_of(connection)} {connection.password}".lstrip()
         return (yield request.with_headers({"Authorization": value}))
 
-    def verification(self, connection: VendorConnection) -> Conversation[str]:
+    def probe(self, connection: VendorConnection) -> Conversation[str]:
         """
         Ask for the list of imports.
 
@@ -209,8 +209,8 @@ class LeadsyHook(ImportProgressHook):
         # Not with the advice for an unknown import, of which there is none here. Any web server may answer so.
         if response.status == 404 or not (response.is_too_long or isinstance(response.json(), dict | list)):
             raise ImportRequestError(
-                f"{response.asked} answered HTTP {response.status} and no list of imports, so nothing is verified. "
-                f"Check that the connection's host is that of Leadsy's API."
+                f"{response.request_line} answered HTTP {response.status} and no list of imports, so nothing is "
+                f"verified. Check that the connection's host is that of Leadsy's API."
             )
         return f"{connection.base_url} accepted the token and listed its imports."
 
@@ -380,7 +380,7 @@ def _unknown_status(status: _Status, response: Response) -> str:
 
 
 def _unknown_end(status: _Status, response: Response) -> ImportProtocolError:
-    words = f"{response.asked} answered that the import is over, but"
+    words = f"{response.request_line} answered that the import is over, but"
     look = "Whether the import succeeded is unknown: look in Leadsy."
     if not status.keys:
         return ImportProtocolError(f"{words} not with what status. {look}")
@@ -400,6 +400,6 @@ def _shape(answer: Any, response: Response) -> str:
 
 def _unexpected(response: Response, answered: str, promised: str) -> ImportProtocolError:
     return ImportProtocolError(
-        f"{response.asked} answered {answered} where Leadsy's API promises {promised}. Whether the import succeeded is "
-        f"unknown: look in Leadsy, and report this if it lasts."
+        f"{response.request_line} answered {answered} where Leadsy's API promises {promised}. Whether the import "
+        f"succeeded is unknown: look in Leadsy, and report this if it lasts."
     )

@@ -38,7 +38,7 @@ class LuccaLeaveImport(Import):
     :raises ValueError: if it is no identifier.
     """
 
-    noun: ClassVar[str] = "Lucca leave import"
+    label: ClassVar[str] = "Lucca leave import"
     failure_advice: ClassVar[str] = (
         "Lucca gives the reason only in the import history of Absences, which lists imports made via the API too."
     )
@@ -74,7 +74,7 @@ class LuccaUserLocationImport(Import):
     :raises ValueError: if ``summary_id`` is no identifier.
     """
 
-    noun: ClassVar[str] = "Lucca user location import"
+    label: ClassVar[str] = "Lucca user location import"
     failure_advice: ClassVar[str] = "Look at the import's error file or at the import history of Office in Lucca."
 
     summary_id: str
@@ -140,7 +140,7 @@ class LuccaHook(ImportProgressHook):
     def __init__(self, lucca_conn_id: str = default_conn_name) -> None:
         super().__init__(lucca_conn_id)
 
-    def check_connection(self, connection: VendorConnection) -> None:
+    def validate_connection(self, connection: VendorConnection) -> None:
         """
         Refuse a connection without a usable API key.
 
@@ -155,7 +155,7 @@ class LuccaHook(ImportProgressHook):
                 "The connection's password has characters that no Lucca API key has. Enter the key alone."
             )
 
-    def authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
+    def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """
         Send one request with Lucca's header.
 
@@ -164,7 +164,7 @@ class LuccaHook(ImportProgressHook):
         """
         return (yield request.with_headers({"Authorization": f"lucca application={connection.password}"}))
 
-    def verification(self, connection: VendorConnection) -> Conversation[str]:
+    def probe(self, connection: VendorConnection) -> Conversation[str]:
         """
         Ask both import endpoints for an import that does not exist, which only an accepted API key may do.
 
@@ -270,6 +270,6 @@ def _error_line(line: Any, response: Response) -> str:
 
 def _unexpected(response: Response, expected: str) -> ImportProtocolError:
     return ImportProtocolError(
-        f"{response.asked} answered {response.excerpt() or 'an empty body'!r} where Lucca's API promises {expected}. "
-        f"Whether the import succeeded is unknown: look in Lucca, and report this if it lasts."
+        f"{response.request_line} answered {response.excerpt() or 'an empty body'!r} where Lucca's API promises "
+        f"{expected}. Whether the import succeeded is unknown: look in Lucca, and report this if it lasts."
     )

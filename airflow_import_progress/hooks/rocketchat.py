@@ -99,7 +99,7 @@ class RocketChatImport(Import):
     :raises ValueError: if one of them cannot be right; the message names it.
     """
 
-    noun: ClassVar[str] = "Rocket.Chat import"
+    label: ClassVar[str] = "Rocket.Chat import"
     failure_advice: ClassVar[str] = "Look at Administration > Import in Rocket.Chat."
     action_advice: ClassVar[str] = (
         "Go on with it under Administration > Import in Rocket.Chat, or with startImport or import.run of its API."
@@ -122,7 +122,7 @@ class RocketChatImport(Import):
         return self.operation_id or self.importer_key or "last"
 
     @property
-    def caveat(self) -> str | None:
+    def warning_before_start(self) -> str | None:
         """Return that nothing tells this import from another one, if that is so."""
         if self.operation_id or self.importer_key or self.started_after:
             return None
@@ -131,16 +131,16 @@ class RocketChatImport(Import):
             "an earlier import. Give operation_id, or at least importer_key or started_after."
         )
 
-    def subject(self, conn_id: str) -> str:
+    def describe(self, conn_id: str) -> str:
         """
         Return the words by which messages name this import.
 
         :param conn_id: The Airflow connection through which it is asked for.
         """
         if self.operation_id:
-            return super().subject(conn_id)
+            return super().describe(conn_id)
         key = f" of {self.importer_key!r}" if self.importer_key else ""
-        return f"last {self.noun}{key} (connection {conn_id!r})"
+        return f"last {self.label}{key} (connection {conn_id!r})"
 
     def poll(self, connection: VendorConnection) -> Conversation[ImportProgress]:
         """
@@ -292,7 +292,7 @@ class RocketChatHook(ImportProgressHook):
     def __init__(self, rocketchat_conn_id: str = default_conn_name) -> None:
         super().__init__(rocketchat_conn_id)
 
-    def check_connection(self, connection: VendorConnection) -> None:
+    def validate_connection(self, connection: VendorConnection) -> None:
         """
         Refuse a connection whose credentials are incomplete or cannot be sent.
 
@@ -326,7 +326,7 @@ class RocketChatHook(ImportProgressHook):
         """
         return f"{request.method} {request.path}"
 
-    def authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
+    def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """
         Send one request with the user id and token; log in for them first if need be, and again after a 401.
 
@@ -335,23 +335,23 @@ class RocketChatHook(ImportProgressHook):
         """
         if connection.extra.get("auth_method") != "password":
             response = yield _signed(request, LogIn(connection.login, connection.password))
-            return _asking_to_wait(response)
+            return _normalized_retry_after(response)
         log_in = yield from _logged_in(connection)
         response = yield _signed(request, log_in)
         if response.status == 401:
             log_in = yield from _logged_in(connection, refused=log_in)
             response = yield _signed(request, log_in)
-        return _asking_to_wait(response).with_secret(log_in.auth_token)
+        return _normalized_retry_after(response).with_secret(log_in.auth_token)
 
-    def asking_to_wait(self, response: Response) -> Response:
+    def normalize_retry_after(self, response: Response) -> Response:
         """
         Return a 429 with the seconds to wait, which Rocket.Chat tells in its words or in a header of its own.
 
         :param response: The answer.
         """
-        return _asking_to_wait(response)
+        return _normalized_retry_after(response)
 
-    def verification(self, connection: VendorConnection) -> Conversation[str]:
+    def probe(self, connection: VendorConnection) -> Conversation[str]:
         """
         Ask for the progress of the last import, which needs the credentials and the permission of a wait.
 
@@ -381,17 +381,17 @@ def _logged_in(connection: VendorConnection, refused: LogIn | None = None) -> Co
 
 def _log_in(connection: VendorConnection) -> Conversation[LogIn]:
     credentials = {"user": connection.login, "password": connection.password}
-    response = _asking_to_wait((yield Request(method="POST", path=LOGIN_PATH, json=credentials, shared=True)))
+    response = _normalized_retry_after((yield Request(method="POST", path=LOGIN_PATH, json=credentials, shared=True)))
     answer = response.parsed_or_none()
     if _is_its_own_trouble(response):
         raise _trouble(response)
     if response.status == 401 and isinstance(answer, dict):
         if answer.get("error") == "totp-required":
             raise ImportRequestError(
-                f"{response.asked} demands a two-factor code, which nobody can enter here. {TWO_FACTOR_ADVICE}"
+                f"{response.request_line} demands a two-factor code, which nobody can enter here. {TWO_FACTOR_ADVICE}"
             )
         raise ImportRequestError(
-            f"{response.asked} refused the user name or password ({response.error_text()}).", status=401
+            f"{response.request_line} refused the user name or password ({response.error_text()}).", status=401
         )
     response.raise_for_status()
     data = answer.get("data") if isinstance(answer, dict) else None
@@ -399,7 +399,7 @@ def _log_in(connection: VendorConnection) -> Conversation[LogIn]:
     if not (user_id and token and f"{user_id}{token}".isascii() and f"{user_id}{token}".isprintable()):
         # Not quoted: what it answered may hold a token.
         raise ImportProtocolError(
-            f"{response.asked} answered without the user id and token that its API promises.",
+            f"{response.request_line} answered without the user id and token that its API promises.",
             # What is not JSON is what proxies and maintenance pages answer.
             transient=answer is None,
             status=response.status,
@@ -411,7 +411,7 @@ def _signed(request: Request, log_in: LogIn) -> Request:
     return request.with_headers({"X-User-Id": log_in.user_id, "X-Auth-Token": log_in.auth_token})
 
 
-def _asking_to_wait(response: Response) -> Response:
+def _normalized_retry_after(response: Response) -> Response:
     if response.status != 429 or response.retry_after is not None:
         return response
     # The words first: they do not depend on the clocks of two machines.
@@ -449,8 +449,8 @@ def _is_its_own_trouble(response: Response) -> bool:
 
 def _trouble(response: Response) -> ImportPollError:
     return ImportPollError(
-        f"{response.asked} answered HTTP {response.status} without a type of error, as for trouble of the server's "
-        f"own: {response.error_text().rstrip('.')}.",
+        f"{response.request_line} answered HTTP {response.status} without a type of error, as for trouble of the "
+        f"server's own: {response.error_text().rstrip('.')}.",
         transient=True,
         retry_after=response.retry_after,
         status=response.status,
@@ -468,8 +468,8 @@ def _says_no_import_ever(response: Response) -> bool:
 
 def _no_import_ever(response: Response) -> ImportRequestError:
     return ImportRequestError(
-        f"{response.asked} says that this workspace has never had an import. Check that the task which starts the "
-        f"import did so, and that the connection is for the workspace where it was started."
+        f"{response.request_line} says that this workspace has never had an import. Check that the task which starts "
+        f"the import did so, and that the connection is for the workspace where it was started."
     )
 
 
@@ -501,6 +501,6 @@ def _checked_moment(name: str, value: str | datetime) -> str:
 
 def _unexpected(response: Response, expected: str) -> ImportProtocolError:
     return ImportProtocolError(
-        f"{response.asked} answered {response.excerpt() or 'an empty body'!r} where Rocket.Chat's API promises "
+        f"{response.request_line} answered {response.excerpt() or 'an empty body'!r} where Rocket.Chat's API promises "
         f"{expected}. Whether the import succeeded is unknown: look in Rocket.Chat, and report this if it lasts."
     )

@@ -94,7 +94,7 @@ class ZillizImportJob(Import):
     :raises ValueError: if one of them is no identifier, or if they contradict each other.
     """
 
-    noun: ClassVar[str] = "Zilliz import job"
+    label: ClassVar[str] = "Zilliz import job"
     failure_advice: ClassVar[str] = (
         "Look at the job in Zilliz Cloud's console or in the log of Milvus, and mend the files before importing again."
     )
@@ -230,7 +230,7 @@ class ZillizHook(ImportProgressHook):
             return super().base_url(connection, extra)
         return read_base_url(_cloud_host(extra), connection.schema, connection.port)
 
-    def check_connection(self, connection: VendorConnection) -> None:
+    def validate_connection(self, connection: VendorConnection) -> None:
         """
         Refuse a connection without usable credentials, or whose extras contradict its host.
 
@@ -254,7 +254,7 @@ class ZillizHook(ImportProgressHook):
             )
         _configured_cluster(connection)
 
-    def authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
+    def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """
         Send one request with the API key, or the user and password, as a bearer token; without any to an open Milvus.
 
@@ -274,7 +274,7 @@ class ZillizHook(ImportProgressHook):
         is_refusal = len(response.body) <= MAX_REFUSAL_BYTES and _code(response) in LIMITER_CODES
         return is_refusal or super().is_rate_limited(response)
 
-    def verification(self, connection: VendorConnection) -> Conversation[str]:
+    def probe(self, connection: VendorConnection) -> Conversation[str]:
         """
         Ask Zilliz for the cluster's import jobs, or for the clusters if the connection names none.
 
@@ -384,9 +384,9 @@ def _described(request: Request, connection: VendorConnection) -> Conversation[R
     if old.status == 404:
         # Without its status: the usual advice is to set what is set already.
         raise ImportRequestError(
-            f"{response.asked} answered HTTP 404, and so did {old.asked}. A Milvus from 2.4 on has one of the two, so "
-            f"this is another server, or a gateway that does not pass them on. Check the connection's host, port and "
-            f"path."
+            f"{response.request_line} answered HTTP 404, and so did {old.request_line}. A Milvus from 2.4 on has one "
+            f"of the two, so this is another server, or a gateway that does not pass them on. Check the connection's "
+            f"host, port and path."
         )
     return old
 
@@ -408,7 +408,7 @@ def _data(response: Response) -> dict[str, Any]:
     if code not in LIMITER_CODES and is_transient(response.status):
         # Whatever other code: the proxy in front of the server fails.
         response.raise_for_status()
-    said = f"{response.asked} answered the error {code}: {response.error_text().rstrip('.')}."
+    said = f"{response.request_line} answered the error {code}: {response.error_text().rstrip('.')}."
     if code in TRANSIENT_CODES or (code == UNEXPECTED_CODE and _says_unavailable(response)):
         raise ImportPollError(
             said,
@@ -573,6 +573,6 @@ def _words(value: Any, response: Response) -> str:
 
 def _unexpected(response: Response, expected: str) -> ImportProtocolError:
     return ImportProtocolError(
-        f"{response.asked} answered {response.excerpt()!r} where Zilliz's API promises {expected}. Whether the import "
-        f"succeeded is unknown: look in Zilliz Cloud or Milvus, and report this if it lasts."
+        f"{response.request_line} answered {response.excerpt()!r} where Zilliz's API promises {expected}. Whether the "
+        f"import succeeded is unknown: look in Zilliz Cloud or Milvus, and report this if it lasts."
     )

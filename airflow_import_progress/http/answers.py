@@ -16,7 +16,7 @@ import pendulum
 
 MAX_ADDRESS_LENGTH = 2000
 #: Counts of more digits than this are no counts, and slow to read.
-LONGEST_COUNT = 18
+MAX_COUNT_DIGITS = 18
 #: Smaller numbers of seconds since the epoch are years or the like, larger ones are milliseconds.
 EARLIEST_SECONDS, LATEST_SECONDS = 1e8, 1e11
 #: Without a year the rest of a date would be made up: "Friday" and "now" are times, too, to those who parse them.
@@ -29,10 +29,10 @@ def as_count(value: Any) -> int | None:
 
     :param value: What the vendor answered.
     """
-    if isinstance(value, str) and re.fullmatch(r"\d+", value.strip(), re.ASCII) and len(value) <= LONGEST_COUNT:
+    if isinstance(value, str) and re.fullmatch(r"\d+", value.strip(), re.ASCII) and len(value) <= MAX_COUNT_DIGITS:
         return int(value)
     number = as_number(value) if isinstance(value, int | float) else None
-    if number is None or number < 0 or not number.is_integer() or number >= 10**LONGEST_COUNT:
+    if number is None or number < 0 or not number.is_integer() or number >= 10**MAX_COUNT_DIGITS:
         return None
     return int(value)
 

@@ -246,7 +246,7 @@ def read_import_page(value: Any, known: Collection[str]) -> str | None:
     return text
 
 
-def filled(page: str, values: Mapping[str, str]) -> str | None:
+def fill_placeholders(page: str, values: Mapping[str, str]) -> str | None:
     """
     Return the address of the vendor's page of one import, or None if it has a place for what the import does not tell.
 

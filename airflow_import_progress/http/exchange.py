@@ -121,7 +121,7 @@ class Response(NotForXCom):
     :param status: The HTTP status.
     :param headers: The headers, with names in lower case.
     :param body: The body, whole and bounded.
-    :param asked: What was asked, for error messages, such as ``"GET https://acme.ilucca.net/path"``.
+    :param request_line: What was asked, for error messages, such as ``"GET https://acme.ilucca.net/path"``.
     :param secrets: What must not appear in an excerpt, whatever the vendor repeats.
     :param unreadable: The reason why the body of a successful answer could not be read, such as its length. None if
         it was read.
@@ -132,7 +132,7 @@ class Response(NotForXCom):
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
-    asked: str
+    request_line: str
     secrets: tuple[str, ...] = field(default=(), repr=False)
     unreadable: ImportProtocolError | None = None
 
@@ -160,7 +160,7 @@ class Response(NotForXCom):
         self.raise_for_status()
         if self._parsed is NOT_JSON:
             raise ImportProtocolError(
-                f"{self.asked} answered HTTP {self.status} with something that is not JSON: "
+                f"{self.request_line} answered HTTP {self.status} with something that is not JSON: "
                 f"{self.excerpt() or 'an empty body'}.",
                 transient=True,
                 retry_after=self.retry_after,
@@ -191,13 +191,13 @@ class Response(NotForXCom):
             with suppress(ValueError):
                 target = self.redacted(urlsplit(self.headers.get("location", "")).hostname or "")
             raise ImportRequestError(
-                f"{self.asked} answered HTTP {self.status}, a redirect to {target or 'elsewhere'!r}. "
+                f"{self.request_line} answered HTTP {self.status}, a redirect to {target or 'elsewhere'!r}. "
                 f"Redirects are not followed, because the credentials are meant for the connection's host alone. "
                 f"Check the connection's host.",
                 status=self.status,
             )
         phrase = _phrase(self.status)
-        words = f"{self.asked} answered HTTP {self.status} {phrase}".rstrip()
+        words = f"{self.request_line} answered HTTP {self.status} {phrase}".rstrip()
         said = self.error_text()
         if said and said != phrase:
             words = f"{words}: {said.rstrip('.')}"

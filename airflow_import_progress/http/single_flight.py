@@ -20,13 +20,13 @@ class _Attempt(Generic[T]):
     waiting: int = 0
 
 
-class Sharing(Generic[K, T]):
+class SingleFlight(Generic[K, T]):
     """Keep what is under way, by what is wanted."""
 
     def __init__(self) -> None:
         self._under_way: dict[K, _Attempt[T]] = {}
 
-    async def share(self, wanted: K, attempt: Callable[[], Coroutine[Any, Any, T]], *, alone: bool = False) -> T:
+    async def do(self, wanted: K, attempt: Callable[[], Coroutine[Any, Any, T]], *, alone: bool = False) -> T:
         """
         Return what comes of the attempt that is under way, or of a new one if there is none.
 
@@ -47,7 +47,7 @@ class Sharing(Generic[K, T]):
         assert result is not None  # noqa: S101
         return result
 
-    async def over(self, wanted: K) -> bool:
+    async def wait_until_idle(self, wanted: K) -> bool:
         """
         Wait until the attempt that is under way is over, however it ends, and return whether there was one.
 

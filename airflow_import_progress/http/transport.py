@@ -39,7 +39,7 @@ from airflow_import_progress.http.exchange import (
     redacted,
     request_key,
 )
-from airflow_import_progress.http.single_flight import Sharing
+from airflow_import_progress.http.single_flight import SingleFlight
 
 # Both are imported where they are used: a DAG file that only names a sensor loads neither.
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ PROXYS_REFUSAL = re.compile(r"Tunnel connection failed: (\d{3})\b")
 AuthenticatedKey = tuple[RequestKey, tuple[str | float | None, ...]]
 
 #: Requests whose answer is shared.
-_sharing: Sharing[tuple[asyncio.AbstractEventLoop, AuthenticatedKey], Response] = Sharing()
+_single_flight: SingleFlight[tuple[asyncio.AbstractEventLoop, AuthenticatedKey], Response] = SingleFlight()
 
 
 def authenticated_key(connection: VendorConnection, request: Request) -> AuthenticatedKey:
@@ -239,7 +239,7 @@ async def asend_or_share(session: aiohttp.ClientSession, connection: VendorConne
     if not request.shared:
         return await asend(session, connection, request)
     key = asyncio.get_running_loop(), authenticated_key(connection, request)
-    return await _sharing.share(key, lambda: _asend_alone(connection, request))
+    return await _single_flight.do(key, lambda: _asend_alone(connection, request))
 
 
 async def _asend_alone(connection: VendorConnection, request: Request) -> Response:
@@ -306,11 +306,11 @@ def _form(request: Request) -> Any:
 def _response(
     request: Request, connection: VendorConnection, status: int, headers: Mapping[str, str], body: bytes
 ) -> Response:
-    asked = _asked(request, connection)
+    request_line = _request_line(request, connection)
     lower_headers = {name.lower(): value for name, value in headers.items()}
     limit, unreadable = request.max_answer_bytes, None
     try:
-        body = _decoded(asked, body, lower_headers.get("content-encoding", ""), limit)
+        body = _decoded(request_line, body, lower_headers.get("content-encoding", ""), limit)
     except ImportProtocolError as error:
         # The status of an error says enough; its page may be as long and as odd as it likes.
         body, unreadable = (b"", error) if 200 <= status < 300 else (body[:limit], None)
@@ -318,13 +318,13 @@ def _response(
         status=status,
         headers=lower_headers,
         body=body,
-        asked=asked,
+        request_line=request_line,
         secrets=connection.secrets,
         unreadable=unreadable,
     )
 
 
-def _decoded(asked: str, body: bytes, encoding: str, limit: int) -> bytes:
+def _decoded(request_line: str, body: bytes, encoding: str, limit: int) -> bytes:
     if encoding.strip().lower() in ("gzip", "x-gzip", "deflate"):
         # Although none was accepted. Decoded here, so that a small body cannot become an endless one.
         decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
@@ -332,18 +332,18 @@ def _decoded(asked: str, body: bytes, encoding: str, limit: int) -> bytes:
         with suppress(zlib.error):
             decoded = decoder.decompress(body, limit + 1)
         if not decoder.eof and len(decoded) <= limit:
-            raise ImportProtocolError(f"{asked} answered with a body that cannot be unpacked.", transient=True)
+            raise ImportProtocolError(f"{request_line} answered with a body that cannot be unpacked.", transient=True)
         body = decoded
     elif encoding.strip().lower() not in ("", "identity"):
         raise ImportProtocolError(
-            f"{asked} answered in the encoding {encoding[:40]!r}, which was not accepted.", transient=True
+            f"{request_line} answered in the encoding {encoding[:40]!r}, which was not accepted.", transient=True
         )
     if len(body) > limit:
-        raise ImportProtocolError(f"{asked} returned more than the limit of {limit:,} bytes.")
+        raise ImportProtocolError(f"{request_line} returned more than the limit of {limit:,} bytes.")
     return body
 
 
-def _asked(request: Request, connection: VendorConnection) -> str:
+def _request_line(request: Request, connection: VendorConnection) -> str:
     return f"{request.method} {connection.base_url}{request.path}"
 
 
@@ -353,7 +353,7 @@ def _not_through(
     """Return what a library's exception means, in the same words for both libraries."""
     import urllib3
 
-    asked = _asked(request, connection)
+    request_line = _request_line(request, connection)
     chain = list(_causes(error, handled_before))
 
     def caused_by(*types: type[BaseException]) -> bool:
@@ -362,16 +362,16 @@ def _not_through(
     for cause in chain:
         # aiohttp's own error for it does not have the reason.
         if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_code"):
-            return ImportRequestError(f"{asked} was not sent, because {_refused_certificate(cause)}")
+            return ImportRequestError(f"{request_line} was not sent, because {_refused_certificate(cause)}")
     advice = "If this lasts, check the connection's host, port and schema."
     if _is_unreadable(chain):
-        return ImportPollError(f"{asked} got an answer that is not valid HTTP. {advice}", transient=True)
+        return ImportPollError(f"{request_line} got an answer that is not valid HTTP. {advice}", transient=True)
     # What is wrong with the request itself is a ValueError, whatever else the library makes of it.
     if isinstance(error, ValueError):
         words = redacted(f"{type(error).__name__}: {error}", connection.secrets)
-        return ImportRequestError(f"{asked} could not be sent ({words}).")
+        return ImportRequestError(f"{request_line} could not be sent ({words}).")
     if connection.proxy and (status := _proxys_refusal(chain)) is not None:
-        return _refused_by_proxy(asked, status)
+        return _refused_by_proxy(request_line, status)
     if caused_by(socket.gaierror):
         why = "the host name could not be resolved"
     elif caused_by(ConnectionRefusedError):
@@ -384,7 +384,7 @@ def _not_through(
         why = "the connection broke before the answer was complete"
     if connection.proxy:
         why = f"{why} (by way of the connection's proxy)"
-    return ImportPollError(f"{asked} got no answer: {why}. {advice}", transient=True)
+    return ImportPollError(f"{request_line} got no answer: {why}. {advice}", transient=True)
 
 
 #: What OpenSSL may find wrong with a certificate, by its code: what it means, and what to do.
@@ -421,8 +421,8 @@ def _proxys_refusal(chain: Sequence[BaseException]) -> int | None:
     return None
 
 
-def _refused_by_proxy(asked: str, status: int) -> ImportProgressError:
-    words = f"{asked} was not sent, because the proxy refused to connect to the host (HTTP {status})."
+def _refused_by_proxy(request_line: str, status: int) -> ImportProgressError:
+    words = f"{request_line} was not sent, because the proxy refused to connect to the host (HTTP {status})."
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return ImportRequestError(
             f"{words} It demands other credentials: correct the connection's 'proxy', http://user:password@host:port."

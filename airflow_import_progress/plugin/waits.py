@@ -165,7 +165,7 @@ def _tell(row: Any, published: PublishedProgress) -> dict[str, Any]:
         "state": state,
         "vendor": _text(published.vendor),
         "conn_id": _text(published.conn_id),
-        "noun": _text(published.noun),
+        "label": _text(published.label),
         "import_id": _text(published.import_id),
         "import_url": _web_address(published.import_url),
         "ended_at": row.end_date.timestamp() if row.end_date and state not in UNDER_WAY else None,

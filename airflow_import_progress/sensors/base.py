@@ -46,7 +46,7 @@ from airflow_import_progress.sensors.worker_free import (
 )
 from airflow_import_progress.waiting.gate import Decision, Gate
 from airflow_import_progress.waiting.publishing import WorkerPublisher
-from airflow_import_progress.waiting.schedule import MIN_POKE_INTERVAL, SHORTEST_GAP, Schedule
+from airflow_import_progress.waiting.schedule import MIN_GAP, MIN_POKE_INTERVAL, Schedule
 from airflow_import_progress.waiting.wait import WAIT_ERRORS, Wait, failure
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ else:
 #: How long a wait stays off the worker at the least, in seconds: Airflow takes a task that comes back before the
 #: scheduler has heard of the end of its last part for a dead one, which costs a retry. On a busy machine that may be
 #: many seconds late, and a rescheduled wait runs the risk at every poll, a deferred one once.
-SHORTEST_DEFERRAL = 10.0
-SHORTEST_RESCHEDULING = 30.0
+MIN_DEFERRAL = 10.0
+MIN_RESCHEDULE_DELAY = 30.0
 
 #: A timeout beyond this, in seconds, cannot be told as a date.
-LONGEST_TIMEOUT = 10 * 366 * 86400
+MAX_TIMEOUT = 10 * 366 * 86400
 
 
 class _StartFromTrigger:
@@ -73,10 +73,10 @@ class _StartFromTrigger:
         # A mapped sensor, of which Airflow reads the class alone, starts on a worker.
         if sensor is None or not sensor._is_complete:
             return False
-        return sensor.starts_from_trigger and reason_to_start_on_a_worker(sensor) is None
+        return sensor._wants_trigger_start and reason_to_start_on_a_worker(sensor) is None
 
     def __set__(self, sensor: BaseImportSensor, value: bool) -> None:
-        sensor.starts_from_trigger = value
+        sensor._wants_trigger_start = value
 
 
 class _StartTriggerArgs:
@@ -155,7 +155,7 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
     start_from_trigger: Any = _StartFromTrigger()
     start_trigger_args: Any = _StartTriggerArgs()
     #: Whether the waits of a class start in the triggerer unless an argument says otherwise.
-    _starts_from_trigger_by_default: ClassVar[bool] = False
+    _wants_trigger_start_by_default: ClassVar[bool] = False
     #: Whether all constructors have run: Airflow reads how to start before that, too.
     _is_complete = False
     #: Why the wait starts on a worker, as long as the templates could tell.
@@ -173,7 +173,7 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
             raise TypeError(f"{cls.__name__} hides the property gate, which sees to it that the modes judge alike")
         if isinstance(by_default := vars(cls).get("start_from_trigger"), bool):
             # In place of the descriptor, it would start even waits that only a worker can start.
-            cls._starts_from_trigger_by_default = by_default
+            cls._wants_trigger_start_by_default = by_default
             del cls.start_from_trigger
 
     def __init__(
@@ -192,7 +192,7 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
         if (
             isinstance(min_poke_interval, bool)
             or not isinstance(min_poke_interval, int | float)
-            or not SHORTEST_GAP <= min_poke_interval < math.inf
+            or not MIN_GAP <= min_poke_interval < math.inf
         ):
             raise ValueError(f"min_poke_interval must be a number of seconds from 1, not {min_poke_interval!r}")
         if (
@@ -203,17 +203,17 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
             raise ValueError(
                 f"max_consecutive_failures must be a whole number from 1, not {max_consecutive_failures!r}"
             )
-        if not self.timeout <= LONGEST_TIMEOUT:
-            raise ValueError(f"timeout must be at most {LONGEST_TIMEOUT:.0f} seconds (ten years), not {self.timeout!r}")
+        if not self.timeout <= MAX_TIMEOUT:
+            raise ValueError(f"timeout must be at most {MAX_TIMEOUT:.0f} seconds (ten years), not {self.timeout!r}")
         if start_from_trigger is None:
-            start_from_trigger = self._starts_from_trigger_by_default
+            start_from_trigger = self._wants_trigger_start_by_default
         if (start_from_trigger or end_from_trigger) and not deferrable:
             raise ValueError("start_from_trigger and end_from_trigger are for waits in the triggerer: set deferrable")
         self.deferrable = deferrable
-        self.starts_from_trigger = start_from_trigger
+        self._wants_trigger_start = start_from_trigger
         # Not by the argument's name: where a plugin brings a listener, Airflow refuses a DAG with an operator that has
         # it, even a version in which it means nothing.
-        self.ends_from_trigger = end_from_trigger
+        self._wants_trigger_end = end_from_trigger
         self.min_poke_interval = min_poke_interval
         self.max_consecutive_failures = max_consecutive_failures
         self.gate = Gate()
@@ -289,7 +289,7 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
         :param context: The context of the execution.
         :param jinja_env: The environment of the templates; None: the DAG's.
         """
-        if self.starts_from_trigger:
+        if self._wants_trigger_start:
             self._reason_to_start_on_a_worker = reason_to_start_on_a_worker(self)
         super().render_template_fields(context, jinja_env)
 
@@ -320,7 +320,7 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
         progress = self.get_hook().get_progress(import_)
         verdict = self.gate.judge(progress)
         if verdict.decision in (Decision.FAIL, Decision.FAIL_FOR_ACTION):
-            raise failure(import_, import_.subject(self._conn_id), verdict)
+            raise failure(import_, import_.describe(self._conn_id), verdict)
         return PokeReturnValue(verdict.decision is Decision.PASS, progress.to_dict())
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -423,8 +423,8 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
     @property
     def _subject(self) -> str:
         if self._deferred_import is not None:
-            return self._deferred_import.subject(self._conn_id)
-        return f"{self.import_class.noun} (connection {self._conn_id!r})"
+            return self._deferred_import.describe(self._conn_id)
+        return f"{self.import_class.label} (connection {self._conn_id!r})"
 
     @property
     def _identifying(self) -> tuple[str, ...]:
@@ -490,9 +490,11 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
         import_ = self.get_import()
         self._check_identifier(self.hook_class.conn_name_attr, self._conn_id)
         ti: Any = context.get("ti")
-        if import_.caveat and ti is not None and ti.map_index >= 0:
+        if import_.warning_before_start and ti is not None and ti.map_index >= 0:
             # Too many to follow one and the same last import, and each easily taken for one of its own.
-            raise ValueError(f"A mapped task must be given the import that it waits for, but {import_.caveat}")
+            raise ValueError(
+                f"A mapped task must be given the import that it waits for, but {import_.warning_before_start}"
+            )
         return import_
 
     def _wait(self, context: Context) -> dict[str, Any]:
@@ -544,14 +546,14 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
                 try:
                     progress = hook.get_progress(wait.import_)
                 except ImportProgressError as error:
-                    gap = wait.missed(error)
+                    gap = wait.on_error(error)
                 else:
-                    next_gap = wait.heard(progress)
+                    next_gap = wait.on_progress(progress)
                     if next_gap is None:
                         return progress
                     gap = next_gap
                 publisher.publish()
-                shortest = SHORTEST_DEFERRAL if self.deferrable else SHORTEST_RESCHEDULING
+                shortest = MIN_DEFERRAL if self.deferrable else MIN_RESCHEDULE_DELAY
                 absence = max(gap, shortest)
                 # Too near the deadline to leave and come back, the wait ends on this worker.
                 if time.time() + shortest <= wait.deadline:
@@ -589,7 +591,7 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
                 first_poll_at=now + absence,
                 failures=wait.failures,
                 last_warning=wait.last_warning,
-                sighting=wait.sighting and list(wait.sighting),
+                last_observation=wait.last_observation and list(wait.last_observation),
             ),
             method_name="execute_complete",
             kwargs={"import_fields": wait.import_.to_dict(), "conn_id": self._conn_id},
@@ -609,7 +611,7 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
             "max_consecutive_failures": self.max_consecutive_failures,
             "silent_fail": self.silent_fail,
             "gate": self.gate.to_dict(),
-            "end_from_trigger": self.ends_from_trigger and reason_to_end_on_a_worker(self) is None,
+            "end_from_trigger": self._wants_trigger_end and reason_to_end_on_a_worker(self) is None,
             "do_xcom_push": self.do_xcom_push,
         }
 
@@ -627,11 +629,11 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
         )
 
     def _say_what_takes_a_worker(self) -> None:
-        if self.starts_from_trigger and (
+        if self._wants_trigger_start and (
             reason := self._reason_to_start_on_a_worker or reason_to_start_on_a_worker(self)
         ):
             self.log.info("start_from_trigger: the wait starts on a worker, because %s.", reason)
-        if self.ends_from_trigger and (reason := reason_to_end_on_a_worker(self)):
+        if self._wants_trigger_end and (reason := reason_to_end_on_a_worker(self)):
             self.log.info("end_from_trigger: the wait ends on a worker, because %s.", reason)
 
     @contextmanager

@@ -15,7 +15,7 @@ from airflow_import_progress.exceptions import ImportFailedError, ImportPollErro
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.waiting.gate import Gate
-from airflow_import_progress.waiting.poller import Watch
+from airflow_import_progress.waiting.poller import PolledImport
 from airflow_import_progress.waiting.publishing import TriggerPublisher
 from airflow_import_progress.waiting.schedule import MIN_POKE_INTERVAL, Schedule
 from airflow_import_progress.waiting.wait import WAIT_ERRORS, Wait
@@ -54,8 +54,8 @@ class ImportProgressTrigger(BaseTrigger):
     :param silent_fail: Whether to go on after errors that would end the wait.
     :param last_warning: The warning of the progress that was logged before the trigger began, if any.
     :param gate: The arguments of :class:`~airflow_import_progress.waiting.gate.Gate`.
-    :param sighting: The newest percentage before the trigger began and when it was seen, in seconds since the epoch, if
-        any.
+    :param last_observation: The newest percentage before the trigger began and when it was seen, in seconds since
+        the epoch, if any.
     :param end_from_trigger: Whether a wait that passes ends the task without a worker.
     :param do_xcom_push: Whether the task's result is stored when it ends without a worker.
     :param polled_before: Whether a worker has polled before the trigger began.
@@ -80,7 +80,7 @@ class ImportProgressTrigger(BaseTrigger):
         silent_fail: bool = False,
         gate: dict[str, Any] | None = None,
         last_warning: str | None = None,
-        sighting: Sequence[float] | None = None,
+        last_observation: Sequence[float] | None = None,
         end_from_trigger: bool = False,
         do_xcom_push: bool = True,
         polled_before: bool = True,
@@ -104,7 +104,7 @@ class ImportProgressTrigger(BaseTrigger):
         self.silent_fail = silent_fail
         self.gate = gate
         self.last_warning = last_warning
-        self.sighting = sighting
+        self.last_observation = last_observation
         self.end_from_trigger = end_from_trigger
         self.do_xcom_push = do_xcom_push
         self.polled_before = polled_before
@@ -130,7 +130,7 @@ class ImportProgressTrigger(BaseTrigger):
                 "silent_fail": self.silent_fail,
                 "gate": self.gate,
                 "last_warning": self.last_warning,
-                "sighting": self.sighting,
+                "last_observation": self.last_observation,
                 "end_from_trigger": self.end_from_trigger,
                 "do_xcom_push": self.do_xcom_push,
                 "polled_before": self.polled_before,
@@ -172,7 +172,7 @@ class ImportProgressTrigger(BaseTrigger):
             silent_fail=self.silent_fail,
             log=self.log,
             last_warning=self.last_warning,
-            sighting=(self.sighting[0], self.sighting[1]) if self.sighting else None,
+            last_observation=(self.last_observation[0], self.last_observation[1]) if self.last_observation else None,
         )
         publisher = TriggerPublisher(wait, self.task_instance, hook_class.hook_name, stores_link=not self.polled_before)
         if not self.polled_before:
@@ -192,7 +192,9 @@ class ImportProgressTrigger(BaseTrigger):
     async def _wait_until_over(
         self, wait: Wait, hook_class: type[ImportProgressHook], publisher: TriggerPublisher
     ) -> ImportProgress:
-        async with Watch(hook_class, self.conn_id, wait.import_, connection_is_known=self.polled_before) as watch:
+        async with PolledImport(
+            hook_class, self.conn_id, wait.import_, connection_is_known=self.polled_before
+        ) as watch:
             publisher.hook = watch.hook
             now = time.time()
             gap = min(wait.schedule.gap_before_first_poll(self.first_poll_at - now), max(self.deadline - now, 0.0))
@@ -208,10 +210,10 @@ class ImportProgressTrigger(BaseTrigger):
                         words = "The poll was still under way at the deadline."
                         if watch.is_paused:
                             words = "The poll was not sent by the deadline, because the vendor asks to wait."
-                        gap = wait.missed(ImportPollError(words, transient=True, rate_limited=watch.is_rate_limited))
+                        gap = wait.on_error(ImportPollError(words, transient=True, rate_limited=watch.is_rate_limited))
 
     async def _poll_until_over(
-        self, wait: Wait, watch: Watch, gap: float, timer: asyncio.Timeout, publisher: TriggerPublisher
+        self, wait: Wait, watch: PolledImport, gap: float, timer: asyncio.Timeout, publisher: TriggerPublisher
     ) -> ImportProgress:
         while True:
             await watch.sleep(max(0.0, gap))
@@ -219,9 +221,9 @@ class ImportProgressTrigger(BaseTrigger):
             try:
                 progress = await watch.get_progress()
             except ImportProgressError as error:
-                gap = wait.missed(error)
+                gap = wait.on_error(error)
             else:
-                next_gap = wait.heard(progress)
+                next_gap = wait.on_progress(progress)
                 if next_gap is None:
                     return progress
                 gap = next_gap

@@ -21,10 +21,10 @@ from airflow_import_progress.exceptions import ImportProgressError
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.exchange import Request, RequestKey, Response, request_key
-from airflow_import_progress.http.single_flight import Sharing
+from airflow_import_progress.http.single_flight import SingleFlight
 from airflow_import_progress.http.transport import AuthenticatedKey, asend, authenticated_key
 from airflow_import_progress.progress import ImportProgress
-from airflow_import_progress.waiting.schedule import FIRST_FAILURE_GAP, LONGEST_RETRY_AFTER
+from airflow_import_progress.waiting.schedule import INITIAL_FAILURE_GAP, MAX_RETRY_AFTER
 
 if TYPE_CHECKING:
     import aiohttp
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 #: How much further apart than the limit says requests are sent: they do not all take equally long to arrive.
 SPACING_MARGIN = 1.05
 #: After a pause without a rate limit, requests are spread over as long as the pause was, up to this, in seconds.
-LONGEST_SPREAD = 30.0
+MAX_SPREAD = 30.0
 
 #: Waits wake up at multiples of this, in seconds: many at once cost an event loop less than one after the other.
 TICK = 0.05
@@ -43,11 +43,11 @@ Key = tuple[type[ImportProgressHook], str]
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, Poller]] = WeakKeyDictionary()
 #: They outlive the pollers: the vendor goes on counting when nobody waits for a moment.
-_allowances: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, Allowance]] = WeakKeyDictionary()
+_rate_limits: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, RateLimit]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class SharedResult:
     """
     Tell what came of a request.
 
@@ -71,7 +71,7 @@ class News:
         return self.outcome
 
 
-class Allowance:
+class RateLimit:
     """
     Keep to what a vendor allows over one connection: its rate limit, and the pause that it asks for.
 
@@ -84,7 +84,7 @@ class Allowance:
         self._paused_until = 0.0
         self._is_pause_of_rate_limit = False
 
-    async def turn(self, connection: VendorConnection, group: str) -> None:
+    async def acquire(self, connection: VendorConnection, group: str) -> None:
         """
         Sleep until the vendor may be asked: as often as its limit allows, in the order of asking.
 
@@ -94,7 +94,7 @@ class Allowance:
         turns = self._turns_for(connection, group)
         if turns is None:
             while pause := await self._pause_over():  # noqa: ASYNC110
-                await asyncio.sleep(random.random() * min(pause, LONGEST_SPREAD))  # noqa: S311
+                await asyncio.sleep(random.random() * min(pause, MAX_SPREAD))  # noqa: S311
             return
         lock, limiter = turns
         # The lock keeps the order, in which the limiter alone lets newcomers push in.
@@ -125,9 +125,9 @@ class Allowance:
         """
         seconds = response.retry_after
         if seconds is None and is_rate_limited:
-            seconds = FIRST_FAILURE_GAP
+            seconds = INITIAL_FAILURE_GAP
         if seconds is not None and (response.status >= 400 or is_rate_limited):
-            until = asyncio.get_running_loop().time() + min(seconds, LONGEST_RETRY_AFTER)
+            until = asyncio.get_running_loop().time() + min(seconds, MAX_RETRY_AFTER)
             if until > self._paused_until:
                 self._paused_until, self._is_pause_of_rate_limit = until, is_rate_limited
 
@@ -170,17 +170,17 @@ class Poller:
     Ask a vendor over one connection on behalf of many waits.
 
     :param hook: The vendor's hook, which nobody else uses.
-    :param allowance: What the vendor allows over this connection.
+    :param rate_limit: What the vendor allows over this connection.
     """
 
-    def __init__(self, hook: ImportProgressHook, allowance: Allowance) -> None:
+    def __init__(self, hook: ImportProgressHook, rate_limit: RateLimit) -> None:
         self.hook = hook
         self.waits = 0
-        self.allowance = allowance
+        self.rate_limit = rate_limit
         self._listeners: Counter[RequestKey] = Counter()
-        self._news: dict[RequestKey, News] = {}
-        self._bells: dict[RequestKey, asyncio.Event] = {}
-        self._sharing: Sharing[AuthenticatedKey, Response] = Sharing()
+        self._news: dict[RequestKey, SharedResult] = {}
+        self._wakeups: dict[RequestKey, asyncio.Event] = {}
+        self._single_flight: SingleFlight[AuthenticatedKey, Response] = SingleFlight()
         self._sent_at: dict[AuthenticatedKey, float] = {}
 
     async def open(self) -> None:
@@ -211,7 +211,7 @@ class Poller:
         if not self._listeners[first]:
             del self._listeners[first]
             self._news.pop(first, None)
-            self._bells.pop(first, None)
+            self._wakeups.pop(first, None)
 
     def is_shared(self, first: RequestKey | None) -> bool:
         """
@@ -221,7 +221,7 @@ class Poller:
         """
         return first is not None and self._listeners[first] > 1
 
-    def news(self, first: RequestKey | None) -> News | None:
+    def news(self, first: RequestKey | None) -> SharedResult | None:
         """
         Return the last outcome of a shared request, if there was one.
 
@@ -229,13 +229,13 @@ class Poller:
         """
         return None if first is None else self._news.get(first)
 
-    async def more_news(self, first: RequestKey) -> None:
+    async def wait_for_result(self, first: RequestKey) -> None:
         """
         Wait for the next outcome of a shared request.
 
         :param first: The key of the request with which polls begin, without its authentication.
         """
-        await self._bells.setdefault(first, asyncio.Event()).wait()
+        await self._wakeups.setdefault(first, asyncio.Event()).wait()
 
     # The sending --------------------------------------------------------------------------------------------
 
@@ -246,7 +246,7 @@ class Poller:
         request: Request,
         key: AuthenticatedKey,
         first: RequestKey | None,
-        since: float,
+        not_before: float,
     ) -> Response:
         """
         Send a request when its turn has come, or share the answer to the same request that is under way.
@@ -256,17 +256,17 @@ class Poller:
         :param request: The request.
         :param key: Its key.
         :param first: Its key without the authentication if it is the one with which polls begin, else None.
-        :param since: When what is shared must have been sent at the earliest, on the event loop's clock.
+        :param not_before: When what is shared must have been sent at the earliest, on the event loop's clock.
         """
         # An answer from before may be from a time when there was nothing to wait for yet.
-        while self._sent_at.get(key, since) < since and await self._sharing.over(key):
+        while self._sent_at.get(key, not_before) < not_before and await self._single_flight.wait_until_idle(key):
             pass
         is_expected = request.shared or self.is_shared(first)
-        return await self._sharing.share(
+        return await self._single_flight.do(
             key,
             lambda: self._send_in_turn(session, connection, request, key, first),
             # Whoever is alone and need not queue saves the task: that is most waits, most of the time.
-            alone=not is_expected and self.allowance.is_free(connection, self.hook.rate_limit_group(request)),
+            alone=not is_expected and self.rate_limit.is_free(connection, self.hook.rate_limit_group(request)),
         )
 
     async def _send_in_turn(
@@ -277,27 +277,27 @@ class Poller:
         key: AuthenticatedKey,
         first: RequestKey | None,
     ) -> Response:
-        await self.allowance.turn(connection, self.hook.rate_limit_group(request))
+        await self.rate_limit.acquire(connection, self.hook.rate_limit_group(request))
         sent_at = self._sent_at[key] = asyncio.get_running_loop().time()
         outcome: Response | ImportProgressError
         try:
-            outcome = self.hook.asking_to_wait(await asend(session, connection, request))
-            self.allowance.pause(outcome, is_rate_limited=self.hook.is_rate_limited(outcome))
+            outcome = self.hook.normalize_retry_after(await asend(session, connection, request))
+            self.rate_limit.pause(outcome, is_rate_limited=self.hook.is_rate_limited(outcome))
         except ImportProgressError as error:
             outcome = error
         finally:
             # Unless another attempt has begun, because this one is wanted no more.
             if self._sent_at.get(key) == sent_at:
                 del self._sent_at[key]
-        news = News(key, sent_at, outcome)
+        news = SharedResult(key, sent_at, outcome)
         if first is not None and self.is_shared(first):
             self._news[first] = news
-            if bell := self._bells.pop(first, None):
-                bell.set()
+            if wakeup := self._wakeups.pop(first, None):
+                wakeup.set()
         return news.response()
 
 
-class Watch:
+class PolledImport:
     """
     One wait's view of an import, through the poller that all waits of this event loop on a connection share.
 
@@ -329,8 +329,8 @@ class Watch:
         pollers = _pollers.setdefault(loop, {})
         if self._key not in pollers:
             hook_class, conn_id = self._key
-            allowance = _allowances.setdefault(loop, {}).setdefault(self._key, Allowance(hook_class))
-            pollers[self._key] = Poller(hook_class(**{hook_class.conn_name_attr: conn_id}), allowance)
+            rate_limit = _rate_limits.setdefault(loop, {}).setdefault(self._key, RateLimit(hook_class))
+            pollers[self._key] = Poller(hook_class(**{hook_class.conn_name_attr: conn_id}), rate_limit)
         self._poller = pollers[self._key]
         self._poller.waits += 1
         if self._connection_is_known:
@@ -354,12 +354,12 @@ class Watch:
     @property
     def is_paused(self) -> bool:
         """Whether no poll is sent at the moment, because the vendor asks to wait."""
-        return self._poller.allowance.is_paused
+        return self._poller.rate_limit.is_paused
 
     @property
     def is_rate_limited(self) -> bool:
         """Whether no poll is sent at the moment, because the vendor gets too many requests."""
-        return self._poller.allowance.is_rate_limited
+        return self._poller.rate_limit.is_rate_limited
 
     async def get_progress(self) -> ImportProgress:
         """
@@ -386,7 +386,7 @@ class Watch:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self._is_news(self._poller.news(self._first)):
-                    await self._poller.more_news(self._first)
+                    await self._poller.wait_for_result(self._first)
 
     async def _send(self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
         key = authenticated_key(connection, request)
@@ -398,5 +398,5 @@ class Watch:
             return news.response()
         return await self._poller.send(session, connection, request, key, first, self._since)
 
-    def _is_news(self, news: News | None) -> TypeGuard[News]:
+    def _is_news(self, news: SharedResult | None) -> TypeGuard[SharedResult]:
         return news is not None and news.sent_at >= self._since

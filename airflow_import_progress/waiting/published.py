@@ -12,7 +12,7 @@ from airflow_import_progress.progress import ImportProgress
 #: The XCom of the waiting task under which its progress is published. No task should depend on it: it is for people.
 XCOM_KEY = "import_progress"
 #: So many points of an import's history are kept; when there are more, they are thinned out to half of them.
-LONGEST_HISTORY = 60
+MAX_HISTORY_POINTS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class PublishedProgress:
     :param try_number: The try of the task that waits, from 1.
     :param vendor: The vendor's name, such as ``"Rocket.Chat"``.
     :param conn_id: The Airflow connection through which the import is asked for.
-    :param noun: What to call the import, such as ``"Lucca leave import"``.
+    :param label: What to call the import, such as ``"Lucca leave import"``.
     :param import_id: The vendor's identifier of the import.
     :param import_url: The vendor's page of the import, or None if none is known.
     :param waiting_since: When the wait began.
@@ -42,7 +42,7 @@ class PublishedProgress:
     try_number: int
     vendor: str
     conn_id: str
-    noun: str
+    label: str
     import_id: str
     import_url: str | None = None
     waiting_since: float
@@ -103,8 +103,8 @@ class History:
         ):
             self.points.pop()
         self.points.append((at, percent))
-        if len(self.points) > LONGEST_HISTORY:
-            self._resolution = (at - self.points[0][0]) / (LONGEST_HISTORY // 4)
+        if len(self.points) > MAX_HISTORY_POINTS:
+            self._resolution = (at - self.points[0][0]) / (MAX_HISTORY_POINTS // 4)
             thinned, self.points = self.points, []
             for point in thinned:
                 self.add(*point)

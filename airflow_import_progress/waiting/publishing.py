@@ -2,7 +2,7 @@
 """
 Publish how far a wait's import is, for people to look at while it waits.
 
-It is written when something changed, at most every :data:`SHORTEST_WRITE_GAP` seconds, and now and then if nothing did.
+It is written when something changed, at most every :data:`MIN_WRITE_GAP` seconds, and now and then if nothing did.
 Whatever becomes of a write, the wait goes on: what is published decides nothing.
 """
 
@@ -19,12 +19,12 @@ from airflow_import_progress.compat import apull_xcom, apush_xcom, publishes_pro
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.waiting.published import XCOM_KEY, History, PublishedProgress
-from airflow_import_progress.waiting.wait import News, Wait
+from airflow_import_progress.waiting.wait import Wait, WaitSnapshot
 
 #: No wait writes sooner than this after its last write, in seconds.
-SHORTEST_WRITE_GAP = 5.0
+MIN_WRITE_GAP = 5.0
 #: A wait that hears nothing new still tells when it asked last, this often in seconds.
-LONGEST_WRITE_GAP = 120.0
+MAX_WRITE_GAP = 120.0
 #: The waits of a triggerer write one after the other, with a pause so many times as long as the write took: most of the
 #: time of its supervisor, through which all goes, is for the rest.
 PAUSE_PER_WRITE = 4.0
@@ -55,32 +55,32 @@ class Publisher:
         self.hook: ImportProgressHook | None = None
         self.import_url: str | None = None
         self.history = History()
-        self._written: News | None = None
+        self._written: WaitSnapshot | None = None
         self._written_at = 0.0
         self._has_looked_for_url = False
         self._has_failed = False
 
     def seconds_until_due(self) -> float:
         """Return how long to wait before the next write, if nothing new is heard meanwhile."""
-        gap = LONGEST_WRITE_GAP if self.wait.news == self._written else SHORTEST_WRITE_GAP
+        gap = MAX_WRITE_GAP if self.wait.snapshot == self._written else MIN_WRITE_GAP
         return self._written_at + gap - time.time()
 
     def next_to_write(self) -> dict[str, Any]:
         """Return what is to be written now, and take it for written."""
-        self._written, self._written_at = self.wait.news, time.time()
+        self._written, self._written_at = self.wait.snapshot, time.time()
         published = self.wait.to_publish(try_number=self.ti.try_number, vendor=self.vendor)
         history = tuple(self.history.points)
         return replace(published, import_url=self.import_url, history=history).to_dict()
 
     def take_note(self) -> None:
         """Keep the newest percentage for the history, whether it is written now or later."""
-        progress, heard_at = self.wait.news.progress, self.wait.heard_at
-        if progress is not None and progress.percent is not None and heard_at is not None:
-            self.history.add(heard_at, progress.percent)
+        progress, progress_at = self.wait.snapshot.progress, self.wait.progress_at
+        if progress is not None and progress.percent is not None and progress_at is not None:
+            self.history.add(progress_at, progress.percent)
 
     def lacks_url(self) -> bool:
         """Tell whether it is time to find out where the vendor shows the import: once, when a poll got through."""
-        return not self._has_looked_for_url and self.wait.news.progress is not None
+        return not self._has_looked_for_url and self.wait.snapshot.progress is not None
 
     def take_url(self, import_url: str | None) -> None:
         """
@@ -143,7 +143,7 @@ class TriggerPublisher(Publisher):
         if self._task is not None:
             return
         seconds = self.seconds_until_due()
-        if seconds <= 0 or self.wait.news != self._written:
+        if seconds <= 0 or self.wait.snapshot != self._written:
             self._task = _in_background(self._write_in_turn(seconds))
 
     async def end(self) -> None:

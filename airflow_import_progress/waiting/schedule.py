@@ -12,17 +12,17 @@ from typing import NamedTuple, TypeGuard
 from airflow_import_progress.progress import ImportProgress, ImportState
 
 #: After the first failed poll in a row the wait is this long at the most, in seconds; it doubles from there.
-FIRST_FAILURE_GAP = 5.0
+INITIAL_FAILURE_GAP = 5.0
 #: The doubling ends here, in seconds, so that the end of an outage is noticed.
-LAST_FAILURE_GAP = 300.0
+MAX_FAILURE_GAP = 300.0
 #: How close polls come, in seconds, where an import is about to end.
 MIN_POKE_INTERVAL = 5.0
 #: No poll is followed by another one sooner than this, in seconds.
-SHORTEST_GAP = 1.0
+MIN_GAP = 1.0
 #: Overdue first polls, such as those of a triggerer that restarts, are spread over at most this, in seconds.
 MAX_FIRST_POLL_SPREAD = 60.0
 #: What a vendor asks for beyond this, in seconds, is not believed: the import may be over long before.
-LONGEST_RETRY_AFTER = 3600.0
+MAX_RETRY_AFTER = 3600.0
 #: How much of a gap is left to chance, so that waits which began together spread out.
 JITTER = 0.2
 #: How many different percentages the estimate of the end looks back.
@@ -122,9 +122,9 @@ class Schedule:
             to it. Less than the first gap of failures asks for nothing that these do not give.
         """
         if self._is_worth_keeping(retry_after):
-            return min(retry_after, LONGEST_RETRY_AFTER) + self.chance()
+            return min(retry_after, MAX_RETRY_AFTER) + self.chance()
         # The exponent is bounded because a wait under silent_fail may fail a thousand times.
-        gap = min(self._first_failure_gap * 2 ** min(failures - 1, 30), LAST_FAILURE_GAP)
+        gap = min(self._first_failure_gap * 2 ** min(failures - 1, 30), MAX_FAILURE_GAP)
         return self._spread(gap)
 
     def gap_after_refusal(self, refusals: int, elapsed: float, retry_after: float | None = None) -> float:
@@ -144,17 +144,17 @@ class Schedule:
 
     @property
     def _first_failure_gap(self) -> float:
-        return min(max(self.poke_interval, SHORTEST_GAP), FIRST_FAILURE_GAP)
+        return min(max(self.poke_interval, MIN_GAP), INITIAL_FAILURE_GAP)
 
     def _is_worth_keeping(self, retry_after: float | None) -> TypeGuard[float]:
         # "At once", said again and again, would use up the failures that are allowed in seconds.
         return retry_after is not None and retry_after >= self._first_failure_gap
 
     def _spread(self, gap: float) -> float:
-        return max(gap * (1 - JITTER * self.chance()), SHORTEST_GAP)
+        return max(gap * (1 - JITTER * self.chance()), MIN_GAP)
 
 
-class _Sighting:
+class _Observation:
     """When a percentage was seen first and last."""
 
     __slots__ = ("first", "last", "percent")
@@ -184,19 +184,19 @@ class Pace:
     earliest and the latest end. Because many imports end ever slower, a curve that does is tried too: the square root
     of what is left is then a straight line.
 
-    :param sighting: A percentage and when it was seen first, of a pace that this one goes on from, or None.
+    :param last_observation: A percentage and when it was seen first, of a pace that this one goes on from, or None.
     """
 
     __slots__ = ("_fits", "_seen", "_step")
 
-    def __init__(self, sighting: tuple[float, float] | None = None) -> None:
+    def __init__(self, last_observation: tuple[float, float] | None = None) -> None:
         # A list, because a deque takes half a kilobyte however short it is.
-        self._seen: list[_Sighting] = [_Sighting(*sighting)] if sighting else []
+        self._seen: list[_Observation] = [_Observation(*last_observation)] if last_observation else []
         self._step = COARSEST_STEP
         self._fits: tuple[_Fit, _Fit] | None = None
 
     @property
-    def sighting(self) -> tuple[float, float] | None:
+    def last_observation(self) -> tuple[float, float] | None:
         """Return the newest percentage and when it was first seen, or None if there is none to go by."""
         return (self._seen[-1].percent, self._seen[-1].first) if self._seen else None
 
@@ -231,7 +231,7 @@ class Pace:
                 self._forget()
             else:
                 self._step = min(self._step, progress.percent - newest.percent)
-        self._seen.append(_Sighting(progress.percent, now))
+        self._seen.append(_Observation(progress.percent, now))
         del self._seen[:-PACE_WINDOW]
         self._fits = self._fit_both() if len(self._seen) > 1 else None
 
@@ -292,11 +292,11 @@ class Pace:
 
     def _least_left(self) -> list[float]:
         # Less than the next number was done when a percentage was seen last.
-        left = [100.0 - sighting.percent for sighting in self._seen]
+        left = [100.0 - last_observation.percent for last_observation in self._seen]
         return [max(most - self._step, least) for most, least in zip(left, [*left[1:], 0.0], strict=True)]
 
     def _fit_both(self) -> tuple[_Fit, _Fit]:
-        most, least = [100.0 - sighting.percent for sighting in self._seen], self._least_left()
+        most, least = [100.0 - last_observation.percent for last_observation in self._seen], self._least_left()
         return (
             _fit(self._seen, most, least),
             _fit(self._seen, [sqrt(left) for left in most], [sqrt(left) for left in least]),
@@ -316,23 +316,25 @@ def _choose(line: _Fit, curve: _Fit) -> tuple[_Fit, bool, bool]:
     return line, False, False
 
 
-def _fit(seen: list[_Sighting], most: list[float], least: list[float]) -> _Fit:
+def _fit(seen: list[_Observation], most: list[float], least: list[float]) -> _Fit:
     """
-    Lay a straight line through as many of the newest sightings as it can pass.
+    Lay a straight line through as many of the newest observations as it can pass.
 
-    :param seen: The sightings.
+    :param seen: The observations.
     :param most: For each, how much was left at the most when it was seen first.
     :param least: For each, how much was left at the least when it was seen last.
     """
     newest, before = seen[-1], seen[-2]
     now = newest.first
     earliest, latest, agreeing = -inf, inf, 0
-    for sighting, most_then, least_then in zip(seen[-2::-1], most[-2::-1], least[-2::-1], strict=True):
-        soonest = now + least[-1] * (now - sighting.first) / (most_then - least[-1])
-        if sighting is not before:
-            soonest = max(soonest, before.last + least[-2] * (before.last - sighting.first) / (most_then - least[-2]))
+    for last_observation, most_then, least_then in zip(seen[-2::-1], most[-2::-1], least[-2::-1], strict=True):
+        soonest = now + least[-1] * (now - last_observation.first) / (most_then - least[-1])
+        if last_observation is not before:
+            soonest = max(
+                soonest, before.last + least[-2] * (before.last - last_observation.first) / (most_then - least[-2])
+            )
         done = least_then - most[-1]
-        slowest = now + most[-1] * (now - sighting.last) / done if done > 0 else inf
+        slowest = now + most[-1] * (now - last_observation.last) / done if done > 0 else inf
         soonest, slowest = now + (soonest - now) * (1 - TOLERANCE), now + (slowest - now) * (1 + TOLERANCE)
         if max(soonest, earliest) > min(slowest, latest):
             return _Fit(earliest, latest, agreeing, slowest < earliest, slowest >= earliest)

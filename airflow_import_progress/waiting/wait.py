@@ -50,7 +50,7 @@ REFUSAL_ADVICE = (
 LOG_STEP = 10
 
 
-class News(NamedTuple):
+class WaitSnapshot(NamedTuple):
     """
     What a wait has to tell.
 
@@ -83,8 +83,8 @@ class Wait:
     :param log: Where to log.
     :param failures: How many polls in a row did not get through before this wait took over.
     :param last_warning: The warning of the progress that was logged before this wait took over, if any.
-    :param sighting: The newest percentage before this wait took over and when it was seen, in seconds since the epoch,
-        if any.
+    :param last_observation: The newest percentage before this wait took over and when it was seen, in seconds since
+        the epoch, if any.
     """
 
     def __init__(
@@ -101,11 +101,11 @@ class Wait:
         log: Any,
         failures: int = 0,
         last_warning: str | None = None,
-        sighting: tuple[float, float] | None = None,
+        last_observation: tuple[float, float] | None = None,
     ) -> None:
         self.import_ = import_
         self.conn_id = conn_id
-        self.subject = import_.subject(conn_id)
+        self.subject = import_.describe(conn_id)
         self.gate = gate
         self.schedule = schedule
         self.started_at = started_at
@@ -124,21 +124,21 @@ class Wait:
         self._last_failure: str | None = None
         self._last_progress: ImportProgress | None = None
         #: When the newest progress was heard, in seconds since the epoch, or None.
-        self.heard_at: float | None = None
+        self.progress_at: float | None = None
         self._polled_at = started_at
-        self._pace = Pace(sighting)
+        self._pace = Pace(last_observation)
         self._logged: tuple[ImportState, int | None] | None = None
         self._logged_at = 0.0
 
     @property
-    def sighting(self) -> tuple[float, float] | None:
+    def last_observation(self) -> tuple[float, float] | None:
         """Return the newest percentage and when it was seen, for a wait that takes over from this one."""
-        return self._pace.sighting
+        return self._pace.last_observation
 
     @property
-    def news(self) -> News:
+    def snapshot(self) -> WaitSnapshot:
         """Return what there is to tell: it has changed if this has."""
-        return News(self._last_progress, self._last_failure, self.failures, self.is_over)
+        return WaitSnapshot(self._last_progress, self._last_failure, self.failures, self.is_over)
 
     def to_publish(self, *, try_number: int, vendor: str) -> PublishedProgress:
         """
@@ -153,13 +153,13 @@ class Wait:
             try_number=try_number,
             vendor=vendor,
             conn_id=self.conn_id,
-            noun=self.import_.noun,
+            label=self.import_.label,
             import_id=self.import_.import_id,
             waiting_since=self.started_at,
             deadline=self.deadline,
             polled_at=self._polled_at,
             progress=self._last_progress.to_dict() if self._last_progress else None,
-            progress_at=self.heard_at,
+            progress_at=self.progress_at,
             percent_per_minute=self._pace.percent_per_minute,
             ends_at=None if seconds_left is None else now + seconds_left,
             error=self._last_failure,
@@ -186,10 +186,10 @@ class Wait:
 
     def begin(self) -> None:
         """Log what is to be said once, before the first poll of all."""
-        if self.import_.caveat:
-            self.log.warning("%s: %s", self.subject, self.import_.caveat)
+        if self.import_.warning_before_start:
+            self.log.warning("%s: %s", self.subject, self.import_.warning_before_start)
 
-    def heard(self, progress: ImportProgress) -> float | None:
+    def on_progress(self, progress: ImportProgress) -> float | None:
         """
         Take a progress and return how many seconds to sleep before the next poll, or None if the wait is over.
 
@@ -201,8 +201,8 @@ class Wait:
             self.log.info("%s: polls get through again.", self.subject)
         self._has_logged_refusal = False
         self.failures, self._refusals, self._last_failure, self._last_progress = 0, 0, None, progress
-        self._polled_at = self.heard_at = time.time()
-        self._pace.observe(progress, self.heard_at)
+        self._polled_at = self.progress_at = time.time()
+        self._pace.observe(progress, self.progress_at)
         self._log_progress(progress)
         verdict = self.gate.judge(progress)
         if verdict.decision not in (Decision.PASS, Decision.WAIT):
@@ -213,7 +213,7 @@ class Wait:
         now = time.time()
         return self._until_next(self.schedule.gap_after_progress(now - self.started_at, self._pace.ending(now)))
 
-    def missed(self, error: ImportProgressError) -> float:
+    def on_error(self, error: ImportProgressError) -> float:
         """
         Take an error and return how many seconds to sleep before the next poll.
 

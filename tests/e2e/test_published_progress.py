@@ -92,9 +92,9 @@ def test_it_is_seen_while_the_task_waits(
     runs_in_each_mode: dict[str, Run], halfway: dict[str, Published], dag_id: str
 ) -> None:
     run, value = runs_in_each_mode[dag_id], halfway[dag_id]
-    assert {key: value[key] for key in ("vendor", "noun", "conn_id", "import_id", "try_number", "error")} == {
+    assert {key: value[key] for key in ("vendor", "label", "conn_id", "import_id", "try_number", "error")} == {
         "vendor": "Lucca",
-        "noun": "Lucca leave import",
+        "label": "Lucca leave import",
         "conn_id": "lucca_default",
         "import_id": run.import_id,
         "try_number": 1,

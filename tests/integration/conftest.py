@@ -68,9 +68,9 @@ def clock(monkeypatch):
     monkeypatch.setattr(sensors_base, "time", faked)
     monkeypatch.setattr(wait_module, "time", faked)
     monkeypatch.setattr(trigger_module, "time", faked)
-    monkeypatch.setattr(poller_module.Watch, "sleep", lambda self, seconds: clock.asleep(seconds))
+    monkeypatch.setattr(poller_module.PolledImport, "sleep", lambda self, seconds: clock.asleep(seconds))
     # The vendors' limits count real time.
-    monkeypatch.setattr(poller_module.Allowance, "turn", lambda *_: asyncio.sleep(0))
+    monkeypatch.setattr(poller_module.RateLimit, "acquire", lambda *_: asyncio.sleep(0))
 
     class Datetime(datetime):
         @classmethod

@@ -116,7 +116,7 @@ def published(vendor="Lucca", try_number=1, progress=("running", 42.0), **fields
     told = {"import_id": "3c90", "state": state, "percent": percent, "total": 1000, "processed": 420, "failed": 2}
     defaults = {
         "conn_id": "lucca_default",
-        "noun": "Lucca leave import",
+        "label": "Lucca leave import",
         "import_id": "3c90",
         "waiting_since": NOW - 600,
         "deadline": NOW + 3000,

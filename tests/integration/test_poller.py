@@ -32,8 +32,8 @@ from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
 from airflow_import_progress.waiting import poller as poller_module
 from airflow_import_progress.waiting import wait as wait_module
-from airflow_import_progress.waiting.poller import Watch
-from airflow_import_progress.waiting.schedule import FIRST_FAILURE_GAP
+from airflow_import_progress.waiting.poller import PolledImport
+from airflow_import_progress.waiting.schedule import INITIAL_FAILURE_GAP
 
 
 class SkippingSelector(selectors.DefaultSelector):
@@ -83,7 +83,7 @@ class Vendor:
     """Answer each question after a second, and remember who asked what and when."""
 
     def __init__(self):
-        self.asked = []
+        self.received = []
         self.sessions = set()
         self.answers = {}
         self.seconds = Counter()
@@ -94,11 +94,11 @@ class Vendor:
     async def asend(self, session, connection, request):
         loop = asyncio.get_running_loop()
         asked_at = loop.time() - 1000.0
-        self.asked.append((asked_at, request.path))
+        self.received.append((asked_at, request.path))
         self.sessions.add(session)
         await asyncio.sleep(self.seconds[request.path] or 1)
         if asked_at > self.key_replaced_at and connection.password == "key-1":
-            return Response(status=401, headers={}, body=b"{}", asked=f"GET {request.path}")
+            return Response(status=401, headers={}, body=b"{}", request_line=f"GET {request.path}")
         scripted = self.answers.get(request.path)
         answer = scripted.pop(0) if scripted else 57
         if isinstance(answer, Exception):
@@ -106,17 +106,20 @@ class Vendor:
         if isinstance(answer, tuple):
             status, headers, *body = answer
             return Response(
-                status=status, headers=headers, body=json.dumps(*body or [{}]).encode(), asked=f"GET {request.path}"
+                status=status,
+                headers=headers,
+                body=json.dumps(*body or [{}]).encode(),
+                request_line=f"GET {request.path}",
             )
-        return Response(status=200, headers={}, body=json.dumps(answer).encode(), asked=f"GET {request.path}")
+        return Response(status=200, headers={}, body=json.dumps(answer).encode(), request_line=f"GET {request.path}")
 
     @property
     def times(self):
-        return [at for at, _ in self.asked]
+        return [at for at, _ in self.received]
 
     @property
     def paths(self):
-        return [path for _, path in self.asked]
+        return [path for _, path in self.received]
 
 
 @pytest.fixture
@@ -154,7 +157,7 @@ def path_of(summary_id):
 
 async def wait(summary_id, *sleeps, hook_class=LuccaHook, import_=None, conn_id="c"):
     """Poll after each of these sleeps, and return what was heard each time."""
-    async with Watch(hook_class, conn_id, import_ or LuccaLeaveImport(summary_id)) as watch:
+    async with PolledImport(hook_class, conn_id, import_ or LuccaLeaveImport(summary_id)) as watch:
         heard = []
         for seconds in sleeps:
             await watch.sleep(seconds)
@@ -168,7 +171,7 @@ def test_all_waits_share_one_look_up_and_one_session(vendor):
 
     run(main())
     assert (vendor.looked_up, Session.opened, Session.closed) == (1, 1, 1)
-    assert len(vendor.asked) == 100
+    assert len(vendor.request_line) == 100
 
 
 def test_the_last_to_leave_closes_it(vendor):
@@ -207,7 +210,7 @@ def test_a_wait_cancelled_while_it_asks_leaves_nothing_behind(vendor):
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(main())
-    assert (len(vendor.asked), Session.closed) == (1, 1)
+    assert (len(vendor.request_line), Session.closed) == (1, 1)
 
 
 def test_waits_cancelled_twice_leave_nothing_behind(vendor):
@@ -221,7 +224,7 @@ def test_waits_cancelled_twice_leave_nothing_behind(vendor):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     run(main())
-    assert (len(vendor.asked), Session.opened, Session.closed) == (2, 1, 1)
+    assert (len(vendor.request_line), Session.opened, Session.closed) == (2, 1, 1)
 
 
 def test_a_wait_that_begins_while_the_last_one_closes_gets_a_session_of_its_own(vendor, monkeypatch):
@@ -289,7 +292,7 @@ def test_a_session_is_replaced_when_its_settings_change_and_serves_who_holds_it_
     monkeypatch.setattr(poller_module, "asend", asend)
 
     async def main():
-        async with Watch(LuccaHook, "c", LuccaLeaveImport("i-0")) as watch:
+        async with PolledImport(LuccaHook, "c", LuccaLeaveImport("i-0")) as watch:
             queued = [asyncio.create_task(wait(f"i-{number}", 0)) for number in range(1, 4)]
             await asyncio.sleep(1)
             watch._poller.hook._looked_up_at -= CONNECTION_LIFETIME + 1
@@ -312,7 +315,7 @@ def test_a_start_that_fails_leaves_nothing_behind(vendor, monkeypatch):
             await wait("i-1", 5)
 
     run(main())
-    assert (vendor.asked, Session.opened) == ([], 0)
+    assert (vendor.request_line, Session.opened) == ([], 0)
 
 
 def test_each_event_loop_has_its_own(vendor):
@@ -326,7 +329,7 @@ def test_each_connection_has_its_own(vendor):
         await asyncio.gather(*(wait("i-1", 5, conn_id=conn_id) for conn_id in ("a", "b", "a")))
 
     run(main())
-    assert (vendor.looked_up, Session.opened, len(vendor.asked)) == (2, 2, 2)
+    assert (vendor.looked_up, Session.opened, len(vendor.request_line)) == (2, 2, 2)
 
 
 def test_waits_that_are_due_at_about_the_same_time_wake_up_together(vendor):
@@ -345,7 +348,7 @@ def test_waits_that_ask_the_same_at_the_same_time_share_one_request(vendor):
         return await asyncio.gather(*(wait("i-1", 5) for _ in range(20)))
 
     assert run(main()) == [[57]] * 20
-    assert len(vendor.asked) == 1
+    assert len(vendor.request_line) == 1
 
 
 def test_waits_on_the_same_import_cause_the_requests_of_one(vendor):
@@ -354,7 +357,7 @@ def test_waits_on_the_same_import_cause_the_requests_of_one(vendor):
         return await asyncio.gather(*(wait("i-1", *[30 + number / 100] * 10) for number in range(200)))
 
     run(main())
-    assert len(vendor.asked) <= 12
+    assert len(vendor.request_line) <= 12
 
 
 def test_any_number_of_waits_on_a_rocket_chat_workspace_cause_the_requests_of_one(vendor):
@@ -371,7 +374,7 @@ def test_any_number_of_waits_on_a_rocket_chat_workspace_cause_the_requests_of_on
         )
 
     run(main())
-    assert len(vendor.asked) <= 7
+    assert len(vendor.request_line) <= 7
 
 
 def test_what_was_heard_before_a_wait_began_is_no_news_to_it(vendor):
@@ -399,7 +402,7 @@ def test_one_waits_cancellation_does_not_harm_the_others(vendor):
     cancelled, *others = run(main())
     assert isinstance(cancelled, asyncio.CancelledError)
     assert others == [[57, 57], [57, 57]]
-    assert len(vendor.asked) == 2
+    assert len(vendor.request_line) == 2
 
 
 def test_a_cancelled_wait_that_seemed_to_be_alone_does_not_harm_who_joined_it(vendor):
@@ -412,7 +415,7 @@ def test_a_cancelled_wait_that_seemed_to_be_alone_does_not_harm_who_joined_it(ve
     cancelled, *others = run(main())
     assert isinstance(cancelled, asyncio.CancelledError)
     assert others == [[57], [57]]
-    assert len(vendor.asked) == 2
+    assert len(vendor.request_line) == 2
 
 
 def test_who_joins_a_wait_that_seemed_to_be_alone_can_be_cancelled_alone(vendor):
@@ -425,7 +428,7 @@ def test_who_joins_a_wait_that_seemed_to_be_alone_can_be_cancelled_alone(vendor)
     first, cancelled, third = run(main())
     assert isinstance(cancelled, asyncio.CancelledError)
     assert (first, third) == ([57], [57])
-    assert len(vendor.asked) == 1
+    assert len(vendor.request_line) == 1
 
 
 def test_who_joined_a_wait_that_queues_keeps_its_place_when_that_one_is_cancelled(vendor, monkeypatch):
@@ -481,14 +484,14 @@ def test_who_sleeps_is_woken_by_a_failure_too(vendor):
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     assert all(isinstance(outcome, ImportPollError) for outcome in run(main()))
-    assert len(vendor.asked) == 2
+    assert len(vendor.request_line) == 2
 
 
 @dataclass(frozen=True)
 class FormImport(Import):
     """An import that is polled by a form, or with a header of its own."""
 
-    noun: ClassVar[str] = "form import"
+    label: ClassVar[str] = "form import"
 
     job_id: str
     by: str = "form"
@@ -511,15 +514,15 @@ def test_imports_that_are_polled_by_a_form_or_a_header_do_not_share_an_answer(ve
     states = {"1": "succeeded", "2": "running"}
 
     async def asend(session, connection, request):
-        vendor.asked.append((0.0, request.path))
+        vendor.request_line.append((0.0, request.path))
         await asyncio.sleep(1)
         job = request.data["job"] if request.data else request.headers["X-Job"]
-        return Response(status=200, headers={}, body=json.dumps(states[job]).encode(), asked="POST /progress")
+        return Response(status=200, headers={}, body=json.dumps(states[job]).encode(), request_line="POST /progress")
 
     monkeypatch.setattr(poller_module, "asend", asend)
 
     async def poll(job_id):
-        async with Watch(LuccaHook, "lucca_default", FormImport(job_id, by)) as watch:
+        async with PolledImport(LuccaHook, "lucca_default", FormImport(job_id, by)) as watch:
             seen = []
             for _ in range(3):
                 seen.append((await watch.get_progress()).state)
@@ -531,7 +534,7 @@ def test_imports_that_are_polled_by_a_form_or_a_header_do_not_share_an_answer(ve
 
     assert run(main()) == [["succeeded"] * 3, ["running"] * 3, ["running"] * 3]
     # Three polls of each job: the two waits on the second job share theirs, and nobody is woken by another job.
-    assert len(vendor.asked) == 6
+    assert len(vendor.request_line) == 6
 
 
 @pytest.mark.parametrize("through_poller", [True, False])
@@ -540,7 +543,7 @@ def test_users_that_log_in_at_the_same_time_get_their_own_tokens(vendor, monkeyp
     class TokenHook(LuccaHook):
         """A hook that logs in, as many do with OAuth."""
 
-        def authenticated(self, request, connection):
+        def send_authenticated(self, request, connection):
             credentials = {by: {"user": connection.conn_id}}
             log_in = yield Request(method="POST", path="/token", shared=True, **credentials)
             return (yield request.with_headers({"Authorization": log_in.json()}))
@@ -551,9 +554,9 @@ def test_users_that_log_in_at_the_same_time_get_their_own_tokens(vendor, monkeyp
             user = {"data": request.data, "params": request.params, "headers": request.headers, "json": request.json}[
                 by
             ]
-            return Response(status=200, headers={}, body=json.dumps(user["user"]).encode(), asked="POST /token")
+            return Response(status=200, headers={}, body=json.dumps(user["user"]).encode(), request_line="POST /token")
         body = 100 if request.headers["Authorization"] == "user-1" else 57
-        return Response(status=200, headers={}, body=json.dumps(body).encode(), asked="GET /")
+        return Response(status=200, headers={}, body=json.dumps(body).encode(), request_line="GET /")
 
     monkeypatch.setattr(poller_module, "asend", asend)
     monkeypatch.setattr("airflow_import_progress.http.transport.asend", asend)
@@ -561,7 +564,7 @@ def test_users_that_log_in_at_the_same_time_get_their_own_tokens(vendor, monkeyp
     async def poll(conn_id):
         if not through_poller:
             return (await TokenHook(conn_id).aget_progress(LuccaLeaveImport("i-1"))).percent
-        async with Watch(TokenHook, conn_id, LuccaLeaveImport("i-1")) as watch:
+        async with PolledImport(TokenHook, conn_id, LuccaLeaveImport("i-1")) as watch:
             return (await watch.get_progress()).percent
 
     async def main():
@@ -576,7 +579,7 @@ def test_users_that_log_in_at_the_same_time_get_their_own_tokens(vendor, monkeyp
 )
 def test_a_log_in_is_not_shared_by_connections_with_other_settings(vendor, monkeypatch, changed, through_poller):
     class TokenHook(LuccaHook):
-        def authenticated(self, request, connection):
+        def send_authenticated(self, request, connection):
             log_in = yield Request(method="POST", path="/token", shared=True)
             return (yield request.with_headers({"Authorization": str(log_in.json())}))
 
@@ -590,7 +593,7 @@ def test_a_log_in_is_not_shared_by_connections_with_other_settings(vendor, monke
 
     async def main():
         hook = TokenHook("c")
-        async with Watch(TokenHook, "c", LuccaLeaveImport("i-1")) as watch, hook:
+        async with PolledImport(TokenHook, "c", LuccaLeaveImport("i-1")) as watch, hook:
             if through_poller:
                 hook = watch.hook
             ask = watch.get_progress if through_poller else lambda: hook.aget_progress(LuccaLeaveImport("i-1"))
@@ -610,7 +613,7 @@ def test_a_failure_is_shared_too(vendor):
         return await asyncio.gather(*(wait("i-1", 5) for _ in range(3)), return_exceptions=True)
 
     assert all(isinstance(error, ImportPollError) for error in run(main()))
-    assert len(vendor.asked) == 1
+    assert len(vendor.request_line) == 1
 
 
 def test_a_replaced_key_is_looked_up_once_for_all_waits(vendor):
@@ -642,7 +645,7 @@ def test_a_replaced_key_harms_no_wait_on_the_same_import(vendor, waits):
         return await asyncio.gather(*(wait("i-1", 5, 30 + number / 2, 60) for number in range(waits)))
 
     assert run(main()) == [[57, 57, 57]] * waits
-    assert (vendor.looked_up, len(vendor.asked)) == (2, 4)
+    assert (vendor.looked_up, len(vendor.request_line)) == (2, 4)
 
 
 def test_a_wait_with_the_new_key_does_not_take_the_refusal_of_the_old_one(vendor):
@@ -697,7 +700,7 @@ def test_requests_keep_the_vendors_limit_whatever_the_waits_want(vendor, monkeyp
         await asyncio.gather(*(wait(f"i-{number}", 5, 5, 5) for number in range(limit)))
 
     run(main())
-    assert len(vendor.asked) == 3 * limit
+    assert len(vendor.request_line) == 3 * limit
     times = sorted(vendor.times)
     most = max(bisect_left(times, start + 60) - number for number, start in enumerate(times))
     assert limit * 0.9 <= most <= limit
@@ -725,7 +728,7 @@ def test_newcomers_do_not_push_in(vendor, monkeypatch):
     async def main():
         await asyncio.gather(*(wait(f"i-{number}", number * 0.1) for number in range(500)))
         assert vendor.paths == [path_of(f"i-{number}") for number in range(500)]
-        vendor.asked.clear()
+        vendor.request_line.clear()
         await asyncio.gather(*(wait(f"i-{number}", number * 0.037) for number in range(500)))
 
     run(main())
@@ -783,7 +786,7 @@ def test_another_limit_in_the_connection_counts_while_waits_go_on(vendor, monkey
     monkeypatch.setattr("airflow_import_progress.hooks.base.ImportProgressHook._alook_up", look_up)
 
     async def main():
-        async with Watch(LuccaHook, "c", LuccaLeaveImport("i-1")) as watch:
+        async with PolledImport(LuccaHook, "c", LuccaLeaveImport("i-1")) as watch:
             for _ in range(3):
                 await watch.get_progress()
             watch._poller.hook._looked_up_at -= CONNECTION_LIFETIME + 1
@@ -857,7 +860,7 @@ def test_a_pause_that_begins_in_a_pause_or_right_after_it_counts_too(vendor, mon
         await asyncio.gather(*waits, return_exceptions=True)
 
     run(main())
-    assert len(vendor.asked) == 20
+    assert len(vendor.request_line) == 20
     assert min(sorted(vendor.times)[2:]) >= 85
 
 
@@ -904,7 +907,7 @@ def test_a_code_of_a_limiter_under_http_200_is_a_pause_too(vendor, monkeypatch):
 
     run(main())
     # The second one would have been sent after two seconds.
-    assert vendor.times[1] - vendor.times[0] >= FIRST_FAILURE_GAP
+    assert vendor.times[1] - vendor.times[0] >= INITIAL_FAILURE_GAP
 
 
 def test_a_429_that_does_not_say_for_how_long_is_a_pause_too(vendor):
@@ -1028,7 +1031,7 @@ def test_waits_that_a_restarted_triggerer_takes_over_do_not_poll_all_at_once(ven
         await asyncio.gather(*waits, return_exceptions=True)
 
     run(main())
-    first_polls = dict(reversed([(path, at) for at, path in vendor.asked]))
+    first_polls = dict(reversed([(path, at) for at, path in vendor.request_line]))
     assert len(first_polls) == 600
     in_a_second = Counter(int(at) for at in first_polls.values())
     assert max(in_a_second.values()) < 40
@@ -1044,7 +1047,7 @@ def test_waits_on_the_same_import_that_a_restarted_triggerer_takes_over_cause_th
         await asyncio.gather(*waits, return_exceptions=True)
 
     run(main())
-    assert len(vendor.asked) <= 5
+    assert len(vendor.request_line) <= 5
 
 
 def test_a_wait_that_queues_past_its_deadline_ends(vendor, wall_clock):

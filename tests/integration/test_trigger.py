@@ -110,7 +110,7 @@ def test_the_sensors_arguments_reach_the_trigger(sandbox, clock):
             "on_action_required": "wait",
         },
         "last_warning": None,
-        "sighting": [57.0, clock.now],
+        "last_observation": [57.0, clock.now],
         "end_from_trigger": False,
         "do_xcom_push": False,
         "polled_before": True,

@@ -313,7 +313,7 @@ def written(bar, out):
 
 def test_the_bar_shows_what_is_known_of_the_import_and_of_the_polls(bar, clock):
     bar, view, out = bar()
-    view.heard(a_progress(percent=42.0, total=3000, processed=1260, failed=3), clock.now)
+    view.on_progress(a_progress(percent=42.0, total=3000, processed=1260, failed=3), clock.now)
     view.seconds_left, view.next_poll_at = lambda now: 180, clock.now + 12
     clock.now += 8
     subject, moving, words, polls = (line.rstrip() for line in written(bar, out).splitlines())
@@ -325,9 +325,9 @@ def test_the_bar_shows_what_is_known_of_the_import_and_of_the_polls(bar, clock):
 
 def test_a_failed_poll_stays_above_the_bar_which_tells_when_it_is_asked_again(bar, clock):
     bar, view, out = bar()
-    view.missed("it is down", clock.now)
+    view.on_error("it is down", clock.now)
     view.next_poll_at = clock.now + 5
-    bar.missed([Note("Poll failed (number 1 of at most 10 in a row), next in 5 s. it is down", is_warning=True)])
+    bar.on_error([Note("Poll failed (number 1 of at most 10 in a row), next in 5 s. it is down", is_warning=True)])
     note, *_, words, polls = written(bar, out).splitlines()
     assert note[9:] == "Poll failed (number 1 of at most 10 in a row), next in 5 s. it is down"
     assert words == "nothing is known of it yet"
@@ -336,7 +336,7 @@ def test_a_failed_poll_stays_above_the_bar_which_tells_when_it_is_asked_again(ba
 
 def test_the_bar_does_not_take_a_vendor_that_asks_for_fewer_requests_for_one_that_fails(bar, clock):
     bar, view, out = bar()
-    view.missed("HTTP 429", clock.now, is_failure=False)
+    view.on_error("HTTP 429", clock.now, is_failure=False)
     view.next_poll_at = clock.now + 60
     *_, polls = written(bar, out).splitlines()
     assert " · the vendor asks for fewer requests · next poll in 60 s · " in polls
@@ -353,7 +353,7 @@ def test_the_bar_gives_the_cursor_back(bar):
 def test_markup_and_escapes_in_what_a_vendor_says_are_inert_at_a_terminal(bar, clock):
     bar, view, out = bar(no_color=True)
     view.subject = f"import {HOSTILE}"
-    view.heard(a_progress(percent=1.0), clock.now)
+    view.on_progress(a_progress(percent=1.0), clock.now)
     bar.noted([Note(f"said {HOSTILE}", is_warning=True)])
     shown = written(bar, out)
     bar.ended(Outcome("failed", 1, f"it {HOSTILE}"))
@@ -367,7 +367,7 @@ def test_markup_and_escapes_in_what_a_vendor_says_are_inert_at_a_terminal(bar, c
 def test_the_bar_has_no_colour_if_nobody_wants_any(bar, clock, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     bar, view, out = bar()
-    view.heard(a_progress(percent=50.0), clock.now)
+    view.on_progress(a_progress(percent=50.0), clock.now)
     bar.noted([Note("a warning", is_warning=True)])
     written(bar, out)
     bar.ended(Outcome("done", 0, "x"))

@@ -24,7 +24,7 @@ def response(status=200, body=b"{}", **headers):
         status=status,
         headers={name.replace("_", "-"): value for name, value in headers.items()},
         body=body,
-        asked="GET https://acme.example/imports/1",
+        request_line="GET https://acme.example/imports/1",
     )
 
 

@@ -18,7 +18,7 @@ from airflow_import_progress.hooks.rocketchat import RocketChatImport
 class OddImport(Import):
     """An import whose annotations are evaluated."""
 
-    noun: ClassVar[str] = "odd import"
+    label: ClassVar[str] = "odd import"
 
     job_id: str
     cluster: str | None = None
@@ -36,8 +36,8 @@ class OddImport(Import):
 
 
 def test_the_texts_of_an_import_are_found_whether_or_not_its_annotations_are_evaluated():
-    assert OddImport.texts() == ("job_id", "cluster", "region")
-    assert RocketChatImport.texts() == ("operation_id", "importer_key", "started_after")
+    assert OddImport.text_fields() == ("job_id", "cluster", "region")
+    assert RocketChatImport.text_fields() == ("operation_id", "importer_key", "started_after")
 
 
 def test_a_hook_has_no_client_to_return_and_names_what_to_use():

@@ -14,7 +14,7 @@ from airflow_import_progress.hooks.leadsy import LeadsyHook, LeadsyImport
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
 from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
-from airflow_import_progress.http.connection import filled, read_import_page
+from airflow_import_progress.http.connection import fill_placeholders, read_import_page
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.provider_info import get_provider_info
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
@@ -57,7 +57,10 @@ async def test_it_is_the_same_on_an_event_loop(hook_to):
 
 
 def test_a_value_cannot_leave_its_place():
-    assert filled("https://a.example/{id}/x", {"id": "../b?c=d#e f"}) == "https://a.example/..%2Fb%3Fc%3Dd%23e%20f/x"
+    assert (
+        fill_placeholders("https://a.example/{id}/x", {"id": "../b?c=d#e f"})
+        == "https://a.example/..%2Fb%3Fc%3Dd%23e%20f/x"
+    )
 
 
 def test_there_is_none_if_the_import_does_not_tell_what_the_page_needs(hook_to):

@@ -65,7 +65,9 @@ def poll(answer, status_map=None, connections_map=None):
     next(conversation)
     body = json.dumps(answer).encode()
     with pytest.raises(StopIteration) as end:
-        conversation.send(Response(status=200, headers={}, body=body, asked="GET it", secrets=connection().secrets))
+        conversation.send(
+            Response(status=200, headers={}, body=body, request_line="GET it", secrets=connection().secrets)
+        )
     return end.value.value
 
 
@@ -76,7 +78,7 @@ def poll_file(status_map=None, connections_map=None, **fields):
 
 def authorization(**extra):
     """Return the header that a request carries."""
-    conversation = LeadsyHook().authenticated(Request(method="GET", path="/x"), connection(**extra))
+    conversation = LeadsyHook().send_authenticated(Request(method="GET", path="/x"), connection(**extra))
     return next(conversation).headers["Authorization"]
 
 
@@ -433,12 +435,12 @@ def test_a_status_map_that_cannot_be_right_is_refused_by_name(status_map, words)
 )
 def test_a_connections_status_map_that_cannot_be_right_is_refused(written):
     with pytest.raises(ImportRequestError, match=r"extra 'status_map' cannot be used: .* Correct it in Airflow"):
-        LeadsyHook().check_connection(connection(status_map=written))
+        LeadsyHook().validate_connection(connection(status_map=written))
 
 
 @pytest.mark.parametrize("written", [None, "", "  ", {}, "{}"])
 def test_a_connection_without_a_status_map_is_fine(written):
-    LeadsyHook().check_connection(connection(status_map=written))
+    LeadsyHook().validate_connection(connection(status_map=written))
 
 
 def test_an_import_is_made_again_from_what_a_trigger_stores():
@@ -492,7 +494,7 @@ def test_a_code_of_digits_may_be_answered_as_a_number():
     next(conversation)
     body = json.dumps({"import_file": COMPLETED | {"import_code": 41}}).encode()
     with pytest.raises(StopIteration) as end:
-        conversation.send(Response(status=200, headers={}, body=body, asked="GET it"))
+        conversation.send(Response(status=200, headers={}, body=body, request_line="GET it"))
     assert end.value.value.state is ImportState.SUCCEEDED
 
 
@@ -518,7 +520,7 @@ def test_the_token_stands_behind_the_scheme_of_the_connection(extra, header):
 @pytest.mark.parametrize("scheme", ["two words", "Bearer:", "a\nb", "é", 7, True, ["Bearer"]])
 def test_a_scheme_that_is_no_word_is_refused(scheme):
     with pytest.raises(ImportRequestError, match="extra 'auth_scheme' must be one word"):
-        LeadsyHook().check_connection(connection(auth_scheme=scheme))
+        LeadsyHook().validate_connection(connection(auth_scheme=scheme))
 
 
 def with_password(password, **extra):
@@ -528,7 +530,7 @@ def with_password(password, **extra):
 @pytest.mark.parametrize("password", ["", "tökén", "a\nb"])
 def test_a_token_that_cannot_be_sent_is_refused_without_showing_it(password):
     with pytest.raises(ImportRequestError, match="Enter the Leadsy token") as caught:
-        LeadsyHook().check_connection(with_password(password))
+        LeadsyHook().validate_connection(with_password(password))
     assert not password or password not in str(caught.value)
 
 
@@ -536,12 +538,12 @@ def test_a_scheme_that_was_pasted_with_the_token_is_noticed():
     with pytest.raises(
         ImportRequestError, match=r"has a space in it\. Enter the Leadsy token alone: 'Bearer'"
     ) as caught:
-        LeadsyHook().check_connection(with_password("Bearer eyJhbGciOiJ"))
+        LeadsyHook().validate_connection(with_password("Bearer eyJhbGciOiJ"))
     assert "eyJ" not in str(caught.value)
 
 
 def test_what_is_sent_bare_may_have_a_space():
-    LeadsyHook().check_connection(with_password("Token token=abc", auth_scheme=""))
+    LeadsyHook().validate_connection(with_password("Token token=abc", auth_scheme=""))
 
 
 # The sensor

@@ -24,7 +24,7 @@ def poll(import_, *answers):
     try:
         for answer in answers:
             body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            requests.append(conversation.send(Response(status=200, headers={}, body=body, asked="GET it")))
+            requests.append(conversation.send(Response(status=200, headers={}, body=body, request_line="GET it")))
     except StopIteration as end:
         return end.value, requests
     pytest.fail(f"the poll asks for more than {len(answers)} answers")

@@ -8,13 +8,13 @@ import json
 import pytest
 
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.waiting.published import LONGEST_HISTORY, History, PublishedProgress
+from airflow_import_progress.waiting.published import MAX_HISTORY_POINTS, History, PublishedProgress
 
 PUBLISHED = PublishedProgress(
     try_number=2,
     vendor="Lucca",
     conn_id="lucca_default",
-    noun="Lucca leave import",
+    label="Lucca leave import",
     import_id="3c90",
     waiting_since=1_800_000_000.0,
     deadline=1_800_003_600.0,
@@ -68,10 +68,10 @@ def test_a_long_history_stays_small_and_keeps_its_ends():
     history = History()
     for at in range(10_000):
         history.add(at, at / 100)
-        assert len(history.points) <= LONGEST_HISTORY
+        assert len(history.points) <= MAX_HISTORY_POINTS
     assert (history.points[0], history.points[-1]) == ((0, 0), (9999, 99.99))
     gaps = [after[0] - before[0] for before, after in zip(history.points, history.points[1:], strict=False)]
-    assert len(gaps) >= LONGEST_HISTORY // 4
+    assert len(gaps) >= MAX_HISTORY_POINTS // 4
     assert max(gaps) < 9999 / 10
 
 

@@ -16,9 +16,9 @@ from airflow_import_progress.waiting import publishing
 from airflow_import_progress.waiting import wait as wait_module
 from airflow_import_progress.waiting.gate import Gate
 from airflow_import_progress.waiting.publishing import (
-    LONGEST_WRITE_GAP,
+    MAX_WRITE_GAP,
+    MIN_WRITE_GAP,
     PAUSE_PER_WRITE,
-    SHORTEST_WRITE_GAP,
     TriggerPublisher,
     WorkerPublisher,
 )
@@ -112,7 +112,7 @@ def on_a_worker(wait, ti=TI):
     publisher = WorkerPublisher(wait, ti, "Lucca")
 
     def hear(percent):
-        wait.heard(progress(percent))
+        wait.on_progress(progress(percent))
         publisher.publish()
 
     return publisher, hear
@@ -130,16 +130,16 @@ def test_what_has_not_changed_is_not_written_again(airflow, wait):
     _, hear = on_a_worker(wait)
     for _ in range(5):
         hear(10)
-        airflow.now += LONGEST_WRITE_GAP / 5
+        airflow.now += MAX_WRITE_GAP / 5
     assert airflow.percents == [10.0]
 
 
 def test_what_has_not_changed_for_long_is_written_again_with_the_time_of_the_last_poll(airflow, wait):
     _, hear = on_a_worker(wait)
     hear(10)
-    airflow.now += LONGEST_WRITE_GAP
+    airflow.now += MAX_WRITE_GAP
     hear(10)
-    assert [value["polled_at"] for value in airflow.written] == [START, START + LONGEST_WRITE_GAP]
+    assert [value["polled_at"] for value in airflow.written] == [START, START + MAX_WRITE_GAP]
 
 
 def test_fast_changes_are_not_all_written(airflow, wait):
@@ -147,14 +147,14 @@ def test_fast_changes_are_not_all_written(airflow, wait):
     for percent in range(12):
         hear(percent)
         airflow.now += 1
-    assert airflow.percents == [0, SHORTEST_WRITE_GAP, 2 * SHORTEST_WRITE_GAP]
+    assert airflow.percents == [0, MIN_WRITE_GAP, 2 * MIN_WRITE_GAP]
 
 
 def test_a_poll_that_did_not_get_through_is_written_and_the_last_progress_kept(airflow, wait):
     publisher, hear = on_a_worker(wait)
     hear(10)
     airflow.now += 60
-    wait.missed(ImportPollError(f"{wait.subject}: HTTP 503", transient=True))
+    wait.on_error(ImportPollError(f"{wait.subject}: HTTP 503", transient=True))
     publisher.publish()
     value = airflow.written[-1]
     assert (value["error"], value["failures"], value["polled_at"]) == ("HTTP 503", 1, START + 60)
@@ -210,7 +210,7 @@ def test_nothing_is_written_where_nobody_could_look(airflow, wait, monkeypatch, 
 
 async def test_a_trigger_writes_beside_the_wait(airflow, wait):
     publisher = TriggerPublisher(wait, TI, "Lucca")
-    wait.heard(progress(10))
+    wait.on_progress(progress(10))
     publisher.publish()
     assert airflow.written == []
     await all_is_written()
@@ -220,20 +220,20 @@ async def test_a_trigger_writes_beside_the_wait(airflow, wait):
 async def test_what_a_trigger_hears_too_soon_is_written_later(airflow, wait):
     publisher = TriggerPublisher(wait, TI, "Lucca")
     for percent in (10, 20):
-        wait.heard(progress(percent))
+        wait.on_progress(progress(percent))
         publisher.publish()
         await all_is_written()
     assert airflow.percents == [10.0, 20.0]
-    assert airflow.now >= START + SHORTEST_WRITE_GAP
+    assert airflow.now >= START + MIN_WRITE_GAP
 
 
 async def test_what_a_trigger_hears_during_a_write_is_written_after_it(airflow, wait):
     airflow.seconds_per_write = 1.0
     publisher = TriggerPublisher(wait, TI, "Lucca")
-    wait.heard(progress(10))
+    wait.on_progress(progress(10))
     publisher.publish()
     await airflow.begins_to_write.wait()
-    wait.heard(progress(20))
+    wait.on_progress(progress(20))
     publisher.publish()
     await all_is_written()
     assert airflow.percents == [10.0, 20.0]
@@ -241,7 +241,7 @@ async def test_what_a_trigger_hears_during_a_write_is_written_after_it(airflow, 
 
 async def test_waits_write_one_after_the_other_and_leave_room_for_others(airflow, wait):
     airflow.seconds_per_write = 1.0
-    wait.heard(progress(10))
+    wait.on_progress(progress(10))
     for _ in range(3):
         TriggerPublisher(wait, TI, "Lucca").publish()
     await all_is_written()
@@ -252,7 +252,7 @@ async def test_waits_write_one_after_the_other_and_leave_room_for_others(airflow
 
 async def test_the_end_of_a_trigger_waits_for_no_turn(airflow, wait):
     publisher = TriggerPublisher(wait, TI, "Lucca")
-    wait.heard(progress(10))
+    wait.on_progress(progress(10))
     async with publishing._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         wait.end()
         await publisher.end()
@@ -276,7 +276,7 @@ async def test_the_end_of_a_trigger_is_not_held_back_by_a_write_that_hangs(airfl
 
 async def test_a_wait_that_was_cancelled_writes_no_more(airflow, wait):
     publisher = TriggerPublisher(wait, TI, "Lucca")
-    wait.heard(progress(10))
+    wait.on_progress(progress(10))
     publisher.publish()
     wait.end()
     await all_is_written()
@@ -288,7 +288,7 @@ async def test_a_write_under_way_outlives_the_wait(airflow, wait):
 
     async def run():
         publisher = TriggerPublisher(wait, TI, "Lucca")
-        wait.heard(progress(10))
+        wait.on_progress(progress(10))
         publisher.publish()
         await asyncio.Event().wait()
 
@@ -314,7 +314,7 @@ async def test_a_trigger_goes_on_from_what_was_published_before_for_the_same_try
     published = wait.to_publish(try_number=1, vendor="Lucca").to_dict()
     airflow.stored = published | {"history": [[START - 60, 5.0]]} | before
     publisher = TriggerPublisher(wait, TI, "Lucca")
-    wait.heard(progress(10))
+    wait.on_progress(progress(10))
     publisher.publish()
     await all_is_written()
     assert [percent for _, percent in airflow.written[0]["history"]] == seen
@@ -324,10 +324,10 @@ class Hook:
     """As much of a hook as knows a vendor's page."""
 
     def __init__(self):
-        self.asked = 0
+        self.times_read = 0
 
     def import_url(self, import_):
-        self.asked += 1
+        self.times_read += 1
         return f"https://vendor.example/{import_.import_id}"
 
     async def aimport_url(self, import_):
@@ -337,14 +337,14 @@ class Hook:
 def test_the_vendors_page_is_written_once_a_poll_got_through(airflow, wait):
     publisher, hear = on_a_worker(wait)
     publisher.hook = Hook()
-    wait.missed(ImportPollError("HTTP 503", transient=True))
+    wait.on_error(ImportPollError("HTTP 503", transient=True))
     publisher.publish()
     for percent in (10, 20):
         airflow.now += 60
         hear(percent)
     page = "https://vendor.example/3c90"
     assert [value["import_url"] for value in airflow.written] == [None, page, page]
-    assert publisher.hook.asked == 1
+    assert publisher.hook.request_line == 1
 
 
 @pytest.mark.parametrize("stores_link", [True, False])
@@ -357,7 +357,7 @@ async def test_a_trigger_stores_the_link_that_no_worker_has_stored(airflow, wait
     monkeypatch.setattr(publishing, "apush_xcom", apush)
     publisher = TriggerPublisher(wait, TI, "Lucca", stores_link=stores_link)
     publisher.hook = Hook()
-    wait.heard(progress(10))
+    wait.on_progress(progress(10))
     publisher.publish()
     await all_is_written()
     assert stored["import_progress"]["import_url"] == "https://vendor.example/3c90"

@@ -49,7 +49,7 @@ def answer_to(request, body, status=200, **headers):
         status=status,
         headers=headers,
         body=body,
-        asked=f"{request.method} https://chat.example{request.path}",
+        request_line=f"{request.method} https://chat.example{request.path}",
         secrets=("p4ssw0rd",),
     )
 
@@ -244,14 +244,14 @@ def test_done_is_done_whatever_the_counts_say(count):
 
 
 def test_without_any_identification_it_says_what_it_trusts():
-    assert "trusts whatever the workspace reports" in RocketChatImport().caveat
+    assert "trusts whatever the workspace reports" in RocketChatImport().warning_before_start
 
 
 @pytest.mark.parametrize(
     "fields", [{"operation_id": OPERATION_ID}, {"importer_key": "csv"}, {"started_after": "2023-08-10"}]
 )
 def test_with_an_identification_it_says_nothing(fields):
-    assert RocketChatImport(**fields).caveat is None
+    assert RocketChatImport(**fields).warning_before_start is None
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_with_an_identification_it_says_nothing(fields):
     ],
 )
 def test_messages_name_what_is_known_of_the_import(fields, subject):
-    assert RocketChatImport(**fields).subject("c") == subject
+    assert RocketChatImport(**fields).describe("c") == subject
 
 
 @pytest.mark.parametrize(
@@ -545,7 +545,7 @@ def _no_log_ins(monkeypatch):
 
 def ask(connection, *answers, path="/api/v1/me"):
     request = rocketchat.Request(method="GET", path=path)
-    return converse(RocketChatHook().authenticated(request, connection), *answers)
+    return converse(RocketChatHook().send_authenticated(request, connection), *answers)
 
 
 def test_a_token_is_sent_with_its_user_id():
@@ -578,7 +578,7 @@ def test_logs_in_again_once_after_a_401():
 
 def test_uses_the_token_of_another_wait_that_has_logged_in_meanwhile():
     ask(BY_PASSWORD, LOGGED_IN, {})
-    conversation = RocketChatHook().authenticated(rocketchat.Request(method="GET", path="/api/v1/me"), BY_PASSWORD)
+    conversation = RocketChatHook().send_authenticated(rocketchat.Request(method="GET", path="/api/v1/me"), BY_PASSWORD)
     request = next(conversation)
     second = {**LOGGED_IN, "data": {"authToken": "second-token", "userId": "u1"}}
     ask(BY_PASSWORD, UNAUTHORIZED, second, {})
@@ -587,7 +587,7 @@ def test_uses_the_token_of_another_wait_that_has_logged_in_meanwhile():
 
 
 def test_a_log_in_outlives_a_request_that_got_no_answer():
-    conversation = RocketChatHook().authenticated(rocketchat.Request(method="GET", path="/api/v1/me"), BY_PASSWORD)
+    conversation = RocketChatHook().send_authenticated(rocketchat.Request(method="GET", path="/api/v1/me"), BY_PASSWORD)
     conversation.send(answer_to(next(conversation), LOGGED_IN))
     conversation.close()
     ((request,), _) = ask(BY_PASSWORD, {})
@@ -596,7 +596,7 @@ def test_a_log_in_outlives_a_request_that_got_no_answer():
 
 def test_a_late_answer_to_an_old_token_does_not_displace_a_newer_log_in():
     ask(BY_PASSWORD, LOGGED_IN, {})
-    late = RocketChatHook().authenticated(rocketchat.Request(method="GET", path="/api/v1/me"), BY_PASSWORD)
+    late = RocketChatHook().send_authenticated(rocketchat.Request(method="GET", path="/api/v1/me"), BY_PASSWORD)
     request = next(late)
     second = {**LOGGED_IN, "data": {"authToken": "second-token", "userId": "u1"}}
     ask(BY_PASSWORD, UNAUTHORIZED, second, {})
@@ -737,13 +737,13 @@ def test_a_rate_limit_at_the_log_in_says_how_long_to_wait():
 )
 def test_a_connection_that_cannot_work_is_refused(fields, words):
     with pytest.raises(ImportRequestError, match=words):
-        RocketChatHook().check_connection(rocketchat.replace(CONNECTION, **fields))
+        RocketChatHook().validate_connection(rocketchat.replace(CONNECTION, **fields))
 
 
 @pytest.mark.parametrize("extra", [{}, {"auth_method": None}, {"auth_method": ""}, {"auth_method": "token"}])
 def test_a_token_is_what_a_connection_has_unless_it_says_otherwise(extra):
-    RocketChatHook().check_connection(rocketchat.replace(CONNECTION, extra=extra))
+    RocketChatHook().validate_connection(rocketchat.replace(CONNECTION, extra=extra))
 
 
 def test_a_password_may_have_any_characters():
-    RocketChatHook().check_connection(rocketchat.replace(BY_PASSWORD, login="jürgen", password="pä ß"))
+    RocketChatHook().validate_connection(rocketchat.replace(BY_PASSWORD, login="jürgen", password="pä ß"))

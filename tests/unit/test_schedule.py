@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.waiting.schedule import LAST_FAILURE_GAP, PACE_WINDOW, Ending, Pace, Schedule
+from airflow_import_progress.waiting.schedule import MAX_FAILURE_GAP, PACE_WINDOW, Ending, Pace, Schedule
 
 
 def no_chance():
@@ -32,14 +32,14 @@ def test_a_pace_goes_on_from_what_another_one_saw():
     seen, goes_on = Pace(), Pace()
     for pace in (seen, goes_on):
         pace.observe(running(10), 0)
-    goes_on = Pace(goes_on.sighting)
+    goes_on = Pace(goes_on.last_observation)
     for pace in (seen, goes_on):
         pace.observe(running(30), 20)
     assert goes_on.ending(20) == seen.ending(20) is not None
 
 
 def test_there_is_nothing_to_go_on_from_before_it_runs():
-    assert Pace().sighting is None
+    assert Pace().last_observation is None
 
 
 def test_exponential_backoff_doubles_from_poll_to_poll():
@@ -90,7 +90,7 @@ def test_the_default_patience_outlives_a_quarter_of_an_hour():
 
 
 def test_a_thousand_failures_do_not_overflow():
-    assert Schedule(poke_interval=30, chance=no_chance).gap_after_failure(1000) == LAST_FAILURE_GAP
+    assert Schedule(poke_interval=30, chance=no_chance).gap_after_failure(1000) == MAX_FAILURE_GAP
 
 
 @pytest.mark.parametrize("chance", [no_chance, full_chance])

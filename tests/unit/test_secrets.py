@@ -130,7 +130,7 @@ def poll(vendor, answers, status=200, secret=SECRET):
     hook, answers = hook_class(), list(answers)
     hook._connection, hook._looked_up_at = connection, float("inf")
     try:
-        with hook._explaining(import_.subject("here")):
+        with hook._explaining(import_.describe("here")):
             conversation = hook._with_authentication(import_.poll(connection), connection)
             next(conversation)
             while True:
@@ -139,7 +139,7 @@ def poll(vendor, answers, status=200, secret=SECRET):
                         status=status,
                         headers={"location": f"https://{secret}.example/{secret}"},
                         body=json.dumps(answers.pop(0) if answers else {}).encode(),
-                        asked="GET https://vendor.example/",
+                        request_line="GET https://vendor.example/",
                         secrets=connection.secrets,
                     )
                 )

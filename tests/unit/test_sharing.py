@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from airflow_import_progress.http.single_flight import Sharing
+from airflow_import_progress.http.single_flight import SingleFlight
 
 
 class Attempts:
@@ -39,11 +39,11 @@ def alone(request):
 
 
 def both(sharing, attempts, alone):
-    return [asyncio.create_task(sharing.share("it", attempts, alone=alone)) for _ in range(2)]
+    return [asyncio.create_task(sharing.do("it", attempts, alone=alone)) for _ in range(2)]
 
 
 async def test_those_who_want_the_same_share_one_attempt(alone):
-    sharing, attempts = Sharing(), Attempts()
+    sharing, attempts = SingleFlight(), Attempts()
     tasks = both(sharing, attempts, alone)
     await turns()
     attempts.go_on.set()
@@ -51,20 +51,20 @@ async def test_those_who_want_the_same_share_one_attempt(alone):
 
 
 async def test_those_who_want_something_else_do_not(alone):
-    sharing, attempts = Sharing(), Attempts()
+    sharing, attempts = SingleFlight(), Attempts()
     attempts.go_on.set()
-    await asyncio.gather(*(sharing.share(wanted, attempts, alone=alone) for wanted in "ab"))
+    await asyncio.gather(*(sharing.do(wanted, attempts, alone=alone) for wanted in "ab"))
     assert attempts.begun == 2
 
 
 async def test_an_attempt_that_is_over_is_not_shared(alone):
-    sharing, attempts = Sharing(), Attempts()
+    sharing, attempts = SingleFlight(), Attempts()
     attempts.go_on.set()
-    assert [await sharing.share("it", attempts, alone=alone) for _ in range(2)] == [1, 2]
+    assert [await sharing.do("it", attempts, alone=alone) for _ in range(2)] == [1, 2]
 
 
 async def test_an_error_is_shared(alone):
-    sharing, attempts = Sharing(), Attempts()
+    sharing, attempts = SingleFlight(), Attempts()
     attempts.error = ValueError("no")
     tasks = both(sharing, attempts, alone)
     await turns()
@@ -75,7 +75,7 @@ async def test_an_error_is_shared(alone):
 
 @pytest.mark.parametrize("cancelled", [0, 1])
 async def test_whoever_is_cancelled_does_not_take_the_outcome_from_the_other(alone, cancelled):
-    sharing, attempts = Sharing(), Attempts()
+    sharing, attempts = SingleFlight(), Attempts()
     tasks = both(sharing, attempts, alone)
     await turns()
     tasks[cancelled].cancel()
@@ -87,7 +87,7 @@ async def test_whoever_is_cancelled_does_not_take_the_outcome_from_the_other(alo
 
 
 async def test_an_attempt_that_nobody_wants_any_more_is_cancelled(alone):
-    sharing, attempts = Sharing(), Attempts()
+    sharing, attempts = SingleFlight(), Attempts()
     tasks = both(sharing, attempts, alone)
     await turns()
     for task in tasks:
@@ -98,22 +98,22 @@ async def test_an_attempt_that_nobody_wants_any_more_is_cancelled(alone):
 
 
 async def test_nobody_joins_an_attempt_that_is_being_cancelled(alone):
-    sharing, attempts = Sharing(), Attempts()
-    first = asyncio.create_task(sharing.share("it", attempts, alone=alone))
+    sharing, attempts = SingleFlight(), Attempts()
+    first = asyncio.create_task(sharing.do("it", attempts, alone=alone))
     await turns()
     first.cancel()
-    second = asyncio.create_task(sharing.share("it", attempts, alone=alone))
+    second = asyncio.create_task(sharing.do("it", attempts, alone=alone))
     await turns()
     attempts.go_on.set()
     assert await second == 2
 
 
 async def test_who_waits_until_it_is_over_is_told_whether_there_was_one(alone):
-    sharing, attempts = Sharing(), Attempts()
-    assert not await sharing.over("it")
-    task = asyncio.create_task(sharing.share("it", attempts, alone=alone))
+    sharing, attempts = SingleFlight(), Attempts()
+    assert not await sharing.wait_until_idle("it")
+    task = asyncio.create_task(sharing.do("it", attempts, alone=alone))
     await turns()
-    over = asyncio.create_task(sharing.over("it"))
+    over = asyncio.create_task(sharing.wait_until_idle("it"))
     await turns()
     assert not over.done()
     attempts.go_on.set()

@@ -40,7 +40,7 @@ def started_by(sensor):
 def test_neither_is_the_default():
     with dag():
         waiting = LuccaLeaveImportSensor(task_id="wait", summary_id="3c90")
-    assert (waiting.start_from_trigger, waiting.ends_from_trigger) == (False, False)
+    assert (waiting.start_from_trigger, waiting._wants_trigger_end) == (False, False)
     assert waiting.start_trigger_args is None
 
 

@@ -28,7 +28,7 @@ def stored(value):
     [
         (PROGRESS, "its to_dict()"),
         (LuccaLeaveImport("3c90"), "its import_id"),
-        (Response(status=200, headers={}, body=b"57", asked="GET /", secrets=("secret",)), "its json()"),
+        (Response(status=200, headers={}, body=b"57", request_line="GET /", secrets=("secret",)), "its json()"),
         ([PROGRESS], "its to_dict()"),
     ],
 )

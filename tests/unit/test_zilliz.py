@@ -49,7 +49,9 @@ def poll(connection, answer, job_id=JOB_ID, **response):
     next(conversation)
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
     with pytest.raises(StopIteration) as end:
-        conversation.send(Response(**{"status": 200, "headers": {}, "body": body, "asked": "GET it", **response}))
+        conversation.send(
+            Response(**{"status": 200, "headers": {}, "body": body, "request_line": "GET it", **response})
+        )
     return end.value.value
 
 
@@ -428,8 +430,8 @@ def test_any_other_error_without_a_code_is_final():
 
 def test_a_milvus_without_authentication_needs_no_password():
     open_milvus = replace(MILVUS, login="", password="")
-    ZillizHook().check_connection(open_milvus)
-    request = next(ZillizHook().authenticated(ask(open_milvus, cluster_id=None), open_milvus))
+    ZillizHook().validate_connection(open_milvus)
+    request = next(ZillizHook().send_authenticated(ask(open_milvus, cluster_id=None), open_milvus))
     assert "Authorization" not in request.headers
 
 
@@ -444,7 +446,7 @@ def test_a_milvus_without_authentication_needs_no_password():
 )
 def test_zilliz_cloud_and_a_milvus_user_need_a_password(connection):
     with pytest.raises(ImportRequestError, match="has no password"):
-        ZillizHook().check_connection(connection)
+        ZillizHook().validate_connection(connection)
 
 
 @pytest.mark.parametrize("code", [4, 8, 429, 1807])
@@ -608,7 +610,7 @@ def test_v1_knows_no_projects():
 )
 def test_the_connection_test_asks_what_the_connection_can_answer(connection, cluster_id, path, params, body):
     configured = replace(connection, extra={**connection.extra, "cluster_id": cluster_id})
-    request = next(ZillizHook().verification(configured))
+    request = next(ZillizHook().probe(configured))
     assert request.method == ("POST" if body is not None else "GET")
     assert (request.path, request.params, request.json) == (path, params, body)
 

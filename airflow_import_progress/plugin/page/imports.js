@@ -45,7 +45,7 @@ start();
 
 function start() {
   followTheme();
-  const asked = parameters();
+  const request_line = parameters();
   if (asked.run_id && asked.task_id) {
     one = {
       dag_id: asked.dag_id,
