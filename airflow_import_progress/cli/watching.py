@@ -102,7 +102,7 @@ def _wait(sensor: BaseImportSensor, hook: ImportProgressHook, display: Display, 
 
 def _advice(hook: ImportProgressHook) -> str:
     """Return how to give a connection, if there is none."""
-    if hook.connection_is_known:
+    if hook.connection_cache.is_known:
         return ""
     try:
         hook.get_connection(hook.conn_id)

@@ -7,21 +7,15 @@ A vendor's module adds its :class:`Import` references and a thin :class:`ImportP
 
 from __future__ import annotations
 
-import asyncio
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, get_args
 
-from airflow_import_progress.compat import AirflowNotFoundException, BaseHook, look_up_connection
-from airflow_import_progress.exceptions import (
-    ImportPollError,
-    ImportProgressError,
-    ImportProtocolError,
-    ImportRequestError,
-)
+from airflow_import_progress.compat import BaseHook
+from airflow_import_progress.connection_forms import add_form_methods
+from airflow_import_progress.exceptions import ImportProgressError, ImportProtocolError, ImportRequestError
 from airflow_import_progress.http.connection import (
     VendorConnection,
     fill_placeholders,
@@ -34,32 +28,17 @@ from airflow_import_progress.http.connection import (
     read_timeout,
     read_verify,
 )
-from airflow_import_progress.http.exchange import MAX_ANSWER_BYTES, Conversation, Request, Response, redacted
-from airflow_import_progress.http.transport import (
-    asend_or_share,
-    new_async_session,
-    new_session,
-    send,
-    session_settings,
-)
+from airflow_import_progress.http.connection_cache import ConnectionCache
+from airflow_import_progress.http.conversation import arun, run, through
+from airflow_import_progress.http.exchange import Conversation, Request, Response, redacted
+from airflow_import_progress.http.transport import AsyncSender, AsyncTransport, Transport, send_or_share
 from airflow_import_progress.progress import ImportProgress, NotForXCom
-from airflow_import_progress.provider_info import get_provider_info
 
 if TYPE_CHECKING:
-    import aiohttp
-    import requests
-
     from airflow_import_progress.compat import Connection
 
 T = TypeVar("T")
 
-#: What sends a request on an event loop.
-AsyncSender = Callable[["aiohttp.ClientSession", VendorConnection, Request], Awaitable[Response]]
-
-#: How long the look-up of a connection in Airflow may take on an event loop, in seconds.
-LOOKUP_TIMEOUT = 60.0
-#: How long a connection is used before it is looked up again, in seconds, so that what was changed counts.
-CONNECTION_LIFETIME = 300.0
 #: What to do about a refusal, where the vendor's hook does not know better.
 REFUSAL_ADVICE: Mapping[int, str] = {
     401: "Check the credentials in the connection.",
@@ -146,25 +125,20 @@ class ImportProgressHook(BaseHook, ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # Airflow before 3.2 looks for these in the class's own namespace, not among what it inherits.
-        for name, derived in FORM_METHODS.items():
-            if name not in vars(cls):
-                setattr(cls, name, classmethod(derived))
+        add_form_methods(cls)
 
     def __init__(self, conn_id: str) -> None:
         super().__init__()
         self.conn_id = conn_id
-        #: Whether the connection is known to exist. Airflow says of one that its secrets backend could not look up
-        #: that it does not exist, so a wait that has seen it already takes that for an outage.
-        self.connection_is_known = False
-        self._connection: VendorConnection | None = None
-        self._looked_up_at = 0.0
-        self._looking_up_async = asyncio.Lock()
-        self._keeps_sessions = False
-        self._session: requests.Session | None = None
-        self._async_session: aiohttp.ClientSession | None = None
-        self._outdated_async_sessions: list[aiohttp.ClientSession] = []
-        self._session_made_for: tuple[Any, ...] = ()
+        self.connection_cache = ConnectionCache(
+            self,
+            conn_id,
+            self._read,
+            f"Airflow does not find this connection. Create one of type {self.conn_type!r} with this id, or give the "
+            f"sensor or hook the right {self.conn_name_attr}. If there is one, its secrets backend did not answer.",
+        )
+        self._transport = Transport()
+        self._async_transport = AsyncTransport()
 
     # What a vendor says about itself ------------------------------------------------------------------------
 
@@ -251,29 +225,41 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportRequestError: if the vendor refuses it.
         :raises ImportProtocolError: if the answer is not what the vendor's API promises.
         """
-        with self._explaining(import_.describe(self.conn_id)):
-            connection = self._resolve()
+        with self._translating_errors(import_.describe(self.conn_id)):
+            connection = self.connection_cache.get()
             try:
-                return self._converse(import_.poll(connection))
+                return self._run(import_.poll(connection))
             except ImportRequestError as error:
                 if error.status != 401:
                     raise
-                self._forget(connection)
-                renewed = self._resolve()
+                self.connection_cache.forget(connection)
+                renewed = self.connection_cache.get()
                 if renewed == connection:
                     raise
-            return self._converse(import_.poll(renewed))
+            return self._run(import_.poll(renewed))
 
-    async def aget_progress(self, import_: Import) -> ImportProgress:
+    async def aget_progress(self, import_: Import, *, send: AsyncSender = send_or_share) -> ImportProgress:
         """
-        Ask the vendor how far an import is, without blocking the event loop.
+        Poll the vendor for the progress of an import, without blocking the event loop.
 
         :param import_: The import.
-        :raises ImportPollError: if the question did not get through; asking again later may work.
+        :param send: Sends each request. Default: at once, through the session of this hook.
+        :raises ImportPollError: if the poll did not get through; polling again later may work.
         :raises ImportRequestError: if the vendor refuses it.
         :raises ImportProtocolError: if the answer is not what the vendor's API promises.
         """
-        return await self.aget_progress_through(asend_or_share, import_)
+        with self._translating_errors(import_.describe(self.conn_id)):
+            connection = await self.connection_cache.aget()
+            try:
+                return await self._arun(import_.poll(connection), send)
+            except ImportRequestError as error:
+                if error.status != 401:
+                    raise
+                self.connection_cache.forget(connection)
+                renewed = await self.connection_cache.aget()
+                if renewed == connection:
+                    raise
+            return await self._arun(import_.poll(renewed), send)
 
     def import_url(self, import_: Import) -> str | None:
         """
@@ -286,7 +272,7 @@ class ImportProgressHook(BaseHook, ABC):
         """
         url: str | None = None
         with self._without_a_page():
-            url = self._page_of(import_, self._resolve())
+            url = self._page_of(import_, self.connection_cache.get())
         return url
 
     async def aimport_url(self, import_: Import) -> str | None:
@@ -297,7 +283,7 @@ class ImportProgressHook(BaseHook, ABC):
         """
         url: str | None = None
         with self._without_a_page():
-            url = self._page_of(import_, await self._aresolve())
+            url = self._page_of(import_, await self.connection_cache.aget())
         return url
 
     def request(self, method: str, path: str, **kwargs: Any) -> Response:
@@ -316,8 +302,8 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportRequestError: if the vendor refuses it.
         """
         request = Request(method=method, path=path, **kwargs)
-        with self._explaining(self._subject):
-            return self._converse(_ask(request))
+        with self._translating_errors(self._subject):
+            return self._run(_exchange(request))
 
     async def arequest(self, method: str, path: str, **kwargs: Any) -> Response:
         """
@@ -334,8 +320,8 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportRequestError: if the vendor refuses it.
         """
         request = Request(method=method, path=path, **kwargs)
-        with self._explaining(self._subject):
-            return await self._aconverse(_ask(request), asend_or_share)
+        with self._translating_errors(self._subject):
+            return await self._arun(_exchange(request))
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -345,59 +331,31 @@ class ImportProgressHook(BaseHook, ABC):
         """
         try:
             # Without the connection's id: behind the button it is one that Airflow made up.
-            with self._explaining(self.hook_name):
-                connection = self._resolve()
+            with self._translating_errors(self.hook_name):
+                connection = self.connection_cache.get()
                 known = [name for import_class in self.import_classes for name in import_class.text_fields()]
                 read_import_page(connection.extra.get("import_page"), known)
-                return True, self._converse(self.probe(connection))
+                return True, self._run(self.probe(connection))
         except ImportProtocolError as error:
             return False, f"{error} Check that the connection's host is the one of {self.hook_name}'s API."
         except ImportProgressError as error:
             return False, str(error)
 
     def __enter__(self) -> Self:
-        self._keeps_sessions = True
+        self._transport.open()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._keeps_sessions = False
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        self._transport.close()
 
     async def __aenter__(self) -> Self:
-        self._keeps_sessions = True
+        self._async_transport.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._keeps_sessions = False
-        sessions = [session for session in (self._async_session, *self._outdated_async_sessions) if session]
-        self._async_session, self._outdated_async_sessions = None, []
-        for session in sessions:
-            await session.close()
+        await self._async_transport.close()
 
     # What the poller calls ----------------------------------------------------------------------------------
-
-    async def aget_progress_through(self, send: AsyncSender, import_: Import) -> ImportProgress:
-        """
-        Ask the vendor how far an import is, as :meth:`aget_progress`, but send through something else.
-
-        :param send: What sends in place of the transport.
-        :param import_: The import.
-        :raises ImportProgressError: as :meth:`aget_progress`.
-        """
-        with self._explaining(import_.describe(self.conn_id)):
-            connection = await self._aresolve()
-            try:
-                return await self._aconverse(import_.poll(connection), send)
-            except ImportRequestError as error:
-                if error.status != 401:
-                    raise
-                self._forget(connection)
-                renewed = await self._aresolve()
-                if renewed == connection:
-                    raise
-            return await self._aconverse(import_.poll(renewed), send)
 
     async def afirst_request(self, import_: Import) -> Request:
         """
@@ -407,8 +365,8 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportProgressError: if the connection cannot be looked up, or does not fit the import.
         """
         with (
-            self._explaining(import_.describe(self.conn_id)),
-            closing(import_.poll(await self._aresolve())) as conversation,
+            self._translating_errors(import_.describe(self.conn_id)),
+            closing(import_.poll(await self.connection_cache.aget())) as conversation,
         ):
             return next(conversation)
 
@@ -417,72 +375,6 @@ class ImportProgressHook(BaseHook, ABC):
     @property
     def _subject(self) -> str:
         return f"{self.hook_name} (connection {self.conn_id!r})"
-
-    def _resolve(self) -> VendorConnection:
-        if self._connection is None or self._is_old():
-            with self._renewing():
-                with self._looking_up():
-                    connection = self.get_connection(self.conn_id)
-                    extra = connection.extra_dejson
-                self._connection = self._read(connection, extra)
-        return self._known_connection()
-
-    async def _aresolve(self) -> VendorConnection:
-        if self._connection is None or self._is_old():
-            # One look-up for all who need it at the same time.
-            async with self._looking_up_async:
-                if self._connection is None or self._is_old():
-                    await self._alook_up()
-        return self._known_connection()
-
-    async def _alook_up(self) -> None:
-        with self._renewing():
-            with self._looking_up():
-                async with asyncio.timeout(LOOKUP_TIMEOUT):
-                    connection, extra = await look_up_connection(self, self.conn_id)
-            self._connection = await asyncio.to_thread(self._read, connection, extra)
-
-    def _is_old(self) -> bool:
-        return time.monotonic() - self._looked_up_at > CONNECTION_LIFETIME
-
-    @contextmanager
-    def _renewing(self) -> Iterator[None]:
-        try:
-            yield
-        except ImportProgressError:
-            # What is known may still be right, and if it is not, the vendor says so.
-            if self._connection is None:
-                raise
-        self._looked_up_at = time.monotonic()
-
-    def _known_connection(self) -> VendorConnection:
-        assert self._connection is not None  # noqa: S101
-        return self._connection
-
-    def _forget(self, refused: VendorConnection) -> None:
-        """Have a connection looked up again whose key was refused: it may have another one in Airflow by now."""
-        # Unless another poll has been refused before, and had it looked up again.
-        if self._connection is refused:
-            self._connection = None
-
-    @contextmanager
-    def _looking_up(self) -> Iterator[None]:
-        try:
-            yield
-        except AirflowNotFoundException:
-            if self.connection_is_known:
-                raise ImportPollError("Airflow does not find this connection any more.", transient=True) from None
-            raise ImportRequestError(
-                f"Airflow does not find this connection. Create one of type {self.conn_type!r} with this id, "
-                f"or give the sensor or hook the right {self.conn_name_attr}. If there is one, its secrets backend "
-                f"did not answer."
-            ) from None
-        except Exception as error:
-            # The API server or the secrets backend may be restarting; a wait outlives that.
-            raise ImportPollError(
-                f"Airflow could not look up the connection ({self._redacted(f'{type(error).__name__}: {error}')}).",
-                transient=True,
-            ) from error
 
     def _read(self, connection: Connection, extra: Any) -> VendorConnection:
         if connection.conn_type and connection.conn_type != self.conn_type:
@@ -504,14 +396,13 @@ class ImportProgressHook(BaseHook, ABC):
             extra=extra,
         )
         self.validate_connection(result)
-        self.connection_is_known = True
         return result
 
     @contextmanager
     def _without_a_page(self) -> Iterator[None]:
         """Take what is wrong with the connection for that no page of the import is known, and log it."""
         try:
-            with self._explaining(self._subject):
+            with self._translating_errors(self._subject):
                 yield
         except ImportProgressError as error:
             self.log.info("No page of the import is known. %s", error)
@@ -525,68 +416,26 @@ class ImportProgressHook(BaseHook, ABC):
 
     # The sending --------------------------------------------------------------------------------------------
 
-    def _converse(self, conversation: Conversation[T]) -> T:
-        connection = self._resolve()
-        conversation = self._with_authentication(conversation, connection)
-        with self._session_for(connection) as session, closing(conversation):
-            try:
-                request = next(conversation)
-                while True:
-                    request = conversation.send(send(session, connection, request))
-            except StopIteration as end:
-                result: T = end.value
-                return result
+    def _run(self, conversation: Conversation[T]) -> T:
+        connection = self.connection_cache.get()
+        with self._transport.session(connection) as send:
+            return run(self._with_authentication(conversation, connection), send)
 
-    async def _aconverse(self, conversation: Conversation[T], send: AsyncSender) -> T:
-        connection = await self._aresolve()
-        conversation = self._with_authentication(conversation, connection)
-        if self._keeps_sessions:
-            return await _asend_all(conversation, send, await self._kept_async_session(connection), connection)
-        async with await new_async_session(connection) as session:
-            return await _asend_all(conversation, send, session, connection)
-
-    @contextmanager
-    def _session_for(self, connection: VendorConnection) -> Iterator[requests.Session]:
-        if not self._keeps_sessions:
-            with new_session(connection) as session:
-                yield session
-            return
-        if self._session is not None and self._session_made_for != session_settings(connection):
-            self._session.close()
-            self._session = None
-        if self._session is None:
-            self._session = new_session(connection)
-            self._session_made_for = session_settings(connection)
-        yield self._session
-
-    async def _kept_async_session(self, connection: VendorConnection) -> aiohttp.ClientSession:
-        settings = session_settings(connection)
-        if self._async_session is None or self._session_made_for != settings:
-            session = await new_async_session(connection)
-            if self._async_session is not None:
-                if self._session_made_for == settings:
-                    # Another poll was faster meanwhile, and its session is in use.
-                    await session.close()
-                    return self._async_session
-                # Polls that queue for their turn still hold it.
-                self._outdated_async_sessions.append(self._async_session)
-            self._async_session, self._session_made_for = session, settings
-        return self._async_session
+    async def _arun(self, conversation: Conversation[T], send_through: AsyncSender = send_or_share) -> T:
+        connection = await self.connection_cache.aget()
+        async with self._async_transport.session(connection) as send:
+            return await arun(
+                self._with_authentication(conversation, connection),
+                lambda request: send_through(send, connection, request),
+            )
 
     def _with_authentication(self, conversation: Conversation[T], connection: VendorConnection) -> Conversation[T]:
-        try:
-            request = next(conversation)
-            while True:
-                response = yield from self.send_authenticated(request, connection)
-                request = conversation.send(response)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+        return through(conversation, lambda request: self.send_authenticated(request, connection))
 
     # Words --------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _explaining(self, subject: str) -> Iterator[None]:
+    def _translating_errors(self, subject: str) -> Iterator[None]:
         try:
             yield
         except ImportProgressError as error:
@@ -597,12 +446,12 @@ class ImportProgressHook(BaseHook, ABC):
             raise error.reworded(" ".join(filter(None, parts))) from None
         except Exception as error:
             # A defect, and worth its traceback. As one of ours it means the same in every mode of a sensor.
-            words = self._redacted(f"{type(error).__name__}: {error}")
+            words = self._redact(f"{type(error).__name__}: {error}")
             raise ImportProgressError(f"{subject}: {words}. This is a defect: please report it.") from error
 
-    def _redacted(self, text: str) -> str:
+    def _redact(self, text: str) -> str:
         # For texts of libraries, which may quote what they were given. A vendor's texts are redacted when read.
-        return redacted(text, self._connection.secrets if self._connection else ())
+        return redacted(text, self.connection_cache.secrets)
 
 
 def _may_be_text(annotation: Any) -> bool:
@@ -612,62 +461,7 @@ def _may_be_text(annotation: Any) -> bool:
     return annotation is str or str in get_args(annotation)
 
 
-async def _asend_all(
-    conversation: Conversation[T], send: AsyncSender, session: aiohttp.ClientSession, connection: VendorConnection
-) -> T:
-    with closing(conversation):
-        try:
-            request = next(conversation)
-            while True:
-                response = await send(session, connection, request)
-                if len(response.body) > MAX_ANSWER_BYTES:
-                    # Once parsed it stays so, and to parse it here would hold up the event loop.
-                    await asyncio.to_thread(response.parsed_or_none)
-                request = conversation.send(response)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-
-def _ask(request: Request) -> Conversation[Response]:
+def _exchange(request: Request) -> Conversation[Response]:
     response = yield request
     response.raise_for_status()
     return response
-
-
-# What Airflow before 3.2 asks a hook's class for, derived from what later versions read in provider_info.
-
-
-def _connection_type(cls: type[ImportProgressHook]) -> dict[str, Any]:
-    declared: list[dict[str, Any]] = get_provider_info()["connection-types"]
-    return next((entry for entry in declared if entry["connection-type"] == cls.conn_type), {})
-
-
-def _ui_field_behaviour(cls: type[ImportProgressHook]) -> dict[str, Any]:
-    """Return how the connection form looks, for Airflow before 3.2."""
-    behaviour = _connection_type(cls).get("ui-field-behaviour", {})
-    return {key.replace("-", "_"): value for key, value in behaviour.items()}
-
-
-def _connection_form_widgets(cls: type[ImportProgressHook]) -> dict[str, Any]:
-    """Return the form's own fields, for Airflow before 3.2."""
-    from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
-    from flask_babel import lazy_gettext
-    from wtforms import BooleanField, PasswordField, StringField
-
-    def widget(declared: dict[str, Any]) -> Any:
-        label, description = lazy_gettext(declared["label"]), declared.get("description")
-        if declared["schema"].get("format") == "password":
-            return PasswordField(label, widget=BS3PasswordFieldWidget(), description=description)
-        if "boolean" in declared["schema"]["type"]:
-            return BooleanField(label, description=description)
-        return StringField(label, widget=BS3TextFieldWidget(), description=description)
-
-    fields = _connection_type(cls).get("conn-fields", {})
-    return {name: widget(declared) for name, declared in fields.items()}
-
-
-FORM_METHODS: Mapping[str, Callable[..., Any]] = {
-    "get_ui_field_behaviour": _ui_field_behaviour,
-    "get_connection_form_widgets": _connection_form_widgets,
-}

@@ -11,35 +11,23 @@ from __future__ import annotations
 import asyncio
 import http.client
 import re
-import socket
 import ssl
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from functools import cache
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import cache, partial
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress import __version__
-from airflow_import_progress.exceptions import (
-    ImportPollError,
-    ImportProgressError,
-    ImportProtocolError,
-    ImportRequestError,
-)
+from airflow_import_progress.exceptions import ImportProtocolError
 from airflow_import_progress.http.connection import VendorConnection
-from airflow_import_progress.http.exchange import (
-    Request,
-    RequestKey,
-    Response,
-    is_transient,
-    redacted,
-    request_key,
-)
+from airflow_import_progress.http.exchange import Request, RequestKey, Response, request_key
 from airflow_import_progress.http.single_flight import SingleFlight
+from airflow_import_progress.http.transport_errors import UnreadableError, translated
 
 # Both are imported where they are used: a DAG file that only names a sensor loads neither.
 if TYPE_CHECKING:
@@ -62,11 +50,14 @@ MAX_INTERIM_ANSWERS = 10
 MAX_HEADERS = 100
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 DIGITS = re.compile(r"\d+", re.ASCII)
-#: The words of http.client for a proxy that refuses to connect to the host.
-PROXYS_REFUSAL = re.compile(r"Tunnel connection failed: (\d{3})\b")
-
 #: The key of a request with its authentication, and of the connection that it is sent over.
 AuthenticatedKey = tuple[RequestKey, tuple[str | float | None, ...]]
+
+#: Sends a request through an open session, and returns the answer.
+Send = Callable[[Request], Response]
+AsyncSend = Callable[[Request], Awaitable[Response]]
+#: Sends a request, with its authentication, in its own way: through the function that it is given, or not at all.
+AsyncSender = Callable[[AsyncSend, VendorConnection, Request], Awaitable[Response]]
 
 #: Requests whose answer is shared.
 _single_flight: SingleFlight[tuple[asyncio.AbstractEventLoop, AuthenticatedKey], Response] = SingleFlight()
@@ -82,9 +73,102 @@ def authenticated_key(connection: VendorConnection, request: Request) -> Authent
     return request_key(request), connection.key
 
 
-def session_settings(connection: VendorConnection) -> tuple[Any, ...]:
-    """Return what a session is made with: one that was made with something else cannot be used any longer."""
+class Transport:
+    """Open sessions of requests: one for each conversation or, once the transport is open, one for all."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+        # A connection that was changed needs another session, while the old one may still be in use.
+        self._kept: dict[tuple[Any, ...], requests.Session] = {}
+
+    def open(self) -> None:
+        """Keep sessions from now on."""
+        self._is_open = True
+
+    def close(self) -> None:
+        """Close the sessions that were kept."""
+        self._is_open = False
+        while self._kept:
+            self._kept.popitem()[1].close()
+
+    @contextmanager
+    def session(self, connection: VendorConnection) -> Iterator[Send]:
+        """
+        Return the function that sends through a session.
+
+        :param connection: The connection.
+        """
+        if not self._is_open:
+            with new_session(connection) as session:
+                yield partial(send, session, connection)
+            return
+        settings = _session_settings(connection)
+        if settings not in self._kept:
+            self._kept[settings] = new_session(connection)
+        yield partial(send, self._kept[settings], connection)
+
+
+class AsyncTransport:
+    """Open sessions of aiohttp: one for each conversation or, once the transport is open, one for all."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+        # A connection that was changed needs another session, while the old one may still be in use.
+        self._kept: dict[tuple[Any, ...], aiohttp.ClientSession] = {}
+
+    def open(self) -> None:
+        """Keep sessions from now on."""
+        self._is_open = True
+
+    async def close(self) -> None:
+        """Close the sessions that were kept."""
+        self._is_open = False
+        while self._kept:
+            await self._kept.popitem()[1].close()
+
+    @asynccontextmanager
+    async def session(self, connection: VendorConnection) -> AsyncIterator[AsyncSend]:
+        """
+        Return the function that sends through a session.
+
+        :param connection: The connection.
+        """
+        if not self._is_open:
+            async with await new_async_session(connection) as session:
+                yield partial(asend, session, connection)
+            return
+        settings = _session_settings(connection)
+        if settings not in self._kept:
+            session = await new_async_session(connection)
+            if self._kept.setdefault(settings, session) is not session:
+                # Another conversation was faster.
+                await session.close()
+        yield partial(asend, self._kept[settings], connection)
+
+
+def _session_settings(connection: VendorConnection) -> tuple[Any, ...]:
+    """Return the settings of a connection with which its sessions are made."""
     return connection.verify, connection.proxy, connection.timeout, connection.base_url.partition(":")[0]
+
+
+async def send_or_share(send: AsyncSend, connection: VendorConnection, request: Request) -> Response:
+    """
+    Send a request, or once for all that send the same at the same time if the request is marked as shared.
+
+    :param send: Sends through the session of the caller.
+    :param connection: The connection.
+    :param request: The request, with its authentication.
+    """
+    if not request.shared:
+        return await send(request)
+    key = asyncio.get_running_loop(), authenticated_key(connection, request)
+    return await _single_flight.do(key, lambda: _send_alone(connection, request))
+
+
+async def _send_alone(connection: VendorConnection, request: Request) -> Response:
+    # In a session of its own, because the session of any caller may be closed before the others have their answer.
+    async with await new_async_session(connection) as session:
+        return await asend(session, connection, request)
 
 
 def new_session(connection: VendorConnection) -> requests.Session:
@@ -177,13 +261,9 @@ def send(session: requests.Session, connection: VendorConnection, request: Reque
                 body += chunk
                 if time.monotonic() > give_up_at:
                     raise TimeoutError
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, _UnreadableError) as error:
-        raise _not_through(request, connection, error, handled_before) from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, UnreadableError) as error:
+        raise translated(error, _request_line(request, connection), connection, handled_before) from error
     return _response(request, connection, answer.status_code, answer.headers, bytes(body))
-
-
-class _UnreadableError(Exception):
-    """Raised for an answer that one of the libraries reads and the other refuses: neither may."""
 
 
 def _check_headers(headers: Iterable[tuple[str, str]]) -> None:
@@ -191,19 +271,19 @@ def _check_headers(headers: Iterable[tuple[str, str]]) -> None:
     lengths, is_chunked = [], False
     for name, value in headers:
         if not HEADER_NAME.fullmatch(name) or "\0" in value:
-            raise _UnreadableError
+            raise UnreadableError
         if name.lower() == "content-length":
             lengths.append(value)
         is_chunked = is_chunked or name.lower() == "transfer-encoding"
     if len(lengths) > 1 or any(not DIGITS.fullmatch(length) for length in lengths) or (lengths and is_chunked):
-        raise _UnreadableError
+        raise UnreadableError
 
 
 def _read(answer: requests.Response, size: int) -> bytes:
     try:
         chunk: bytes = answer.raw.read(size, decode_content=False)
     except ValueError as error:  # such as a chunk's length that is not a number
-        raise _UnreadableError from error
+        raise UnreadableError from error
     return chunk
 
 
@@ -234,20 +314,6 @@ def _tls(connection: VendorConnection) -> ssl.SSLContext | bool:
     return ssl.create_default_context(cafile=bundle)
 
 
-async def asend_or_share(session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
-    """Send a request with aiohttp; one that is marked as shared goes out once for all who send it at the same time."""
-    if not request.shared:
-        return await asend(session, connection, request)
-    key = asyncio.get_running_loop(), authenticated_key(connection, request)
-    return await _single_flight.do(key, lambda: _asend_alone(connection, request))
-
-
-async def _asend_alone(connection: VendorConnection, request: Request) -> Response:
-    # In a session of its own, since nobody's may be closed under the others.
-    async with await new_async_session(connection) as session:
-        return await asend(session, connection, request)
-
-
 async def asend(session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
     """Send a request with aiohttp, and return the answer whole."""
     import aiohttp
@@ -269,15 +335,15 @@ async def asend(session: aiohttp.ClientSession, connection: VendorConnection, re
                 body += chunk
                 if len(body) > request.max_answer_bytes:
                     break
-    except (aiohttp.ClientError, OSError, ValueError, _UnreadableError) as error:
-        raise _not_through(request, connection, error, handled_before) from error
+    except (aiohttp.ClientError, OSError, ValueError, UnreadableError) as error:
+        raise translated(error, _request_line(request, connection), connection, handled_before) from error
     return _response(request, connection, answer.status, answer.headers, bytes(body))
 
 
 def _check_head(answer: aiohttp.ClientResponse) -> None:
     """Refuse what http.client refuses."""
     if answer.version is None or answer.version.major != 1 or len(answer.raw_headers) > MAX_HEADERS:
-        raise _UnreadableError
+        raise UnreadableError
     # As older versions do not.
     _check_headers(answer.headers.items())
 
@@ -345,119 +411,3 @@ def _decoded(request_line: str, body: bytes, encoding: str, limit: int) -> bytes
 
 def _request_line(request: Request, connection: VendorConnection) -> str:
     return f"{request.method} {connection.base_url}{request.path}"
-
-
-def _not_through(
-    request: Request, connection: VendorConnection, error: Exception, handled_before: BaseException | None
-) -> ImportProgressError:
-    """Return what a library's exception means, in the same words for both libraries."""
-    import urllib3
-
-    request_line = _request_line(request, connection)
-    chain = list(_causes(error, handled_before))
-
-    def caused_by(*types: type[BaseException]) -> bool:
-        return any(isinstance(cause, types) for cause in chain)
-
-    for cause in chain:
-        # aiohttp's own error for it does not have the reason.
-        if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_code"):
-            return ImportRequestError(f"{request_line} was not sent, because {_refused_certificate(cause)}")
-    advice = "If this lasts, check the connection's host, port and schema."
-    if _is_unreadable(chain):
-        return ImportPollError(f"{request_line} got an answer that is not valid HTTP. {advice}", transient=True)
-    # What is wrong with the request itself is a ValueError, whatever else the library makes of it.
-    if isinstance(error, ValueError):
-        words = redacted(f"{type(error).__name__}: {error}", connection.secrets)
-        return ImportRequestError(f"{request_line} could not be sent ({words}).")
-    if connection.proxy and (status := _proxys_refusal(chain)) is not None:
-        return _refused_by_proxy(request_line, status)
-    if caused_by(socket.gaierror):
-        why = "the host name could not be resolved"
-    elif caused_by(ConnectionRefusedError):
-        why = "the connection was refused"
-    elif caused_by(ssl.SSLError):
-        why = "the TLS handshake failed, as with a server that has no TLS at this port"
-    elif caused_by(TimeoutError, urllib3.exceptions.TimeoutError):
-        why = f"it took longer than {connection.timeout:g} s"
-    else:
-        why = "the connection broke before the answer was complete"
-    if connection.proxy:
-        why = f"{why} (by way of the connection's proxy)"
-    return ImportPollError(f"{request_line} got no answer: {why}. {advice}", transient=True)
-
-
-#: What OpenSSL may find wrong with a certificate, by its code: what it means, and what to do.
-_CERTIFICATE_PROBLEMS: Mapping[int, tuple[str, str]] = {
-    9: ("is not valid yet", "Check the clock of this machine, and the certificate with whoever runs the host."),
-    10: ("has expired", "Whoever runs the host has to renew it."),
-    62: ("is for another host name", "Check the connection's host."),
-    64: ("is for another address", "Check the connection's host."),
-    **dict.fromkeys(
-        (18, 19, 20, 21),
-        (
-            "is not signed by an authority that is trusted",
-            "If it is signed by your own authority, set the connection's 'verify' to the file with its certificate.",
-        ),
-    ),
-}
-
-
-def _refused_certificate(error: ssl.SSLCertVerificationError) -> str:
-    problem, advice = _CERTIFICATE_PROBLEMS.get(
-        error.verify_code, ("cannot be verified", "Check it with whoever runs the host.")
-    )
-    return f"the host's TLS certificate {problem} ({error.verify_message}). {advice}"
-
-
-def _proxys_refusal(chain: Sequence[BaseException]) -> int | None:
-    for cause in chain:
-        # aiohttp's error has the status, that of http.client has it in its words alone.
-        status = getattr(cause, "status", None)
-        if isinstance(status, int) and status >= 300:
-            return status
-        if match := PROXYS_REFUSAL.search(str(cause)):
-            return int(match[1])
-    return None
-
-
-def _refused_by_proxy(request_line: str, status: int) -> ImportProgressError:
-    words = f"{request_line} was not sent, because the proxy refused to connect to the host (HTTP {status})."
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return ImportRequestError(
-            f"{words} It demands other credentials: correct the connection's 'proxy', http://user:password@host:port."
-        )
-    if is_transient(status):
-        return ImportPollError(
-            f"{words} If this lasts, check the proxy.",
-            transient=True,
-            rate_limited=status == HTTPStatus.TOO_MANY_REQUESTS,
-        )
-    return ImportRequestError(f"{words} Have it allowed there, or correct the connection's 'proxy'.")
-
-
-def _is_unreadable(chain: Sequence[BaseException]) -> bool:
-    import aiohttp
-    import urllib3
-
-    unreadable = (
-        _UnreadableError,
-        aiohttp.http_exceptions.HttpProcessingError,
-        http.client.BadStatusLine,
-        http.client.LineTooLong,
-        http.client.UnknownProtocol,
-        urllib3.exceptions.InvalidHeader,
-    )
-    # A connection that ends before the answer begins is a BadStatusLine, too, and a proxy's refusal an error of HTTP.
-    others = (http.client.RemoteDisconnected, aiohttp.ClientHttpProxyError, aiohttp.ClientPayloadError)
-    if any(isinstance(cause, others) for cause in chain):
-        return False
-    # For other reasons, such as too many headers, http.client raises HTTPException itself.
-    return any(isinstance(cause, unreadable) or type(cause) is http.client.HTTPException for cause in chain)
-
-
-def _causes(error: BaseException | None, handled_before: BaseException | None) -> Iterator[BaseException]:
-    # An exception that the caller was handling already is the context of this one, but no cause of it.
-    while error is not None and error is not handled_before:
-        yield error
-        error = error.__cause__ or error.__context__

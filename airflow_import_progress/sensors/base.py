@@ -540,7 +540,7 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
     ) -> ImportProgress:
         with self.get_hook() as hook:
             self._hook_that_asked = publisher.hook = hook
-            hook.connection_is_known = not is_first
+            hook.connection_cache.is_known = not is_first
             self._store_link(context, hook, wait.import_)
             while True:
                 try:

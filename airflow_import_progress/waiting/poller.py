@@ -22,12 +22,11 @@ from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.exchange import Request, RequestKey, Response, request_key
 from airflow_import_progress.http.single_flight import SingleFlight
-from airflow_import_progress.http.transport import AuthenticatedKey, asend, authenticated_key
+from airflow_import_progress.http.transport import AsyncSend, AuthenticatedKey, authenticated_key
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.waiting.schedule import INITIAL_FAILURE_GAP, MAX_RETRY_AFTER
 
 if TYPE_CHECKING:
-    import aiohttp
     from aiolimiter import AsyncLimiter
 
 #: How much further apart than the limit says requests are sent: they do not all take equally long to arrive.
@@ -241,7 +240,7 @@ class Poller:
 
     async def send(
         self,
-        session: aiohttp.ClientSession,
+        send: AsyncSend,
         connection: VendorConnection,
         request: Request,
         key: AuthenticatedKey,
@@ -251,7 +250,7 @@ class Poller:
         """
         Send a request when its turn has come, or share the answer to the same request that is under way.
 
-        :param session: The session.
+        :param send: Sends through the session of the hook.
         :param connection: The connection.
         :param request: The request.
         :param key: Its key.
@@ -264,14 +263,14 @@ class Poller:
         is_expected = request.shared or self.is_shared(first)
         return await self._single_flight.do(
             key,
-            lambda: self._send_in_turn(session, connection, request, key, first),
+            lambda: self._send_in_turn(send, connection, request, key, first),
             # Whoever is alone and need not queue saves the task: that is most waits, most of the time.
             alone=not is_expected and self.rate_limit.is_free(connection, self.hook.rate_limit_group(request)),
         )
 
     async def _send_in_turn(
         self,
-        session: aiohttp.ClientSession,
+        send: AsyncSend,
         connection: VendorConnection,
         request: Request,
         key: AuthenticatedKey,
@@ -281,7 +280,7 @@ class Poller:
         sent_at = self._sent_at[key] = asyncio.get_running_loop().time()
         outcome: Response | ImportProgressError
         try:
-            outcome = self.hook.normalize_retry_after(await asend(session, connection, request))
+            outcome = self.hook.normalize_retry_after(await send(request))
             self.rate_limit.pause(outcome, is_rate_limited=self.hook.is_rate_limited(outcome))
         except ImportProgressError as error:
             outcome = error
@@ -334,7 +333,7 @@ class PolledImport:
         self._poller = pollers[self._key]
         self._poller.waits += 1
         if self._connection_is_known:
-            self._poller.hook.connection_is_known = True
+            self._poller.hook.connection_cache.is_known = True
         await self._poller.open()
         return self
 
@@ -370,7 +369,7 @@ class PolledImport:
         if self._first is None:
             self._first = request_key(await self._poller.hook.afirst_request(self._import))
             self._poller.listen(self._first)
-        return await self._poller.hook.aget_progress_through(self._send, self._import)
+        return await self._poller.hook.aget_progress(self._import, send=self._send)
 
     async def sleep(self, seconds: float) -> None:
         """
@@ -388,7 +387,7 @@ class PolledImport:
                 while not self._is_news(self._poller.news(self._first)):
                     await self._poller.wait_for_result(self._first)
 
-    async def _send(self, session: aiohttp.ClientSession, connection: VendorConnection, request: Request) -> Response:
+    async def _send(self, send: AsyncSend, connection: VendorConnection, request: Request) -> Response:
         key = authenticated_key(connection, request)
         # The authentication has added to the headers alone.
         first = self._first if self._first and self._first[0] == key[0][0] else None
@@ -396,7 +395,7 @@ class PolledImport:
         # The refusal of another log-in does not concern this one.
         if self._is_news(news) and news.key == key:
             return news.response()
-        return await self._poller.send(session, connection, request, key, first, self._since)
+        return await self._poller.send(send, connection, request, key, first, self._since)
 
     def _is_news(self, news: SharedResult | None) -> TypeGuard[SharedResult]:
         return news is not None and news.sent_at >= self._since

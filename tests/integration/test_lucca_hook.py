@@ -20,9 +20,9 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
     ImportRequestError,
 )
-from airflow_import_progress.hooks import base as hooks_base
 from airflow_import_progress.hooks import lucca
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
+from airflow_import_progress.http import connection_cache, conversation
 from airflow_import_progress.http.exchange import Response
 from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sandbox import Sandbox
@@ -199,7 +199,7 @@ def test_long_answers_are_parsed_off_the_event_loop(sandbox, monkeypatch):
         threads.append(threading.current_thread())
 
     monkeypatch.setattr(Response, "parsed_or_none", parsed_or_none)
-    monkeypatch.setattr(hooks_base, "MAX_ANSWER_BYTES", 1)
+    monkeypatch.setattr(conversation, "MAX_ANSWER_BYTES", 1)
     import_id = sandbox.create_import("lucca", "leave", {"answers": [57]})
     assert asyncio.run(LuccaHook().aget_progress(LuccaLeaveImport(import_id))).percent == 57
     assert threads
@@ -428,9 +428,8 @@ async def test_one_session_serves_an_async_with_block(leave_import):
     import_ = LuccaLeaveImport(leave_import(10, 20))
     async with LuccaHook() as hook:
         await hook.aget_progress(import_)
-        session = hook._async_session
         await hook.aget_progress(import_)
-        assert hook._async_session is session
+        (session,) = hook._async_transport._kept.values()
     assert session.closed
 
 
@@ -491,10 +490,10 @@ def test_the_connection_test_says_what_is_wrong(connect, fields, words):
 def later(monkeypatch):
     """Return a function that lets a connection grow old."""
     past = SimpleNamespace(seconds=0.0)
-    monkeypatch.setattr(hooks_base, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + past.seconds))
+    monkeypatch.setattr(connection_cache, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + past.seconds))
 
     def later():
-        past.seconds += hooks_base.CONNECTION_LIFETIME + 1
+        past.seconds += connection_cache.CONNECTION_LIFETIME + 1
 
     return later
 

@@ -26,8 +26,8 @@ def read(monkeypatch):
     def read(**fields):
         values = {"conn_type": "lucca", "host": "acme.ilucca.net", "password": KEY, **fields}
         monkeypatch.setenv("AIRFLOW_CONN_LUCCA_TEST", json.dumps(values))
-        with LuccaHook("lucca_test")._explaining("Lucca"):
-            return LuccaHook("lucca_test")._resolve()
+        with LuccaHook("lucca_test")._translating_errors("Lucca"):
+            return LuccaHook("lucca_test").connection_cache.get()
 
     return read
 
@@ -124,7 +124,7 @@ def test_an_extra_that_is_no_json_object_is_refused(monkeypatch, extra, parsed):
     connection = SimpleNamespace(conn_type="lucca", extra=extra, extra_dejson=parsed)
     monkeypatch.setattr(BaseHook, "get_connection", lambda *_, **__: connection)
     with pytest.raises(ImportRequestError, match="extra is not a JSON object"):
-        LuccaHook("lucca_test")._resolve()
+        LuccaHook("lucca_test").connection_cache.get()
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_connection_that_was_there_before_is_waited_for(monkeypatch):
 
     monkeypatch.setattr(BaseHook, "get_connection", not_found)
     hook = LuccaHook()
-    hook.connection_is_known = True
+    hook.connection_cache.is_known = True
     with pytest.raises(ImportPollError) as caught:
         hook.get_progress(LuccaLeaveImport("3c90"))
     assert caught.value.transient
@@ -257,8 +257,8 @@ def test_each_field_is_read_as_what_it_should_be_or_refused_by_name(hook_class, 
     monkeypatch.setattr(BaseHook, "get_connection", lambda *_, **__: connection)
     hook, refusal = hook_class(), None
     try:
-        with hook._explaining("the hook"):
-            hook._resolve()
+        with hook._translating_errors("the hook"):
+            hook.connection_cache.get()
     except ImportRequestError as error:
         refusal = str(error)
     assert refusal is None or (name in refusal and KEY not in refusal)
@@ -268,18 +268,18 @@ def test_a_secret_of_another_type_is_not_quoted(monkeypatch):
     connection = connection_with(LuccaHook, password={"key": "hunter2"})
     monkeypatch.setattr(BaseHook, "get_connection", lambda *_, **__: connection)
     with pytest.raises(ImportRequestError, match="password must be a text, not a value of type dict") as caught:
-        LuccaHook()._resolve()
+        LuccaHook().connection_cache.get()
     assert "hunter2" not in str(caught.value)
 
 
 def test_an_address_in_brackets_may_be_a_uri(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_LUCCA_TEST", "lucca://:key@[::1]:8443/https")
-    assert LuccaHook("lucca_test")._resolve().base_url == "https://[::1]:8443"
+    assert LuccaHook("lucca_test").connection_cache.get().base_url == "https://[::1]:8443"
 
 
 def test_a_host_with_a_path_may_be_a_uri(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_CHAT_TEST", "rocketchat://user:token@example.com%2Fchat/https")
-    assert RocketChatHook("chat_test")._resolve().base_url == "https://example.com/chat"
+    assert RocketChatHook("chat_test").connection_cache.get().base_url == "https://example.com/chat"
 
 
 def test_the_page_of_imports_is_below_the_path_of_the_host(monkeypatch):

@@ -344,7 +344,7 @@ def test_the_vendors_page_is_written_once_a_poll_got_through(airflow, wait):
         hear(percent)
     page = "https://vendor.example/3c90"
     assert [value["import_url"] for value in airflow.written] == [None, page, page]
-    assert publisher.hook.request_line == 1
+    assert publisher.hook.times_read == 1
 
 
 @pytest.mark.parametrize("stores_link", [True, False])

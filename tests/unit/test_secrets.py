@@ -130,7 +130,7 @@ def poll(vendor, answers, status=200, secret=SECRET):
     hook, answers = hook_class(), list(answers)
     hook._connection, hook._looked_up_at = connection, float("inf")
     try:
-        with hook._explaining(import_.describe("here")):
+        with hook._translating_errors(import_.describe("here")):
             conversation = hook._with_authentication(import_.poll(connection), connection)
             next(conversation)
             while True:

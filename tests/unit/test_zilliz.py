@@ -716,8 +716,8 @@ def read(monkeypatch):
         monkeypatch.setenv(
             "AIRFLOW_CONN_ZILLIZ_TEST", json.dumps({"conn_type": "zilliz", "password": "s3cret", **fields})
         )
-        with ZillizHook("zilliz_test")._explaining("Zilliz"):
-            return ZillizHook("zilliz_test")._resolve()
+        with ZillizHook("zilliz_test")._translating_errors("Zilliz"):
+            return ZillizHook("zilliz_test").connection_cache.get()
 
     return read
 

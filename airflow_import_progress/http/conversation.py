@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a conversation: send what it yields, and hand it the answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from typing import TypeVar
+
+from airflow_import_progress.http.exchange import MAX_ANSWER_BYTES, Conversation, Request, Response
+
+T = TypeVar("T")
+
+
+def run(conversation: Conversation[T], send: Callable[[Request], Response]) -> T:
+    """
+    Run a conversation on a worker, and return its result.
+
+    :param conversation: The conversation.
+    :param send: Sends a request and returns the answer.
+    """
+    with closing(conversation):
+        try:
+            request = next(conversation)
+            while True:
+                request = conversation.send(send(request))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+async def arun(conversation: Conversation[T], send: Callable[[Request], Awaitable[Response]]) -> T:
+    """
+    Run a conversation on an event loop, and return its result.
+
+    :param conversation: The conversation.
+    :param send: Sends a request and returns the answer.
+    """
+    with closing(conversation):
+        try:
+            request = next(conversation)
+            while True:
+                response = await send(request)
+                if len(response.body) > MAX_ANSWER_BYTES:
+                    # Parsed in a thread, because a long body would block the event loop. It is parsed only once.
+                    await asyncio.to_thread(response.parsed_or_none)
+                request = conversation.send(response)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def through(
+    conversation: Conversation[T], send_authenticated: Callable[[Request], Conversation[Response]]
+) -> Conversation[T]:
+    """
+    Return a conversation whose requests are each sent by another conversation, such as one that adds credentials.
+
+    :param conversation: The conversation.
+    :param send_authenticated: Returns the conversation that sends one request and ends in its answer.
+    """
+    with closing(conversation):
+        try:
+            request = next(conversation)
+            while True:
+                response = yield from send_authenticated(request)
+                request = conversation.send(response)
+        except StopIteration as end:
+            result: T = end.value
+            return result
