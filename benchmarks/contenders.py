@@ -19,6 +19,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_import_progress.hooks.lucca import LEAVE_IMPORTS_PATH
 from airflow_import_progress.hooks.rocketchat import PROGRESS_PATH
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
+from airflow_import_progress.waiting.rules import WaitRules
+from airflow_import_progress.waiting.state import WaitState
 
 CONN_ID = "benchmark"
 PEER_CONN_ID = "benchmark_peer"
@@ -92,10 +94,10 @@ class Scene:
             import_fields=fields,
             hook_class=f"airflow_import_progress.hooks.{hook_class}",
             conn_id=CONN_ID,
-            started_at=now,
-            deadline=now + 24 * 3600,
-            first_poll_at=now + self._first_gap(),
-            poke_interval=self.poke_interval,
+            rules=WaitRules(poke_interval=self.poke_interval).to_dict(),
+            state=WaitState(
+                started_at=now, deadline=now + 24 * 3600, next_poll_at=now + self._first_gap(), polled_at=now
+            ).to_dict(),
         )
 
     def _peer(self, number: int) -> BaseTrigger:

@@ -12,7 +12,8 @@ from airflow_import_progress.exceptions import ImportFailedError, ImportProgress
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.sensors.base import BaseImportSensor
-from airflow_import_progress.waiting.schedule import Schedule
+from airflow_import_progress.waiting.rules import WaitRules
+from airflow_import_progress.waiting.state import WaitState
 from airflow_import_progress.waiting.wait import Wait
 
 
@@ -65,12 +66,13 @@ def _wait(sensor: BaseImportSensor, hook: ImportProgressHook, display: Display, 
     wait = Wait(
         import_=import_,
         conn_id=hook.conn_id,
-        gate=sensor.gate,
-        schedule=Schedule(poke_interval=float(sensor.poke_interval), min_poke_interval=float(sensor.min_poke_interval)),
-        started_at=view.started_at,
-        deadline=view.deadline,
-        max_consecutive_failures=sensor.max_consecutive_failures,
-        silent_fail=False,
+        rules=WaitRules(
+            poke_interval=float(sensor.poke_interval),
+            min_poke_interval=float(sensor.min_poke_interval),
+            max_consecutive_failures=sensor.max_consecutive_failures,
+            gate=sensor.gate,
+        ),
+        state=WaitState(started_at=view.started_at, deadline=view.deadline),
         log=notes,
     )
     view.seconds_left = wait.seconds_left

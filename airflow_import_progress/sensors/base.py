@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
-from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, Field, fields
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress.compat import (
     AirflowFailException,
@@ -20,7 +17,6 @@ from airflow_import_progress.compat import (
     AirflowSkipException,
     AirflowTaskTimeout,
     BaseOperator,
-    BaseSensorOperator,
     PokeReturnValue,
     TaskDeferralError,
     TaskDeferralTimeout,
@@ -35,26 +31,19 @@ from airflow_import_progress.exceptions import (
     ImportProtocolError,
 )
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
-from airflow_import_progress.http.exchange import excerpt
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.progress import ImportProgress
-from airflow_import_progress.sensors.arguments import NOT_GIVEN, is_resolved_later
-from airflow_import_progress.sensors.worker_free import (
-    reason_to_end_on_a_worker,
-    reason_to_start_on_a_worker,
-    start_trigger_arguments,
-)
+from airflow_import_progress.sensors.without_workers import SensorWithoutWorkers, class_path
+from airflow_import_progress.waiting.event import progress_in, reason_not_started
 from airflow_import_progress.waiting.gate import Decision, Gate
 from airflow_import_progress.waiting.publishing import WorkerPublisher
-from airflow_import_progress.waiting.schedule import MIN_GAP, MIN_POKE_INTERVAL, Schedule
-from airflow_import_progress.waiting.wait import WAIT_ERRORS, Wait, failure
+from airflow_import_progress.waiting.rules import WaitRules
+from airflow_import_progress.waiting.schedule import MIN_GAP, MIN_POKE_INTERVAL
+from airflow_import_progress.waiting.state import WaitState
+from airflow_import_progress.waiting.wait import Wait, failure
 
 if TYPE_CHECKING:
-    from airflow.sdk.bases.operator import BaseOperatorMeta
-
     from airflow_import_progress.compat import Context
-else:
-    BaseOperatorMeta = type(BaseSensorOperator)
 
 #: How long a wait stays off the worker at the least, in seconds: Airflow takes a task that comes back before the
 #: scheduler has heard of the end of its last part for a dead one, which costs a retry. On a busy machine that may be
@@ -66,42 +55,7 @@ MIN_RESCHEDULE_DELAY = 30.0
 MAX_TIMEOUT = 10 * 366 * 86400
 
 
-class _StartFromTrigger:
-    """Whether the wait starts in the triggerer: Airflow reads it when it stores a DAG, after authors and policies."""
-
-    def __get__(self, sensor: BaseImportSensor | None, _: type) -> bool:
-        # A mapped sensor, of which Airflow reads the class alone, starts on a worker.
-        if sensor is None or not sensor._is_complete:
-            return False
-        return sensor._wants_trigger_start and reason_to_start_on_a_worker(sensor) is None
-
-    def __set__(self, sensor: BaseImportSensor, value: bool) -> None:
-        sensor._wants_trigger_start = value
-
-
-class _StartTriggerArgs:
-    """The trigger that starts a wait without a worker, or None."""
-
-    def __get__(self, sensor: BaseImportSensor | None, _: type) -> Any:
-        return sensor._start_trigger_args() if sensor is not None and sensor.start_from_trigger else None
-
-
-class _CompletesSensors(BaseOperatorMeta):
-    """Check a sensor once all constructors have run, whoever wrote them and whatever they leave out."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        sensor = super().__call__(*args, **kwargs)
-        sensor._complete()
-        return sensor
-
-    @property
-    def __signature__(cls) -> inspect.Signature:  # noqa: N805
-        # Python takes the one of __call__ otherwise.
-        whole = inspect.signature(cls.__init__)  # type: ignore[misc]
-        return whole.replace(parameters=list(whole.parameters.values())[1:], return_annotation=inspect.Signature.empty)
-
-
-class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
+class BaseImportSensor(SensorWithoutWorkers):
     """
     Base of the sensors: wait until an import has really succeeded, and fail if it has not.
 
@@ -148,33 +102,17 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
     :raises ValueError: if an argument is outside its range; the message names it.
     """
 
-    import_class: ClassVar[type[Import]]
-    hook_class: ClassVar[type[ImportProgressHook]]
-    template_fields: Sequence[str] = ()
     operator_extra_links = (ImportLink(),)
-    start_from_trigger: Any = _StartFromTrigger()
-    start_trigger_args: Any = _StartTriggerArgs()
-    #: Whether the waits of a class start in the triggerer unless an argument says otherwise.
-    _wants_trigger_start_by_default: ClassVar[bool] = False
-    #: Whether all constructors have run: Airflow reads how to start before that, too.
-    _is_complete = False
-    #: Why the wait starts on a worker, as long as the templates could tell.
-    _reason_to_start_on_a_worker: str | None = None
-    #: The hook that has asked on this worker, if any, which knows the connection.
-    _hook_that_asked: ImportProgressHook | None = None
+    _is_base_of_sensors = True
+    #: The hook that has polled on this worker, if any: it has looked the connection up.
+    _hook_that_polled: ImportProgressHook | None = None
     #: The import that was waited for in the triggerer, once a worker has resumed.
     _deferred_import: Import | None = None
-    #: The arguments that identify the import or the connection and were given as text.
-    _given_as_text: frozenset[str] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.gate is not BaseImportSensor.gate:
-            raise TypeError(f"{cls.__name__} hides the property gate, which sees to it that the modes judge alike")
-        if isinstance(by_default := vars(cls).get("start_from_trigger"), bool):
-            # In place of the descriptor, it would start even waits that only a worker can start.
-            cls._wants_trigger_start_by_default = by_default
-            del cls.start_from_trigger
+            raise TypeError(f"{cls.__name__} hides the property gate, which makes all modes judge alike")
 
     def __init__(
         self,
@@ -211,8 +149,6 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
             raise ValueError("start_from_trigger and end_from_trigger are for waits in the triggerer: set deferrable")
         self.deferrable = deferrable
         self._wants_trigger_start = start_from_trigger
-        # Not by the argument's name: where a plugin brings a listener, Airflow refuses a DAG with an operator that has
-        # it, even a version in which it means nothing.
         self._wants_trigger_end = end_from_trigger
         self.min_poke_interval = min_poke_interval
         self.max_consecutive_failures = max_consecutive_failures
@@ -236,32 +172,10 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
             raise TypeError(f"gate must be a Gate, not {type(gate).__name__}")
         self._gate = gate
 
-    def get_import(self) -> Import:
-        """
-        Return the import to wait for, made of the sensor's arguments of the same names.
-
-        :raises ValueError: if an argument is not an identifier; the message names it.
-        """
-        arguments = {}
-        for field in fields(self.import_class):
-            value = getattr(self, field.name)
-            if value is NOT_GIVEN:
-                if _is_required(field):
-                    raise ValueError(f"{field.name} is not given, so it is unknown which import to wait for.")
-                continue
-            if field.name in self.template_fields:
-                self._check_identifier(field.name, value)
-            arguments[field.name] = value
-        return self.import_class(**arguments)
-
-    def get_hook(self) -> ImportProgressHook:
-        """Return the vendor's hook with the sensor's connection."""
-        return self.hook_class(**{self.hook_class.conn_name_attr: self._conn_id})
-
     def import_url(self) -> str | None:
         """Return the vendor's page of the import, or None if none is known."""
         try:
-            hook = self._hook_that_asked or self.get_hook()
+            hook = self._hook_that_polled or self.get_hook()
             return hook.import_url(self._deferred_import or self.get_import())
         except Exception as error:
             # Airflow asks after the task has ended, however it did, and 3.0 leaves out all else if this raises.
@@ -269,44 +183,6 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
             return None
 
     # What Airflow calls -------------------------------------------------------------------------------------
-
-    @classmethod
-    def partial(cls, **kwargs: Any) -> Any:
-        """
-        Begin a mapped sensor.
-
-        :param kwargs: The arguments that all its instances share. ``start_from_trigger`` is ignored.
-        """
-        # Airflow does not start mapped tasks in the triggerer. All that the argument would do is to have it load the
-        # whole DAG for each instance that is deferred.
-        kwargs.pop("start_from_trigger", None)
-        return super().partial(**kwargs)
-
-    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """
-        Render the templates, and remember why the wait does not start in the triggerer.
-
-        :param context: The context of the execution.
-        :param jinja_env: The environment of the templates; None: the DAG's.
-        """
-        if self._wants_trigger_start:
-            self._reason_to_start_on_a_worker = reason_to_start_on_a_worker(self)
-        super().render_template_fields(context, jinja_env)
-
-    def render_template(
-        self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
-    ) -> Any:
-        """
-        Render a value: texts that identify the import or the connection to text, whatever the DAG renders others to.
-
-        :param content: The value.
-        :param context: The context of the execution.
-        :param jinja_env: The environment of the templates; None: the DAG's.
-        :param seen_oids: The ids of the objects that have been rendered.
-        """
-        if isinstance(content, str) and any(content is getattr(self, name) for name in self._identifying):
-            return self._render_to_text(content, context)
-        return super().render_template(content, context, jinja_env, seen_oids)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """
@@ -357,21 +233,11 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
             self._deferred_import = self.import_class(**import_fields)
         if conn_id is not None:
             setattr(self, self.hook_class.conn_name_attr, conn_id)
-        if isinstance(event, Mapping) and event.get("status") == "not_started":
-            self.log.info("The triggerer could not begin the wait (%s). It begins here.", event.get("reason"))
+        if (reason := reason_not_started(event)) is not None:
+            self.log.info("The triggerer could not begin the wait (%s). It begins here.", reason)
             return self._wait(context)
-        if isinstance(event, Mapping) and event.get("status") == "error":
-            name, message = str(event.get("error")), str(event.get("message"))
-            if name in WAIT_ERRORS:
-                raise WAIT_ERRORS[name](message)
-            raise ImportProgressError(
-                f"{self._subject}: the wait ended in the triggerer with {name}: {message}. Whether the import "
-                f"succeeded is unknown: clear this task to wait again."
-            )
         try:
-            if event["status"] != "success":
-                raise ValueError(f"unknown status {event['status']!r}")  # noqa: TRY301
-            progress = ImportProgress.from_dict(event["progress"])
+            progress = progress_in(event, self._subject)
             import_ = self._deferred_import or self.get_import()
             if progress.import_id != import_.import_id:
                 raise ValueError(f"it is about the import {progress.import_id!r}")  # noqa: TRY301
@@ -412,79 +278,22 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
     # How it is done -----------------------------------------------------------------------------------------
 
     @property
-    def _conn_id(self) -> str:
-        conn_id: str = getattr(self, self.hook_class.conn_name_attr)
-        return conn_id
-
-    @property
-    def _max_wait(self) -> float | None:
-        return self.max_wait.total_seconds() if self.max_wait is not None else None
+    def _rules(self) -> WaitRules:
+        return WaitRules(
+            poke_interval=self.poke_interval,
+            min_poke_interval=self.min_poke_interval,
+            exponential_backoff=self.exponential_backoff,
+            max_wait=self.max_wait.total_seconds() if self.max_wait is not None else None,
+            max_consecutive_failures=self.max_consecutive_failures,
+            silent_fail=self.silent_fail,
+            gate=self.gate,
+        )
 
     @property
     def _subject(self) -> str:
         if self._deferred_import is not None:
             return self._deferred_import.describe(self._conn_id)
         return f"{self.import_class.label} (connection {self._conn_id!r})"
-
-    @property
-    def _identifying(self) -> tuple[str, ...]:
-        """The template fields that identify the import or the connection."""
-        names = {self.hook_class.conn_name_attr, *(field.name for field in fields(self.import_class))}
-        return tuple(name for name in self.template_fields if name in names)
-
-    def _complete(self) -> None:
-        """
-        Check what can be checked while the DAG is parsed.
-
-        :raises ValueError: if an argument cannot be right; the message names it.
-        """
-        values = {name: getattr(self, name) for name in self._identifying}
-        self._given_as_text = frozenset(name for name, value in values.items() if isinstance(value, str))
-        later = {name for name, value in values.items() if is_resolved_later(value)}
-        for name, value in values.items():
-            if name not in later and value is not NOT_GIVEN:
-                self._check_identifier(name, value)
-        of_import = fields(self.import_class)
-        # A subclass may start the import when it is executed, and learn only then which one it is.
-        lacking = {field.name for field in of_import if _is_required(field) and values.get(field.name) is NOT_GIVEN}
-        if not lacking and later.isdisjoint(field.name for field in of_import):
-            self.get_import()
-        self._is_complete = True
-
-    def _check_identifier(self, name: str, value: Any) -> None:
-        if value is None:
-            raise ValueError(
-                f"{name} is None, so it is unknown which import to wait for. If it comes from an XCom, check that the "
-                f"upstream task returned it. To leave an optional argument out, do not give it."
-            )
-        if name == self.hook_class.conn_name_attr:
-            if not isinstance(value, str) or not value.strip():
-                raise ValueError(f"{name} must be the id of an Airflow connection, not {excerpt(repr(value))}")
-        elif name in self._given_as_text and not isinstance(value, str):
-            raise ValueError(
-                f"{name} was given as text and is {excerpt(repr(value))} now, which may identify another import. "
-                f"Give it as text, and check what renders it."
-            )
-
-    def _overridden(self, *methods: str) -> str | None:
-        """
-        Return the first of these methods that is not the one of this class, or None.
-
-        :param methods: The names of methods.
-        """
-        for name in methods:
-            if name in vars(self) or getattr(type(self), name) is not getattr(BaseImportSensor, name):
-                return name
-        return None
-
-    def _render_to_text(self, template: str, context: Context) -> str:
-        dag = self.get_dag()
-        # Forced to the sandboxed environment, which is not native.
-        env = dag.get_template_env(force_sandboxed=True) if dag is not None else self.get_template_env()
-        compiled = env.from_string(template)
-        # Not Template.render(): it copies the context, and Airflow 2.11 warns of each outdated name that is read.
-        names: Any = ChainMap(cast("dict[str, Any]", context), compiled.globals)
-        return "".join(compiled.root_render_func(compiled.new_context(names, shared=True)))
 
     def _import_to_wait_for(self, context: Context) -> Import:
         import_ = self.get_import()
@@ -504,22 +313,13 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
             raise ValueError(f"{self._subject}: {error}") from None
         reschedules = self.reschedule and not self.deferrable
         first = first_poke_at(self, context) if reschedules else None
-        self._say_what_takes_a_worker()
+        self._log_what_takes_a_worker()
         started_at = first.timestamp() if first else time.time()
         wait = Wait(
             import_=import_,
             conn_id=self._conn_id,
-            gate=self.gate,
-            schedule=Schedule(
-                poke_interval=self.poke_interval,
-                min_poke_interval=self.min_poke_interval,
-                exponential_backoff=self.exponential_backoff,
-                max_wait=self._max_wait,
-            ),
-            started_at=started_at,
-            deadline=started_at + self.timeout,
-            max_consecutive_failures=self.max_consecutive_failures,
-            silent_fail=self.silent_fail,
+            rules=self._rules,
+            state=WaitState(started_at=started_at, deadline=started_at + self.timeout),
             log=self.log,
         )
         publisher = WorkerPublisher(wait, context.get("ti"), self.hook_class.hook_name)
@@ -539,7 +339,7 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
         self, wait: Wait, publisher: WorkerPublisher, context: Context, *, reschedules: bool, is_first: bool
     ) -> ImportProgress:
         with self.get_hook() as hook:
-            self._hook_that_asked = publisher.hook = hook
+            self._hook_that_polled = publisher.hook = hook
             hook.connection_cache.is_known = not is_first
             self._store_link(context, hook, wait.import_)
             while True:
@@ -554,15 +354,15 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
                     gap = next_gap
                 publisher.publish()
                 shortest = MIN_DEFERRAL if self.deferrable else MIN_RESCHEDULE_DELAY
-                absence = max(gap, shortest)
+                seconds_away = max(gap, shortest)
                 # Too near the deadline to leave and come back, the wait ends on this worker.
-                if time.time() + shortest <= wait.deadline:
+                if time.time() + shortest <= wait.state.deadline:
                     if self.deferrable:
-                        self._defer(wait, absence)
+                        self._defer(wait, seconds_away)
                     # Airflow keeps nothing between two pokes in reschedule mode, so failures in a row can be
                     # counted only by a worker that stays. Under silent_fail nobody counts them.
-                    if reschedules and (self.silent_fail or not wait.failures):
-                        raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=absence))
+                    if reschedules and (self.silent_fail or not wait.state.failures):
+                        raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=seconds_away))
                 time.sleep(gap)
 
     def _store_link(self, context: Context, hook: ImportProgressHook, import_: Import) -> None:
@@ -572,69 +372,32 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
             # It is for people, and no wait depends on it.
             self.log.info("Where the task's button leads to could not be stored (%s: %s).", type(error).__name__, error)
 
-    def _defer(self, wait: Wait, absence: float) -> None:
-        from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
+    def _defer(self, wait: Wait, seconds: float) -> None:
+        from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
 
         now = time.time()
         self.log.info(
             "%s goes on in the triggerer, until %s at the latest.",
             wait.subject,
-            datetime.fromtimestamp(wait.deadline, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+            datetime.fromtimestamp(wait.state.deadline, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         )
+        wait.state.next_poll_at = now + seconds
+        identity: dict[str, Any] = {"import_fields": wait.import_.to_dict(), "conn_id": self._conn_id}
         self.defer(
-            trigger=ImportProgressTrigger(
-                **self._trigger_arguments(),
-                import_fields=wait.import_.to_dict(),
-                conn_id=self._conn_id,
-                started_at=wait.started_at,
-                deadline=wait.deadline,
-                first_poll_at=now + absence,
-                failures=wait.failures,
-                last_warning=wait.last_warning,
-                last_observation=wait.last_observation and list(wait.last_observation),
-            ),
+            trigger=ImportProgressTrigger(**self._trigger_arguments(), **identity, state=wait.state.to_dict()),
             method_name="execute_complete",
-            kwargs={"import_fields": wait.import_.to_dict(), "conn_id": self._conn_id},
-            # The trigger keeps the deadline. Airflow's own is the back-stop for a wait that no triggerer runs.
-            timeout=timedelta(seconds=wait.deadline - now + 2 * LAST_POLL_GRACE),
+            kwargs=identity,
+            timeout=self._deferral_timeout(wait.state.deadline - now),
         )
 
     def _trigger_arguments(self) -> dict[str, Any]:
-        """Return the arguments of the trigger that are the same for each run."""
         return {
-            "import_class": _path(self.import_class),
-            "hook_class": _path(self.hook_class),
-            "poke_interval": self.poke_interval,
-            "min_poke_interval": self.min_poke_interval,
-            "exponential_backoff": self.exponential_backoff,
-            "max_wait": self._max_wait,
-            "max_consecutive_failures": self.max_consecutive_failures,
-            "silent_fail": self.silent_fail,
-            "gate": self.gate.to_dict(),
-            "end_from_trigger": self._wants_trigger_end and reason_to_end_on_a_worker(self) is None,
+            "import_class": class_path(self.import_class),
+            "hook_class": class_path(self.hook_class),
+            "rules": self._rules.to_dict(),
+            "end_from_trigger": self._ends_in_triggerer(),
             "do_xcom_push": self.do_xcom_push,
         }
-
-    def _start_trigger_args(self) -> Any:
-        from airflow.triggers.base import StartTriggerArgs
-
-        from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE
-        from airflow_import_progress.triggers.start import StartImportProgressTrigger
-
-        return StartTriggerArgs(
-            trigger_cls=_path(StartImportProgressTrigger),
-            trigger_kwargs=start_trigger_arguments(self, self._trigger_arguments()),
-            next_method="execute_complete",
-            timeout=timedelta(seconds=self.timeout + 2 * LAST_POLL_GRACE),
-        )
-
-    def _say_what_takes_a_worker(self) -> None:
-        if self._wants_trigger_start and (
-            reason := self._reason_to_start_on_a_worker or reason_to_start_on_a_worker(self)
-        ):
-            self.log.info("start_from_trigger: the wait starts on a worker, because %s.", reason)
-        if self._wants_trigger_end and (reason := reason_to_end_on_a_worker(self)):
-            self.log.info("end_from_trigger: the wait ends on a worker, because %s.", reason)
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:
@@ -654,11 +417,3 @@ class BaseImportSensor(BaseSensorOperator, metaclass=_CompletesSensors):
     def _skip(self, error: BaseException) -> AirflowSkipException:
         argument = "soft_fail" if self.soft_fail else "never_fail"
         return AirflowSkipException(f"Skipped, because {argument} is set and: {error}")
-
-
-def _is_required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
-
-
-def _path(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"

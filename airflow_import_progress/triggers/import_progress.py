@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -14,11 +14,12 @@ from airflow_import_progress.compat import AirflowSensorTimeout, has_own_xcom_ba
 from airflow_import_progress.exceptions import ImportFailedError, ImportPollError, ImportProgressError
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
-from airflow_import_progress.waiting.gate import Gate
+from airflow_import_progress.waiting.event import error_event, success_event
 from airflow_import_progress.waiting.poller import PolledImport
 from airflow_import_progress.waiting.publishing import TriggerPublisher
-from airflow_import_progress.waiting.schedule import MIN_POKE_INTERVAL, Schedule
-from airflow_import_progress.waiting.wait import WAIT_ERRORS, Wait
+from airflow_import_progress.waiting.rules import WaitRules
+from airflow_import_progress.waiting.state import WaitState
+from airflow_import_progress.waiting.wait import Wait
 
 #: How long Airflow may take to store the result, in seconds, before a worker is asked to do it.
 PUSH_TIMEOUT = 60.0
@@ -41,24 +42,12 @@ class ImportProgressTrigger(BaseTrigger):
     :param import_fields: Its arguments.
     :param hook_class: Path of the vendor's hook.
     :param conn_id: The Airflow connection.
-    :param started_at: When the wait began, in seconds since the epoch.
-    :param deadline: When it ends at the latest, in seconds since the epoch.
-    :param first_poll_at: When to poll first, in seconds since the epoch. If that has passed, as when a triggerer
-        restarts, first polls are spread over a short time.
-    :param poke_interval: Longest gap between two polls, in seconds.
-    :param min_poke_interval: Shortest gap, kept where the pace of the import says that it is about to end.
-    :param exponential_backoff: Whether the gap doubles from poll to poll.
-    :param max_wait: Longest gap that the doubling may reach, in seconds, or None.
-    :param max_consecutive_failures: How many polls in a row may not get through before the wait gives up.
-    :param failures: How many did not before the trigger began.
-    :param silent_fail: Whether to go on after errors that would end the wait.
-    :param last_warning: The warning of the progress that was logged before the trigger began, if any.
-    :param gate: The arguments of :class:`~airflow_import_progress.waiting.gate.Gate`.
-    :param last_observation: The newest percentage before the trigger began and when it was seen, in seconds since
-        the epoch, if any.
+    :param rules: The rules of the wait (:class:`~airflow_import_progress.waiting.rules.WaitRules`).
+    :param state: The state with which the triggerer takes it over
+        (:class:`~airflow_import_progress.waiting.state.WaitState`). If its ``next_poll_at`` has passed, as after the
+        restart of a triggerer, the first polls of all waits are spread over a short time.
     :param end_from_trigger: Whether a wait that passes ends the task without a worker.
     :param do_xcom_push: Whether the task's result is stored when it ends without a worker.
-    :param polled_before: Whether a worker has polled before the trigger began.
     """
 
     def __init__(
@@ -68,46 +57,22 @@ class ImportProgressTrigger(BaseTrigger):
         import_fields: dict[str, Any],
         hook_class: str,
         conn_id: str,
-        started_at: float,
-        deadline: float,
-        first_poll_at: float,
-        poke_interval: float,
-        min_poke_interval: float = MIN_POKE_INTERVAL,
-        exponential_backoff: bool = False,
-        max_wait: float | None = None,
-        max_consecutive_failures: int = 10,
-        failures: int = 0,
-        silent_fail: bool = False,
-        gate: dict[str, Any] | None = None,
-        last_warning: str | None = None,
-        last_observation: Sequence[float] | None = None,
+        rules: dict[str, Any],
+        state: dict[str, Any],
         end_from_trigger: bool = False,
         do_xcom_push: bool = True,
-        polled_before: bool = True,
     ) -> None:
-        # Nothing is checked here: a trigger that cannot be made from its arguments is lost, while one that
-        # fails when it runs is heard.
+        # Nothing is checked here: Airflow drops a trigger that cannot be made from its arguments, while an error
+        # when it runs reaches the task.
         super().__init__()  # type: ignore[no-untyped-call]
         self.import_class = import_class
         self.import_fields = import_fields
         self.hook_class = hook_class
         self.conn_id = conn_id
-        self.started_at = started_at
-        self.deadline = deadline
-        self.first_poll_at = first_poll_at
-        self.poke_interval = poke_interval
-        self.min_poke_interval = min_poke_interval
-        self.exponential_backoff = exponential_backoff
-        self.max_wait = max_wait
-        self.max_consecutive_failures = max_consecutive_failures
-        self.failures = failures
-        self.silent_fail = silent_fail
-        self.gate = gate
-        self.last_warning = last_warning
-        self.last_observation = last_observation
+        self.rules = rules
+        self.state = state
         self.end_from_trigger = end_from_trigger
         self.do_xcom_push = do_xcom_push
-        self.polled_before = polled_before
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments from which the trigger can be made again."""
@@ -118,22 +83,10 @@ class ImportProgressTrigger(BaseTrigger):
                 "import_fields": self.import_fields,
                 "hook_class": self.hook_class,
                 "conn_id": self.conn_id,
-                "started_at": self.started_at,
-                "deadline": self.deadline,
-                "first_poll_at": self.first_poll_at,
-                "poke_interval": self.poke_interval,
-                "min_poke_interval": self.min_poke_interval,
-                "exponential_backoff": self.exponential_backoff,
-                "max_wait": self.max_wait,
-                "max_consecutive_failures": self.max_consecutive_failures,
-                "failures": self.failures,
-                "silent_fail": self.silent_fail,
-                "gate": self.gate,
-                "last_warning": self.last_warning,
-                "last_observation": self.last_observation,
+                "rules": self.rules,
+                "state": self.state,
                 "end_from_trigger": self.end_from_trigger,
                 "do_xcom_push": self.do_xcom_push,
-                "polled_before": self.polled_before,
             },
         )
 
@@ -144,12 +97,12 @@ class ImportProgressTrigger(BaseTrigger):
             if self.end_from_trigger and await self._stored(progress):
                 yield TaskSuccessEvent()
                 return
-            event: dict[str, Any] = {"status": "success", "progress": progress.to_dict()}
+            event = success_event(progress)
         except (AirflowSensorTimeout, ImportFailedError, ImportProgressError) as error:
-            event = _error_event(error)
+            event = error_event(error)
         except Exception as error:
             self.log.exception("The wait ends with an error that nobody foresaw.")
-            event = _error_event(error)
+            event = error_event(error)
         yield TriggerEvent(event)
 
     async def _wait(self) -> ImportProgress:
@@ -158,24 +111,13 @@ class ImportProgressTrigger(BaseTrigger):
         wait = Wait(
             import_=import_,
             conn_id=self.conn_id,
-            gate=Gate(**({} if self.gate is None else self.gate)),
-            schedule=Schedule(
-                poke_interval=self.poke_interval,
-                min_poke_interval=self.min_poke_interval,
-                exponential_backoff=self.exponential_backoff,
-                max_wait=self.max_wait,
-            ),
-            started_at=self.started_at,
-            deadline=self.deadline,
-            max_consecutive_failures=self.max_consecutive_failures,
-            failures=self.failures,
-            silent_fail=self.silent_fail,
+            rules=WaitRules.from_dict(self.rules),
+            state=WaitState.from_dict(self.state),
             log=self.log,
-            last_warning=self.last_warning,
-            last_observation=(self.last_observation[0], self.last_observation[1]) if self.last_observation else None,
         )
-        publisher = TriggerPublisher(wait, self.task_instance, hook_class.hook_name, stores_link=not self.polled_before)
-        if not self.polled_before:
+        is_first = wait.state.polled_at is None
+        publisher = TriggerPublisher(wait, self.task_instance, hook_class.hook_name, stores_link=is_first)
+        if is_first:
             wait.begin()
         try:
             progress = await self._wait_until_over(wait, hook_class, publisher)
@@ -192,34 +134,36 @@ class ImportProgressTrigger(BaseTrigger):
     async def _wait_until_over(
         self, wait: Wait, hook_class: type[ImportProgressHook], publisher: TriggerPublisher
     ) -> ImportProgress:
-        async with PolledImport(
-            hook_class, self.conn_id, wait.import_, connection_is_known=self.polled_before
-        ) as watch:
-            publisher.hook = watch.hook
+        state = wait.state
+        is_known = state.polled_at is not None
+        async with PolledImport(hook_class, self.conn_id, wait.import_, connection_is_known=is_known) as polled:
+            publisher.hook = polled.hook
             now = time.time()
-            gap = min(wait.schedule.gap_before_first_poll(self.first_poll_at - now), max(self.deadline - now, 0.0))
+            due_in = 0.0 if state.next_poll_at is None else state.next_poll_at - now
+            gap = min(wait.schedule.gap_before_first_poll(due_in), max(state.deadline - now, 0.0))
             while True:
                 try:
                     # One timer for the whole wait: a poll may have to queue for longer than is left.
                     async with asyncio.timeout(None) as timer:
-                        return await self._poll_until_over(wait, watch, gap, timer, publisher)
+                        return await self._poll_until_over(wait, polled, gap, timer, publisher)
                 except TimeoutError:
                     # A clock that was set back since gives the wait more time, and costs it no failure.
                     gap = 0.0
-                    if time.time() >= self.deadline:
+                    if time.time() >= state.deadline:
                         words = "The poll was still under way at the deadline."
-                        if watch.is_paused:
+                        if polled.is_paused:
                             words = "The poll was not sent by the deadline, because the vendor asks to wait."
-                        gap = wait.on_error(ImportPollError(words, transient=True, rate_limited=watch.is_rate_limited))
+                        gap = wait.on_error(ImportPollError(words, transient=True, rate_limited=polled.is_rate_limited))
 
     async def _poll_until_over(
-        self, wait: Wait, watch: PolledImport, gap: float, timer: asyncio.Timeout, publisher: TriggerPublisher
+        self, wait: Wait, polled: PolledImport, gap: float, timer: asyncio.Timeout, publisher: TriggerPublisher
     ) -> ImportProgress:
+        state = wait.state
         while True:
-            await watch.sleep(max(0.0, gap))
-            self._set(timer)
+            await polled.sleep(max(0.0, gap))
+            _set(timer, state.deadline)
             try:
-                progress = await watch.get_progress()
+                progress = await polled.get_progress()
             except ImportProgressError as error:
                 gap = wait.on_error(error)
             else:
@@ -244,15 +188,9 @@ class ImportProgressTrigger(BaseTrigger):
             return False
         return True
 
-    def _set(self, timer: asyncio.Timeout) -> None:
-        at = asyncio.get_running_loop().time() + max(0.0, self.deadline - time.time()) + LAST_POLL_GRACE
-        # The deadline is the wall clock's, the timer's is another one.
-        if (set_to := timer.when()) is None or abs(set_to - at) > 1:
-            timer.reschedule(at)
 
-
-def _error_event(error: Exception) -> dict[str, Any]:
-    # By the nearest class that the worker can raise: a vendor's module may have some of its own.
-    names = [cls.__name__ for cls in type(error).__mro__]
-    name = next((name for name in names if name in WAIT_ERRORS), names[0])
-    return {"status": "error", "error": name, "message": str(error)}
+def _set(timer: asyncio.Timeout, deadline: float) -> None:
+    at = asyncio.get_running_loop().time() + max(0.0, deadline - time.time()) + LAST_POLL_GRACE
+    # The deadline is on the wall clock, the timer on the clock of the event loop.
+    if (set_to := timer.when()) is None or abs(set_to - at) > 1:
+        timer.reschedule(at)

@@ -12,6 +12,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_import_progress.compat import forget_result, import_string, pull_result
 from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
+from airflow_import_progress.waiting.event import not_started_event
+from airflow_import_progress.waiting.state import WaitState
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Context
@@ -25,39 +27,55 @@ class StartImportProgressTrigger(BaseTrigger):
     A wait that cannot begin here is left to a worker: the event is then ``{"status": "not_started", "reason": ...}``,
     and the sensor begins as if there were no such trigger.
 
-    :param wait: The arguments of :class:`ImportProgressTrigger` that are the same for each run.
-    :param timeout: How long the wait may last, in seconds.
-    :param conn_id: The Airflow connection.
+    :param import_class: As for :class:`ImportProgressTrigger`.
     :param import_fields: The arguments of the import that are literals.
-    :param xcoms: Those that are results of other tasks: name to (task, key).
+    :param xcoms: The arguments of the import that are results of other tasks: name to (task, key).
+    :param hook_class: As for :class:`ImportProgressTrigger`.
+    :param conn_id: The Airflow connection.
+    :param rules: The rules of the wait.
+    :param timeout: How long the wait may last, in seconds.
+    :param end_from_trigger: Whether a wait that passes ends the task without a worker.
+    :param do_xcom_push: Whether the task's result is stored when it ends without a worker.
     """
 
     def __init__(
         self,
         *,
-        wait: dict[str, Any],
-        timeout: float,
-        conn_id: str,
+        import_class: str,
         import_fields: dict[str, Any],
         xcoms: dict[str, list[str]],
+        hook_class: str,
+        conn_id: str,
+        rules: dict[str, Any],
+        timeout: float,
+        end_from_trigger: bool = False,
+        do_xcom_push: bool = True,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.wait = wait
-        self.timeout = timeout
-        self.conn_id = conn_id
+        self.import_class = import_class
         self.import_fields = import_fields
         self.xcoms = xcoms
+        self.hook_class = hook_class
+        self.conn_id = conn_id
+        self.rules = rules
+        self.timeout = timeout
+        self.end_from_trigger = end_from_trigger
+        self.do_xcom_push = do_xcom_push
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments from which the trigger can be made again."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
-                "wait": self.wait,
-                "timeout": self.timeout,
-                "conn_id": self.conn_id,
+                "import_class": self.import_class,
                 "import_fields": self.import_fields,
                 "xcoms": self.xcoms,
+                "hook_class": self.hook_class,
+                "conn_id": self.conn_id,
+                "rules": self.rules,
+                "timeout": self.timeout,
+                "end_from_trigger": self.end_from_trigger,
+                "do_xcom_push": self.do_xcom_push,
             },
         )
 
@@ -81,7 +99,7 @@ class StartImportProgressTrigger(BaseTrigger):
             trigger = await self._begun()
         except Exception as error:
             self.log.info("The wait begins on a worker: %s: %s", type(error).__name__, error)
-            yield TriggerEvent({"status": "not_started", "reason": f"{type(error).__name__}: {error}"})
+            yield TriggerEvent(not_started_event(error))
             return
         async for event in trigger.run():
             yield event
@@ -95,17 +113,19 @@ class StartImportProgressTrigger(BaseTrigger):
             results[name] = await pull_result(ti, task_id, key)
             if results[name] is None:
                 raise ValueError(f"{name}: the task {task_id!r} has pushed no XCom {key!r}")
-        import_class: type[Import] = import_string(self.wait["import_class"])
+        import_class: type[Import] = import_string(self.import_class)
         import_ = import_class(**self.import_fields, **results)
         started_at = self._started_at()
+        state = WaitState(started_at=started_at, deadline=started_at + self.timeout, next_poll_at=started_at)
         trigger = ImportProgressTrigger(
-            **self.wait,
+            import_class=self.import_class,
             import_fields=import_.to_dict(),
+            hook_class=self.hook_class,
             conn_id=self.conn_id,
-            started_at=started_at,
-            deadline=started_at + self.timeout,
-            first_poll_at=started_at,
-            polled_before=False,
+            rules=self.rules,
+            state=state.to_dict(),
+            end_from_trigger=self.end_from_trigger,
+            do_xcom_push=self.do_xcom_push,
         )
         trigger.task_instance = ti
         return trigger

@@ -19,7 +19,7 @@ from airflow_import_progress.compat import apull_xcom, apush_xcom, publishes_pro
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.waiting.published import XCOM_KEY, History, PublishedProgress
-from airflow_import_progress.waiting.wait import Wait, WaitSnapshot
+from airflow_import_progress.waiting.wait import Wait
 
 #: No wait writes sooner than this after its last write, in seconds.
 MIN_WRITE_GAP = 5.0
@@ -55,32 +55,32 @@ class Publisher:
         self.hook: ImportProgressHook | None = None
         self.import_url: str | None = None
         self.history = History()
-        self._written: WaitSnapshot | None = None
+        self._written: tuple[Any, ...] | None = None
         self._written_at = 0.0
         self._has_looked_for_url = False
         self._has_failed = False
 
     def seconds_until_due(self) -> float:
         """Return how long to wait before the next write, if nothing new is heard meanwhile."""
-        gap = MAX_WRITE_GAP if self.wait.snapshot == self._written else MIN_WRITE_GAP
+        gap = MAX_WRITE_GAP if self.wait.state.reported == self._written else MIN_WRITE_GAP
         return self._written_at + gap - time.time()
 
     def next_to_write(self) -> dict[str, Any]:
         """Return what is to be written now, and take it for written."""
-        self._written, self._written_at = self.wait.snapshot, time.time()
+        self._written, self._written_at = self.wait.state.reported, time.time()
         published = self.wait.to_publish(try_number=self.ti.try_number, vendor=self.vendor)
         history = tuple(self.history.points)
         return replace(published, import_url=self.import_url, history=history).to_dict()
 
     def take_note(self) -> None:
         """Keep the newest percentage for the history, whether it is written now or later."""
-        progress, progress_at = self.wait.snapshot.progress, self.wait.progress_at
+        progress, progress_at = self.wait.state.progress, self.wait.state.progress_at
         if progress is not None and progress.percent is not None and progress_at is not None:
             self.history.add(progress_at, progress.percent)
 
     def lacks_url(self) -> bool:
         """Tell whether it is time to find out where the vendor shows the import: once, when a poll got through."""
-        return not self._has_looked_for_url and self.wait.snapshot.progress is not None
+        return not self._has_looked_for_url and self.wait.state.progress is not None
 
     def take_url(self, import_url: str | None) -> None:
         """
@@ -109,7 +109,7 @@ class WorkerPublisher(Publisher):
         if self.is_silent:
             return
         self.take_note()
-        if self.seconds_until_due() > 0 and not self.wait.is_over:
+        if self.seconds_until_due() > 0 and not self.wait.state.is_over:
             return
         try:
             if self.lacks_url() and self.hook is not None:
@@ -137,13 +137,13 @@ class TriggerPublisher(Publisher):
 
     def publish(self) -> None:
         """Write in the background when it is time to, if there is anything to write."""
-        if self.is_silent or self.wait.is_over:
+        if self.is_silent or self.wait.state.is_over:
             return
         self.take_note()
         if self._task is not None:
             return
         seconds = self.seconds_until_due()
-        if seconds <= 0 or self.wait.snapshot != self._written:
+        if seconds <= 0 or self.wait.state.reported != self._written:
             self._task = _in_background(self._write_in_turn(seconds))
 
     async def end(self) -> None:
@@ -155,7 +155,7 @@ class TriggerPublisher(Publisher):
     async def _write_in_turn(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
         async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            if not self.wait.is_over:
+            if not self.wait.state.is_over:
                 began_at = time.monotonic()
                 await self._write()
                 await asyncio.sleep(PAUSE_PER_WRITE * (time.monotonic() - began_at))

@@ -9,8 +9,7 @@ it what came of each poll, and is told how many seconds to sleep, or gets the ex
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from airflow_import_progress.compat import AirflowSensorTimeout
 from airflow_import_progress.exceptions import (
@@ -18,28 +17,15 @@ from airflow_import_progress.exceptions import (
     ImportFailedError,
     ImportPollError,
     ImportProgressError,
-    ImportProtocolError,
-    ImportRequestError,
 )
 from airflow_import_progress.hooks.base import Import
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.waiting.gate import Decision, Gate, Verdict
+from airflow_import_progress.waiting.gate import Decision, Verdict
 from airflow_import_progress.waiting.published import PublishedProgress
-from airflow_import_progress.waiting.schedule import Pace, Schedule
+from airflow_import_progress.waiting.rules import WaitRules
+from airflow_import_progress.waiting.schedule import Pace
+from airflow_import_progress.waiting.state import WaitState
 
-#: The exceptions that end a wait, by the names under which a trigger's event carries them to a worker.
-WAIT_ERRORS: Mapping[str, type[Exception]] = {
-    error.__name__: error
-    for error in (
-        AirflowSensorTimeout,
-        ImportActionRequiredError,
-        ImportFailedError,
-        ImportPollError,
-        ImportProgressError,
-        ImportProtocolError,
-        ImportRequestError,
-    )
-}
 #: A wait that has nothing new to tell still says so this often, in seconds.
 HEARTBEAT = 600.0
 #: What to do where the vendor gets too many requests.
@@ -50,95 +36,33 @@ REFUSAL_ADVICE = (
 LOG_STEP = 10
 
 
-class WaitSnapshot(NamedTuple):
-    """
-    What a wait has to tell.
-
-    :param progress: The newest progress, or None if there was none yet.
-    :param error: Why the last poll brought none, or why the wait ended badly; None if neither is so.
-    :param failures: How many polls in a row failed. Those that the vendor refused as too many do not count.
-    :param is_over: Whether the wait is over.
-    """
-
-    progress: ImportProgress | None
-    error: str | None
-    failures: int
-    is_over: bool
-
-
 class Wait:
     """
-    Keep the rules of one wait.
+    Apply the rules of one wait, and keep its state.
 
     :param import_: The import that is waited for.
-    :param conn_id: The Airflow connection through which it is asked for.
-    :param gate: Decides whether the import passes.
-    :param schedule: Decides when to ask again.
-    :param started_at: When the wait began, in seconds since the epoch.
-    :param deadline: When it ends at the latest, in seconds since the epoch. The wall clock on purpose: the wait
-        moves between machines, and no other clock means the same on all of them.
-    :param max_consecutive_failures: How many polls in a row may not get through before the wait gives up, from 1.
-    :param silent_fail: Whether to log errors that would end the wait and go on until the deadline. An import
-        that failed ends the wait all the same.
+    :param conn_id: The Airflow connection through which it is polled.
+    :param rules: The rules.
+    :param state: The state with which this process takes the wait over.
     :param log: Where to log.
-    :param failures: How many polls in a row did not get through before this wait took over.
-    :param last_warning: The warning of the progress that was logged before this wait took over, if any.
-    :param last_observation: The newest percentage before this wait took over and when it was seen, in seconds since
-        the epoch, if any.
     """
 
-    def __init__(
-        self,
-        *,
-        import_: Import,
-        conn_id: str,
-        gate: Gate,
-        schedule: Schedule,
-        started_at: float,
-        deadline: float,
-        max_consecutive_failures: int,
-        silent_fail: bool,
-        log: Any,
-        failures: int = 0,
-        last_warning: str | None = None,
-        last_observation: tuple[float, float] | None = None,
-    ) -> None:
+    def __init__(self, *, import_: Import, conn_id: str, rules: WaitRules, state: WaitState, log: Any) -> None:
         self.import_ = import_
         self.conn_id = conn_id
         self.subject = import_.describe(conn_id)
-        self.gate = gate
-        self.schedule = schedule
-        self.started_at = started_at
-        self.deadline = deadline
-        self.max_consecutive_failures = max_consecutive_failures
-        self.silent_fail = silent_fail
+        self.rules = rules
+        self.state = state
+        self.schedule = rules.schedule
         self.log = log
-        self.failures = failures
-        self.last_warning = last_warning
-        self.is_over = False
-        #: How many polls in a row the vendor answered with too many requests.
+        #: How many polls in a row the vendor refused with "too many requests".
         self._refusals = 0
         self._refusal_logged_at = 0.0
-        #: Whether it was logged since the last answered poll.
+        #: Whether a refusal was logged since the last poll that was answered.
         self._has_logged_refusal = False
-        self._last_failure: str | None = None
-        self._last_progress: ImportProgress | None = None
-        #: When the newest progress was heard, in seconds since the epoch, or None.
-        self.progress_at: float | None = None
-        self._polled_at = started_at
-        self._pace = Pace(last_observation)
+        self._pace = Pace(state.last_observation)
         self._logged: tuple[ImportState, int | None] | None = None
         self._logged_at = 0.0
-
-    @property
-    def last_observation(self) -> tuple[float, float] | None:
-        """Return the newest percentage and when it was seen, for a wait that takes over from this one."""
-        return self._pace.last_observation
-
-    @property
-    def snapshot(self) -> WaitSnapshot:
-        """Return what there is to tell: it has changed if this has."""
-        return WaitSnapshot(self._last_progress, self._last_failure, self.failures, self.is_over)
 
     def to_publish(self, *, try_number: int, vendor: str) -> PublishedProgress:
         """
@@ -147,23 +71,23 @@ class Wait:
         :param try_number: The try of the task that waits.
         :param vendor: The vendor's name.
         """
-        now = time.time()
-        seconds_left = None if self.is_over else self.seconds_left(now)
+        now, state = time.time(), self.state
+        seconds_left = None if state.is_over else self.seconds_left(now)
         return PublishedProgress(
             try_number=try_number,
             vendor=vendor,
             conn_id=self.conn_id,
             label=self.import_.label,
             import_id=self.import_.import_id,
-            waiting_since=self.started_at,
-            deadline=self.deadline,
-            polled_at=self._polled_at,
-            progress=self._last_progress.to_dict() if self._last_progress else None,
-            progress_at=self.progress_at,
+            waiting_since=state.started_at,
+            deadline=state.deadline,
+            polled_at=state.started_at if state.polled_at is None else state.polled_at,
+            progress=state.progress.to_dict() if state.progress else None,
+            progress_at=state.progress_at,
             percent_per_minute=self._pace.percent_per_minute,
             ends_at=None if seconds_left is None else now + seconds_left,
-            error=self._last_failure,
-            failures=self.failures,
+            error=state.error,
+            failures=state.failures,
         )
 
     def seconds_left(self, now: float) -> float | None:
@@ -176,79 +100,84 @@ class Wait:
 
     def end(self, error: Exception | None = None) -> None:
         """
-        Take note that the wait is over.
+        End the wait.
 
-        :param error: Why it ended badly, or None.
+        :param error: The error that ended it; None: there was none.
         """
-        self.is_over = True
+        self.state.is_over, self.state.next_poll_at = True, None
         if error is not None:
-            self._last_failure = self._without_subject(error)
+            self.state.error = self._without_subject(error)
 
     def begin(self) -> None:
-        """Log what is to be said once, before the first poll of all."""
+        """Log what is logged once, before the first poll of all."""
         if self.import_.warning_before_start:
             self.log.warning("%s: %s", self.subject, self.import_.warning_before_start)
 
     def on_progress(self, progress: ImportProgress) -> float | None:
         """
-        Take a progress and return how many seconds to sleep before the next poll, or None if the wait is over.
+        Take a progress, and return how many seconds to sleep before the next poll, or None if the import passes.
 
-        :param progress: What the vendor answered.
+        :param progress: The progress that the vendor reported.
         :raises ImportFailedError: if the import does not pass.
-        :raises AirflowSensorTimeout: if the deadline is over.
+        :raises AirflowSensorTimeout: if the deadline has passed.
         """
-        if self.failures or self._has_logged_refusal:
+        state = self.state
+        if state.failures or self._has_logged_refusal:
             self.log.info("%s: polls get through again.", self.subject)
-        self._has_logged_refusal = False
-        self.failures, self._refusals, self._last_failure, self._last_progress = 0, 0, None, progress
-        self._polled_at = self.progress_at = time.time()
-        self._pace.observe(progress, self.progress_at)
+        self._refusals, self._has_logged_refusal = 0, False
+        state.failures, state.error, state.is_refused, state.progress = 0, None, False, progress
+        state.polled_at = state.progress_at = time.time()
+        state.next_poll_at = None
+        self._pace.observe(progress, state.progress_at)
+        state.last_observation = self._pace.last_observation
         self._log_progress(progress)
-        verdict = self.gate.judge(progress)
+        verdict = self.rules.gate.judge(progress)
         if verdict.decision not in (Decision.PASS, Decision.WAIT):
             raise failure(self.import_, self.subject, verdict)
         self._log_warning(progress)
         if verdict.decision is Decision.PASS:
             return None
         now = time.time()
-        return self._until_next(self.schedule.gap_after_progress(now - self.started_at, self._pace.ending(now)))
+        return self._until_next(self.schedule.gap_after_progress(now - state.started_at, self._pace.ending(now)))
 
     def on_error(self, error: ImportProgressError) -> float:
         """
-        Take an error and return how many seconds to sleep before the next poll.
+        Take an error, and return how many seconds to sleep before the next poll.
 
-        :param error: Why the poll brought no progress.
-        :raises ImportPollError: if too many polls in a row did not get through.
-        :raises ImportProgressError: the error itself, if asking again cannot help.
-        :raises AirflowSensorTimeout: if the deadline is over.
+        :param error: Why the poll failed.
+        :raises ImportPollError: if too many polls in a row failed.
+        :raises ImportProgressError: the error itself, if polling again cannot help.
+        :raises AirflowSensorTimeout: if the deadline has passed.
         """
-        self._polled_at = time.time()
-        self._last_failure = self._without_subject(error)
+        state, limit = self.state, self.rules.max_consecutive_failures
+        state.polled_at, state.next_poll_at = time.time(), None
+        state.error, state.is_refused = self._without_subject(error), error.rate_limited
         if error.rate_limited:
             return self._until_next_after_refusal(error)
-        self.failures += 1
-        if not self.silent_fail:
+        state.failures += 1
+        if not self.rules.silent_fail:
             if not error.transient:
                 raise error
             self._check_deadline()
-            if self.failures >= self.max_consecutive_failures:
+            if state.failures >= limit:
                 raise ImportPollError(
-                    f"{self.subject}: gave up, because {self.failures} polls in a row did not get through. Whether "
+                    f"{self.subject}: gave up, because {state.failures} polls in a row did not get through. Whether "
                     f"the import succeeded is unknown: look at the vendor, and clear this task to wait again. "
-                    f"The last one: {self._last_failure}"
+                    f"The last one: {state.error}"
                 ) from None
-        gap = self._until_next(self.schedule.gap_after_failure(self.failures, error.retry_after))
-        allowed = "" if self.silent_fail else f" of at most {self.max_consecutive_failures} in a row"
-        self.log.warning("Poll failed (number %d%s), next in %.0f s. %s", self.failures, allowed, gap, error)
+        gap = self._until_next(self.schedule.gap_after_failure(state.failures, error.retry_after))
+        allowed = "" if self.rules.silent_fail else f" of at most {limit} in a row"
+        self.log.warning("Poll failed (number %d%s), next in %.0f s. %s", state.failures, allowed, gap, error)
         return gap
 
     def _until_next_after_refusal(self, error: ImportProgressError) -> float:
-        # The vendor is well, so these are no failures, however many there are. Their gaps grow like those of failures.
+        # The vendor is available, so refusals are not failures, however many there are. Their gaps grow as those of
+        # failures do.
         self._refusals += 1
         now = time.time()
-        gap = self.schedule.gap_after_refusal(self._refusals, now - self.started_at, error.retry_after)
+        gap = self.schedule.gap_after_refusal(self._refusals, now - self.state.started_at, error.retry_after)
         gap = self._until_next(gap)
-        # At a vendor's limit refusals and answers may alternate for hours.
+        # Logged now and then, because refusals and answers may alternate for hours at a vendor's limit.
         if now - self._refusal_logged_at >= HEARTBEAT:
             self._refusal_logged_at, self._has_logged_refusal = now, True
             self.log.warning("The vendor asks for fewer requests, next poll in %.0f s. %s", gap, error)
@@ -259,24 +188,27 @@ class Wait:
 
     def _until_next(self, gap: float) -> float:
         self._check_deadline()
-        return min(gap, self.deadline - time.time())
+        now = time.time()
+        gap = min(gap, self.state.deadline - now)
+        self.state.next_poll_at = now + gap
+        return gap
 
     def _check_deadline(self) -> None:
-        if time.time() >= self.deadline:
-            # The message tells of the failed poll, if there was one.
+        if time.time() >= self.state.deadline:
+            # The message contains the failed poll, if there was one.
             raise AirflowSensorTimeout(self._timeout_message()) from None
 
     def _timeout_message(self) -> str:
-        words = f"{self.subject}: not done within the timeout of {self.deadline - self.started_at:.10g} s."
-        if self._last_failure is not None:
-            words = f"{words} The last poll failed: {self._last_failure}"
+        state = self.state
+        words = f"{self.subject}: not done within the timeout of {state.deadline - state.started_at:.10g} s."
+        if state.error is not None:
+            words = f"{words} The last poll failed: {state.error}"
             if self._refusals:
                 words = f"{words} {REFUSAL_ADVICE}"
-        elif self._last_progress is not None:
-            status = self._last_progress.vendor_status
-            words = f"{words} Last known: {self._last_progress} (status {status!r})."
-            # What kept it waiting may stand far above in the log, or in that of another process.
-            if obstacle := _obstacle(self.import_, self._last_progress):
+        elif state.progress is not None:
+            words = f"{words} Last known: {state.progress} (status {state.progress.vendor_status!r})."
+            # Repeated here, because the warning may be far above in the log, or in that of another process.
+            if obstacle := _obstacle(self.import_, state.progress):
                 return f"{words} {obstacle[0].upper()}{obstacle[1:]}"
         return f"{words} The import may still be running at the vendor; clear this task to wait again."
 
@@ -290,8 +222,8 @@ class Wait:
 
     def _log_warning(self, progress: ImportProgress) -> None:
         warning = _obstacle(self.import_, progress)
-        if warning and warning != self.last_warning:
-            self.last_warning = warning
+        if warning and warning != self.state.last_warning:
+            self.state.last_warning = warning
             self.log.warning("%s: %s", self.subject, warning)
 
 

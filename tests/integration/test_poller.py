@@ -34,6 +34,7 @@ from airflow_import_progress.triggers.import_progress import ImportProgressTrigg
 from airflow_import_progress.waiting import wait as wait_module
 from airflow_import_progress.waiting.poller import PolledImport
 from airflow_import_progress.waiting.schedule import INITIAL_FAILURE_GAP
+from tests.support.triggers import trigger_arguments
 
 
 class SkippingSelector(selectors.DefaultSelector):
@@ -958,14 +959,18 @@ def wall_clock(monkeypatch):
 
 async def event_of(clock, summary_id="i-1", part="error", **arguments):
     now = clock.time()
-    trigger = ImportProgressTrigger(
-        import_class="airflow_import_progress.hooks.lucca.LuccaLeaveImport",
-        import_fields={"summary_id": summary_id},
-        hook_class="airflow_import_progress.hooks.lucca.LuccaHook",
-        conn_id="c",
-        started_at=now,
-        **{"first_poll_at": now + 5, "deadline": now + 600, "poke_interval": 60, **arguments},
-    )
+    values = {
+        "import_class": "airflow_import_progress.hooks.lucca.LuccaLeaveImport",
+        "import_fields": {"summary_id": summary_id},
+        "hook_class": "airflow_import_progress.hooks.lucca.LuccaHook",
+        "conn_id": "c",
+        "started_at": now,
+        "polled_at": now,
+        "next_poll_at": now + 5,
+        "deadline": now + 600,
+        "poke_interval": 60,
+    }
+    trigger = ImportProgressTrigger(**trigger_arguments(**values | arguments))
     async for event in trigger.run():
         return event.payload[part], clock.time() - now
 
@@ -988,7 +993,7 @@ def test_a_clock_that_is_set_forward_ends_a_wait_that_queues(vendor, wall_clock)
     async def main():
         now = wall_clock.time()
         task = asyncio.create_task(event_of(wall_clock, deadline=now + 7200))
-        other = asyncio.create_task(event_of(wall_clock, "other", deadline=now + 7200, first_poll_at=now + 70))
+        other = asyncio.create_task(event_of(wall_clock, "other", deadline=now + 7200, next_poll_at=now + 70))
         await asyncio.sleep(90)
         wall_clock.set_by = 7200
         began = asyncio.get_running_loop().time()
@@ -1010,7 +1015,7 @@ def test_a_poll_that_the_vendors_pause_holds_back_until_the_deadline_is_reported
 
     async def main():
         other = asyncio.create_task(event_of(wall_clock, "other", deadline=wall_clock.time() + 7200))
-        message, _ = await event_of(wall_clock, part="message", first_poll_at=wall_clock.time() + 10)
+        message, _ = await event_of(wall_clock, part="message", next_poll_at=wall_clock.time() + 10)
         other.cancel()
         return message
 
@@ -1022,7 +1027,7 @@ def test_a_poll_that_the_vendors_pause_holds_back_until_the_deadline_is_reported
 def test_waits_that_a_restarted_triggerer_takes_over_do_not_poll_all_at_once(vendor, wall_clock):
     async def main():
         overdue = wall_clock.time() - 3600
-        waits = [asyncio.create_task(event_of(wall_clock, f"i-{n}", first_poll_at=overdue)) for n in range(600)]
+        waits = [asyncio.create_task(event_of(wall_clock, f"i-{n}", next_poll_at=overdue)) for n in range(600)]
         await asyncio.sleep(61)
         for task in waits:
             task.cancel()
@@ -1038,7 +1043,7 @@ def test_waits_that_a_restarted_triggerer_takes_over_do_not_poll_all_at_once(ven
 def test_waits_on_the_same_import_that_a_restarted_triggerer_takes_over_cause_the_requests_of_one(vendor, wall_clock):
     async def main():
         overdue = wall_clock.time() - 3600
-        waits = [asyncio.create_task(event_of(wall_clock, first_poll_at=overdue)) for _ in range(200)]
+        waits = [asyncio.create_task(event_of(wall_clock, next_poll_at=overdue)) for _ in range(200)]
         await asyncio.sleep(61)
         for task in waits:
             task.cancel()
@@ -1053,7 +1058,7 @@ def test_a_wait_that_queues_past_its_deadline_ends(vendor, wall_clock):
 
     async def main():
         other = asyncio.create_task(event_of(wall_clock, "other", deadline=wall_clock.time() + 7200))
-        outcome = await event_of(wall_clock, first_poll_at=wall_clock.time() + 10)
+        outcome = await event_of(wall_clock, next_poll_at=wall_clock.time() + 10)
         other.cancel()
         return outcome
 

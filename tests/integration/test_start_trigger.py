@@ -227,5 +227,6 @@ def test_the_deadline_is_fixed_when_the_scheduler_defers(clock, leave_import, mo
     for _ in range(2):
         asyncio.run(run())
         clock.now += 300
-    assert [(arguments["started_at"], arguments["deadline"]) for arguments in made] == [(began, began + 600)] * 2
+    states = [arguments["state"] for arguments in made]
+    assert [(state["started_at"], state["deadline"]) for state in states] == [(began, began + 600)] * 2
     assert trigger.timeout_after.timestamp() == began + 600 + 2 * LAST_POLL_GRACE

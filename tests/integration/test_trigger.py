@@ -23,21 +23,24 @@ from airflow_import_progress.sensors.arguments import NOT_GIVEN
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
 from tests.integration.conftest import API_KEY, TaskInstance, fired, inflated
+from tests.support.triggers import trigger_arguments
 
 PATH = "airflow_import_progress.triggers.import_progress.ImportProgressTrigger"
 
 
 def arguments(clock, import_id="3c90", **changed):
-    return {
+    values = {
         "import_class": "airflow_import_progress.hooks.lucca.LuccaLeaveImport",
         "import_fields": {"summary_id": import_id},
         "hook_class": "airflow_import_progress.hooks.lucca.LuccaHook",
         "conn_id": "lucca_default",
         "started_at": clock.now,
         "deadline": clock.now + 3600,
-        "first_poll_at": clock.now + 30,
+        "next_poll_at": clock.now + 30,
+        "polled_at": clock.now,
         "poke_interval": 30,
-    } | changed
+    }
+    return trigger_arguments(**values | changed)
 
 
 def events(trigger):
@@ -88,39 +91,43 @@ def test_the_sensors_arguments_reach_the_trigger(sandbox, clock):
         )
     )
     _, kwargs = deferred.trigger.serialize()
-    assert clock.now < kwargs.pop("first_poll_at") <= clock.now + 17
+    assert clock.now < kwargs["state"].pop("next_poll_at") <= clock.now + 17
     assert kwargs == {
         "import_class": "airflow_import_progress.hooks.lucca.LuccaUserLocationImport",
         "import_fields": {"summary_id": import_id, "check_results": True},
         "hook_class": "airflow_import_progress.hooks.lucca.LuccaHook",
         "conn_id": "lucca_default",
-        "started_at": clock.now,
-        "deadline": clock.now + 900,
-        "poke_interval": 17,
-        "min_poke_interval": 7,
-        "exponential_backoff": True,
-        "max_wait": 70,
-        "max_consecutive_failures": 4,
-        "failures": 0,
-        "silent_fail": True,
-        "gate": {
-            "max_failed_records": 3,
-            "min_success_rate": 95,
-            "min_records": None,
-            "on_action_required": "wait",
+        "rules": {
+            "poke_interval": 17,
+            "min_poke_interval": 7,
+            "exponential_backoff": True,
+            "max_wait": 70,
+            "max_consecutive_failures": 4,
+            "silent_fail": True,
+            "gate": {
+                "max_failed_records": 3,
+                "min_success_rate": 95,
+                "min_records": None,
+                "on_action_required": "wait",
+            },
         },
-        "last_warning": None,
-        "last_observation": [57.0, clock.now],
+        "state": {
+            "started_at": clock.now,
+            "deadline": clock.now + 900,
+            "polled_at": clock.now,
+            "failures": 0,
+            "last_warning": None,
+            "last_observation": [57.0, clock.now],
+        },
         "end_from_trigger": False,
         "do_xcom_push": False,
-        "polled_before": True,
     }
 
 
 def test_a_wait_never_comes_back_so_soon_that_airflow_takes_it_for_dead(leave_import, clock):
     deferred = deferred_by(LuccaLeaveImportSensor(task_id="wait", summary_id=leave_import(57), poke_interval=1))
     _, kwargs = deferred.trigger.serialize()
-    assert kwargs["first_poll_at"] == clock.now + 10
+    assert kwargs["state"]["next_poll_at"] == clock.now + 10
 
 
 def test_a_rescheduled_wait_stays_away_longer_because_it_runs_the_risk_at_every_poll(leave_import, clock):
@@ -170,14 +177,14 @@ def test_polls_first_when_the_worker_said(clock, leave_import):
 
 def test_the_waits_of_a_restarted_triggerer_do_not_poll_all_at_once(clock, leave_import):
     for _ in range(20):
-        events(ImportProgressTrigger(**arguments(clock, leave_import(100), first_poll_at=clock.now - 1000)))
+        events(ImportProgressTrigger(**arguments(clock, leave_import(100), next_poll_at=clock.now - 1000)))
     assert all(0 <= seconds <= 30 for seconds in clock.slept)
     assert max(clock.slept) - min(clock.slept) > 5
 
 
 def test_an_overdue_first_poll_is_not_after_the_deadline(clock, leave_import):
     for seconds in (3, -5):
-        overdue = arguments(clock, leave_import(100), first_poll_at=clock.now - 1000, deadline=clock.now + seconds)
+        overdue = arguments(clock, leave_import(100), next_poll_at=clock.now - 1000, deadline=clock.now + seconds)
         events(ImportProgressTrigger(**overdue))
         assert clock.slept[-1] <= max(seconds, 0)
 
@@ -187,7 +194,7 @@ def test_a_restart_does_not_move_the_deadline(clock, leave_import):
     clock.now += 3500
     (event,) = events(ImportProgressTrigger(**stored))
     assert event["error"] == "AirflowSensorTimeout"
-    assert clock.now == pytest.approx(stored["deadline"])
+    assert clock.now == pytest.approx(stored["state"]["deadline"])
 
 
 def test_a_cancelled_trigger_fires_nothing_and_leaves_no_session(leave_import):
@@ -196,7 +203,7 @@ def test_a_cancelled_trigger_fires_nothing_and_leaves_no_session(leave_import):
     async def cancel():
         clock_now = time.time()
         trigger = ImportProgressTrigger(
-            **arguments(type("Now", (), {"now": clock_now}), leave_import(57), first_poll_at=clock_now)
+            **arguments(type("Now", (), {"now": clock_now}), leave_import(57), next_poll_at=clock_now)
         )
         wait = asyncio.create_task(anext(trigger.run()))
         await asyncio.sleep(0.2)

@@ -14,7 +14,6 @@ from airflow_import_progress.hooks.lucca import LuccaLeaveImport
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.waiting import publishing
 from airflow_import_progress.waiting import wait as wait_module
-from airflow_import_progress.waiting.gate import Gate
 from airflow_import_progress.waiting.publishing import (
     MAX_WRITE_GAP,
     MIN_WRITE_GAP,
@@ -22,7 +21,8 @@ from airflow_import_progress.waiting.publishing import (
     TriggerPublisher,
     WorkerPublisher,
 )
-from airflow_import_progress.waiting.schedule import Schedule
+from airflow_import_progress.waiting.rules import WaitRules
+from airflow_import_progress.waiting.state import WaitState
 from airflow_import_progress.waiting.wait import Wait
 
 START = 1_800_000_000.0
@@ -89,12 +89,8 @@ def wait(airflow):
     return Wait(
         import_=LuccaLeaveImport("3c90"),
         conn_id="lucca_default",
-        gate=Gate(),
-        schedule=Schedule(poke_interval=60),
-        started_at=START,
-        deadline=START + 3600,
-        max_consecutive_failures=10,
-        silent_fail=False,
+        rules=WaitRules(poke_interval=60),
+        state=WaitState(started_at=START, deadline=START + 3600),
         log=logging.getLogger(__name__),
     )
 

@@ -17,7 +17,6 @@ from airflow_import_progress.compat import waits_without_workers
 from airflow_import_progress.exceptions import ImportProgressError
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
-from airflow_import_progress.sensors.worker_free import reason_to_end_on_a_worker, reason_to_start_on_a_worker
 
 needs_airflow_3_3 = pytest.mark.skipif(not waits_without_workers(), reason="waits without workers from Airflow 3.3 on")
 
@@ -55,12 +54,12 @@ def test_a_wait_that_holds_a_worker_has_neither(argument):
 
 
 def test_an_older_airflow_starts_and_ends_it_on_a_worker(monkeypatch):
-    monkeypatch.setattr("airflow_import_progress.sensors.worker_free.waits_without_workers", lambda: False)
+    monkeypatch.setattr("airflow_import_progress.sensors.without_workers.waits_without_workers", lambda: False)
     waiting = sensor()
     assert waiting.start_from_trigger is False
     assert waiting.start_trigger_args is None
-    assert reason_to_start_on_a_worker(waiting) == "it needs Airflow 3.3 or later"
-    assert reason_to_end_on_a_worker(waiting) == "it needs Airflow 3.3 or later"
+    assert waiting._reason_to_start_on_worker() == "it needs Airflow 3.3 or later"
+    assert waiting._reason_to_end_on_worker() == "it needs Airflow 3.3 or later"
 
 
 @needs_airflow_3_3
@@ -79,7 +78,7 @@ class TestStart:
         waiting = sensor(template)
         assert waiting.start_from_trigger is False
         assert waiting.start_trigger_args is None
-        assert reason_to_start_on_a_worker(waiting) == "summary_id is a template"
+        assert waiting._reason_to_start_on_worker() == "summary_id is a template"
 
     def test_the_log_names_the_template_after_it_was_rendered(self, caplog, capsys):
         waiting = sensor("{{ ti.try_number }}")
@@ -90,15 +89,15 @@ class TestStart:
         assert "starts on a worker, because summary_id is a template" in caplog.text + capsys.readouterr().out
 
     def test_a_connection_that_is_not_a_literal_starts_on_a_worker(self):
-        assert reason_to_start_on_a_worker(sensor(lucca_conn_id="lucca_{{ ds }}")) == "lucca_conn_id is a template"
+        assert sensor(lucca_conn_id="lucca_{{ ds }}")._reason_to_start_on_worker() == "lucca_conn_id is a template"
         with dag():
             tenant = BaseOperator(task_id="tenant")
             waiting = LuccaLeaveImportSensor(task_id="wait", summary_id="1", lucca_conn_id=tenant.output, **BOTH)
-        assert reason_to_start_on_a_worker(waiting) == "lucca_conn_id is not a literal"
+        assert waiting._reason_to_start_on_worker() == "lucca_conn_id is not a literal"
 
     def test_an_argument_that_a_function_returns_starts_on_a_worker(self):
         waiting = sensor(lambda context, jinja_env: "3c90")
-        reason = reason_to_start_on_a_worker(waiting)
+        reason = waiting._reason_to_start_on_worker()
         assert reason == "summary_id is more than the result of one task that is not mapped"
 
     @pytest.mark.parametrize("key", ["return_value", "summary_id"])
@@ -114,7 +113,7 @@ class TestStart:
         with dag():
             uploads = BaseOperator.partial(task_id="upload").expand(doc=["1", "2"])
             waiting = LuccaLeaveImportSensor(task_id="wait", summary_id=uploads.output, **BOTH)
-        reason = reason_to_start_on_a_worker(waiting)
+        reason = waiting._reason_to_start_on_worker()
         assert reason == "summary_id is more than the result of one task that is not mapped"
 
     def test_what_is_made_of_a_result_is_resolved_on_a_worker(self):
@@ -141,7 +140,7 @@ class TestStart:
 
         with dag():
             group.expand(number=[1, 2])
-        assert reason_to_start_on_a_worker(waiting[0]) == "it is in a mapped task group"
+        assert waiting[0]._reason_to_start_on_worker() == "it is in a mapped task group"
 
     @pytest.mark.parametrize(
         "argument",
@@ -154,25 +153,25 @@ class TestStart:
     def test_what_only_a_worker_does_starts_on_a_worker(self, argument):
         waiting = sensor(**argument)
         assert waiting.start_from_trigger is False
-        assert next(iter(argument)) in reason_to_start_on_a_worker(waiting)
+        assert next(iter(argument)) in waiting._reason_to_start_on_worker()
 
     @pytest.mark.parametrize("method", ["pre_execute", "execute", "get_import", "get_hook"])
     def test_a_method_that_only_a_worker_calls_starts_on_a_worker(self, method):
         overriding = type("Overriding", (LuccaLeaveImportSensor,), {method: lambda self, *_: None})
         with dag():
             waiting = overriding(task_id="wait", summary_id="{{ ds }}", **BOTH)
-        assert reason_to_start_on_a_worker(waiting) == f"only a worker calls {method}"
+        assert waiting._reason_to_start_on_worker() == f"only a worker calls {method}"
 
     def test_a_method_that_is_set_on_the_sensor_itself_starts_on_a_worker(self):
         waiting = sensor()
         waiting.pre_execute = lambda context: None
-        assert reason_to_start_on_a_worker(waiting) == "only a worker calls pre_execute"
+        assert waiting._reason_to_start_on_worker() == "only a worker calls pre_execute"
 
     def test_an_xcom_backend_of_ones_own_starts_on_a_worker(self, monkeypatch):
         waiting = sensor()
         monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", type("Backend", (), {}))
-        assert "XCom backend" in reason_to_start_on_a_worker(waiting)
-        assert "XCom backend" in reason_to_end_on_a_worker(waiting)
+        assert "XCom backend" in waiting._reason_to_start_on_worker()
+        assert "XCom backend" in waiting._reason_to_end_on_worker()
 
     def test_a_renamed_hook_of_airflows_starts_on_a_worker(self, monkeypatch):
         waiting = sensor()
@@ -180,8 +179,8 @@ class TestStart:
             for owner in (waiting, *type(waiting).__mro__):
                 if name in vars(owner):
                     monkeypatch.delattr(owner, name)
-        assert reason_to_start_on_a_worker(waiting) == "only a worker calls pre_execute"
-        assert reason_to_end_on_a_worker(waiting) == "only a worker calls post_execute"
+        assert waiting._reason_to_start_on_worker() == "only a worker calls pre_execute"
+        assert waiting._reason_to_end_on_worker() == "only a worker calls post_execute"
 
     @pytest.mark.parametrize(
         ("module", "name"),
@@ -196,9 +195,9 @@ class TestStart:
         with dag():
             upload = BaseOperator(task_id="upload")
             waiting = LuccaLeaveImportSensor(task_id="wait", summary_id=upload.output, **BOTH)
-        assert (reason_to_start_on_a_worker(waiting), reason_to_end_on_a_worker(waiting)) == (None, None)
+        assert (waiting._reason_to_start_on_worker(), waiting._reason_to_end_on_worker()) == (None, None)
         monkeypatch.delattr(importlib.import_module(module), name)
-        assert reason_to_start_on_a_worker(waiting) or reason_to_end_on_a_worker(waiting)
+        assert waiting._reason_to_start_on_worker() or waiting._reason_to_end_on_worker()
 
     def test_a_subclass_may_set_a_template_field_of_its_own_after_the_base_is_made(self):
         class Noted(LuccaLeaveImportSensor):
@@ -212,7 +211,7 @@ class TestStart:
             waiting = Noted(task_id="wait", summary_id="1", note="a", **BOTH)
             other = Noted(task_id="other", summary_id="1", note="{{ ds }}", **BOTH)
         assert waiting.start_from_trigger is True
-        assert reason_to_start_on_a_worker(other) == "note is a template"
+        assert other._reason_to_start_on_worker() == "note is a template"
 
     def test_a_subclass_may_start_in_the_triggerer_by_default(self):
         class FromTrigger(LuccaLeaveImportSensor):
@@ -238,7 +237,7 @@ class TestStart:
         waiting = sensor()
         waiting.summary_id, waiting.poke_interval = "another", 7.0
         assert started_by(waiting)["import_fields"]["summary_id"] == "another"
-        assert started_by(waiting)["wait"]["poke_interval"] == 7.0
+        assert started_by(waiting)["rules"]["poke_interval"] == 7.0
         waiting.execution_timeout = timedelta(hours=1)
         assert waiting.start_from_trigger is False
 
@@ -260,7 +259,7 @@ class TestStart:
         for waiting in (locations, workspace):
             assert json.loads(json.dumps(started_by(waiting))) == started_by(waiting)
         assert started_by(locations)["import_fields"] == {"summary_id": "1", "check_results": True}
-        assert started_by(locations)["wait"]["gate"]["max_failed_records"] == 3
+        assert started_by(locations)["rules"]["gate"]["max_failed_records"] == 3
         assert started_by(workspace)["import_fields"] == {"started_after": "2026-11-22T00:00:00+00:00"}
 
 
@@ -270,8 +269,8 @@ class TestEnd:
 
     def test_a_plain_sensor_ends_in_the_triggerer(self):
         waiting = sensor()
-        assert reason_to_end_on_a_worker(waiting) is None
-        assert started_by(waiting)["wait"]["end_from_trigger"] is True
+        assert waiting._reason_to_end_on_worker() is None
+        assert started_by(waiting)["end_from_trigger"] is True
 
     @pytest.mark.parametrize(
         ("argument", "reason"),
@@ -283,24 +282,24 @@ class TestEnd:
     )
     def test_what_only_a_worker_does_ends_on_a_worker(self, argument, reason):
         waiting = sensor(**argument)
-        assert reason_to_end_on_a_worker(waiting) == reason
-        assert started_by(waiting)["wait"]["end_from_trigger"] is False
+        assert waiting._reason_to_end_on_worker() == reason
+        assert started_by(waiting)["end_from_trigger"] is False
 
     @pytest.mark.parametrize("method", ["post_execute", "execute_complete", "resume_execution"])
     def test_a_method_that_only_a_worker_calls_ends_on_a_worker(self, method):
         overriding = type("Overriding", (LuccaLeaveImportSensor,), {method: lambda self, *_: None})
         with dag():
             waiting = overriding(task_id="wait", summary_id="3c90", **BOTH)
-        assert reason_to_end_on_a_worker(waiting) == f"only a worker calls {method}"
+        assert waiting._reason_to_end_on_worker() == f"only a worker calls {method}"
 
     def test_a_result_that_a_mapped_task_depends_on_is_stored_by_a_worker(self):
         with dag():
             waiting = LuccaLeaveImportSensor(task_id="wait", summary_id="1", **BOTH)
             BaseOperator.partial(task_id="next").expand(doc=waiting.output)
-        assert reason_to_end_on_a_worker(waiting) == "a mapped task depends on its result"
+        assert waiting._reason_to_end_on_worker() == "a mapped task depends on its result"
 
     def test_without_xcoms_nothing_is_stored(self):
-        assert started_by(sensor(do_xcom_push=False))["wait"]["do_xcom_push"] is False
+        assert started_by(sensor(do_xcom_push=False))["do_xcom_push"] is False
 
     def test_where_a_plugin_listens_it_ends_on_a_worker(self):
         class Listener:
@@ -311,6 +310,6 @@ class TestEnd:
         listeners = importlib.import_module("airflow.sdk.listener").get_listener_manager()
         listeners.add_listener(Listener())
         try:
-            assert reason_to_end_on_a_worker(sensor()) == "only a worker calls the listeners of plugins"
+            assert sensor()._reason_to_end_on_worker() == "only a worker calls the listeners of plugins"
         finally:
             listeners.clear()

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments of a sensor that identify its import and its connection."""
+
+from __future__ import annotations
+
+import inspect
+from collections import ChainMap
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from airflow_import_progress.compat import BaseSensorOperator
+from airflow_import_progress.hooks.base import Import, ImportProgressHook
+from airflow_import_progress.http.exchange import excerpt
+from airflow_import_progress.sensors.arguments import NOT_GIVEN, is_resolved_later
+
+if TYPE_CHECKING:
+    from airflow.sdk.bases.operator import BaseOperatorMeta
+
+    from airflow_import_progress.compat import Context
+else:
+    BaseOperatorMeta = type(BaseSensorOperator)
+
+
+class _ChecksArguments(BaseOperatorMeta):
+    """Check a sensor once all constructors have run, whoever wrote them and whatever they leave out."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        sensor = super().__call__(*args, **kwargs)
+        sensor._complete()
+        return sensor
+
+    @property
+    def __signature__(cls) -> inspect.Signature:  # noqa: N805
+        # Python takes the one of __call__ otherwise.
+        whole = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return whole.replace(parameters=list(whole.parameters.values())[1:], return_annotation=inspect.Signature.empty)
+
+
+class IdentifyingSensor(BaseSensorOperator, metaclass=_ChecksArguments):
+    """
+    Base of a sensor for one import over one connection.
+
+    The arguments that identify them are texts. They are rendered to text whatever the DAG renders other arguments to,
+    and they are checked while the DAG is parsed, as far as they are literals.
+    """
+
+    import_class: ClassVar[type[Import]]
+    hook_class: ClassVar[type[ImportProgressHook]]
+    template_fields: Sequence[str] = ()
+    #: Whether all constructors have run.
+    _is_complete = False
+    #: The arguments that identify the import or the connection and were given as text.
+    _given_as_text: frozenset[str] = frozenset()
+
+    def get_import(self) -> Import:
+        """
+        Return the import to wait for, made of the sensor's arguments of the same names.
+
+        :raises ValueError: if an argument is not an identifier; the message names it.
+        """
+        arguments = {}
+        for field in fields(self.import_class):
+            value = getattr(self, field.name)
+            if value is NOT_GIVEN:
+                if _is_required(field):
+                    raise ValueError(f"{field.name} is not given, so it is unknown which import to wait for.")
+                continue
+            if field.name in self.template_fields:
+                self._check_identifier(field.name, value)
+            arguments[field.name] = value
+        return self.import_class(**arguments)
+
+    def get_hook(self) -> ImportProgressHook:
+        """Return the vendor's hook with the sensor's connection."""
+        return self.hook_class(**{self.hook_class.conn_name_attr: self._conn_id})
+
+    def render_template(
+        self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
+        """
+        Render a value: texts that identify the import or the connection to text, whatever the DAG renders others to.
+
+        :param content: The value.
+        :param context: The context of the execution.
+        :param jinja_env: The environment of the templates; None: the DAG's.
+        :param seen_oids: The ids of the objects that have been rendered.
+        """
+        if isinstance(content, str) and any(content is getattr(self, name) for name in self._identifying):
+            return self._render_to_text(content, context)
+        return super().render_template(content, context, jinja_env, seen_oids)
+
+    @property
+    def _conn_id(self) -> str:
+        conn_id: str = getattr(self, self.hook_class.conn_name_attr)
+        return conn_id
+
+    @property
+    def _identifying(self) -> tuple[str, ...]:
+        """The template fields that identify the import or the connection."""
+        names = {self.hook_class.conn_name_attr, *(field.name for field in fields(self.import_class))}
+        return tuple(name for name in self.template_fields if name in names)
+
+    def _complete(self) -> None:
+        """
+        Check what can be checked while the DAG is parsed.
+
+        :raises ValueError: if an argument cannot be right; the message names it.
+        """
+        values = {name: getattr(self, name) for name in self._identifying}
+        self._given_as_text = frozenset(name for name, value in values.items() if isinstance(value, str))
+        later = {name for name, value in values.items() if is_resolved_later(value)}
+        for name, value in values.items():
+            if name not in later and value is not NOT_GIVEN:
+                self._check_identifier(name, value)
+        of_import = fields(self.import_class)
+        # A subclass may start the import when it is executed, and learn only then which one it is.
+        lacking = {field.name for field in of_import if _is_required(field) and values.get(field.name) is NOT_GIVEN}
+        if not lacking and later.isdisjoint(field.name for field in of_import):
+            self.get_import()
+        self._is_complete = True
+
+    def _check_identifier(self, name: str, value: Any) -> None:
+        if value is None:
+            raise ValueError(
+                f"{name} is None, so it is unknown which import to wait for. If it comes from an XCom, check that the "
+                f"upstream task returned it. To leave an optional argument out, do not give it."
+            )
+        if name == self.hook_class.conn_name_attr:
+            if not isinstance(value, str) or not value.strip():
+                raise ValueError(f"{name} must be the id of an Airflow connection, not {excerpt(repr(value))}")
+        elif name in self._given_as_text and not isinstance(value, str):
+            raise ValueError(
+                f"{name} was given as text and is {excerpt(repr(value))} now, which may identify another import. "
+                f"Give it as text, and check what renders it."
+            )
+
+    def _render_to_text(self, template: str, context: Context) -> str:
+        dag = self.get_dag()
+        # Forced to the sandboxed environment, which is not native.
+        env = dag.get_template_env(force_sandboxed=True) if dag is not None else self.get_template_env()
+        compiled = env.from_string(template)
+        # Not Template.render(): it copies the context, and Airflow 2.11 warns of each outdated name that is read.
+        names: Any = ChainMap(cast("dict[str, Any]", context), compiled.globals)
+        return "".join(compiled.root_render_func(compiled.new_context(names, shared=True)))
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
