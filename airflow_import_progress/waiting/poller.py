@@ -10,29 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, TypeGuard
+from typing import Self, TypeGuard
 from weakref import WeakKeyDictionary
 
 from airflow_import_progress.exceptions import ImportProgressError
 from airflow_import_progress.hooks.base import Import, ImportProgressHook
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.exchange import Request, RequestKey, Response, request_key
+from airflow_import_progress.http.rate_limit import RateLimit
 from airflow_import_progress.http.single_flight import SingleFlight
 from airflow_import_progress.http.transport import AsyncSend, AuthenticatedKey, authenticated_key
 from airflow_import_progress.progress import ImportProgress
-from airflow_import_progress.waiting.schedule import INITIAL_FAILURE_GAP, MAX_RETRY_AFTER
-
-if TYPE_CHECKING:
-    from aiolimiter import AsyncLimiter
-
-#: How much further apart than the limit says requests are sent: they do not all take equally long to arrive.
-SPACING_MARGIN = 1.05
-#: After a pause without a rate limit, requests are spread over as long as the pause was, up to this, in seconds.
-MAX_SPREAD = 30.0
 
 #: Waits wake up at multiples of this, in seconds: many at once cost an event loop less than one after the other.
 TICK = 0.05
@@ -68,100 +59,6 @@ class SharedResult:
         if isinstance(self.outcome, ImportProgressError):
             raise self.outcome
         return self.outcome
-
-
-class RateLimit:
-    """
-    Keep to what a vendor allows over one connection: its rate limit, and the pause that it asks for.
-
-    :param hook: The vendor's hook, for what the vendor publishes.
-    """
-
-    def __init__(self, hook: type[ImportProgressHook]) -> None:
-        self._published = hook.requests_per_minute
-        self._turns: dict[tuple[str, float], tuple[asyncio.Lock, AsyncLimiter]] = {}
-        self._paused_until = 0.0
-        self._is_pause_of_rate_limit = False
-
-    async def acquire(self, connection: VendorConnection, group: str) -> None:
-        """
-        Sleep until the vendor may be asked: as often as its limit allows, in the order of asking.
-
-        :param connection: The connection, which may have another limit than is published.
-        :param group: Which requests the vendor counts together.
-        """
-        turns = self._turns_for(connection, group)
-        if turns is None:
-            while pause := await self._pause_over():  # noqa: ASYNC110
-                await asyncio.sleep(random.random() * min(pause, MAX_SPREAD))  # noqa: S311
-            return
-        lock, limiter = turns
-        # The lock keeps the order, in which the limiter alone lets newcomers push in.
-        async with lock:
-            await limiter.acquire()
-            while await self._pause_over():
-                # What was allowed before the pause came on top of what is allowed after it.
-                await limiter.acquire()
-
-    def is_free(self, connection: VendorConnection, group: str) -> bool:
-        """
-        Tell whether nobody has to wait for a turn.
-
-        :param connection: The connection, which may have another limit than is published.
-        :param group: Which requests the vendor counts together.
-        """
-        if self.is_paused:
-            return False
-        turns = self._turns_for(connection, group)
-        return turns is None or (not turns[0].locked() and turns[1].has_capacity())
-
-    def pause(self, response: Response, *, is_rate_limited: bool) -> None:
-        """
-        Hold all requests for as long as an answer asks for, if it does.
-
-        :param response: The answer.
-        :param is_rate_limited: Whether it says that there are too many requests.
-        """
-        seconds = response.retry_after
-        if seconds is None and is_rate_limited:
-            seconds = INITIAL_FAILURE_GAP
-        if seconds is not None and (response.status >= 400 or is_rate_limited):
-            until = asyncio.get_running_loop().time() + min(seconds, MAX_RETRY_AFTER)
-            if until > self._paused_until:
-                self._paused_until, self._is_pause_of_rate_limit = until, is_rate_limited
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the vendor asks to wait."""
-        return self._paused_until > asyncio.get_running_loop().time()
-
-    @property
-    def is_rate_limited(self) -> bool:
-        """Whether the vendor asks to wait because it gets too many requests."""
-        return self.is_paused and self._is_pause_of_rate_limit
-
-    async def _pause_over(self) -> float:
-        """Sleep until the vendor's pause is over, and return how long that was."""
-        left = self._paused_until - asyncio.get_running_loop().time()
-        if left <= 0:
-            return 0.0
-        await asyncio.sleep(left)
-        return left
-
-    def _turns_for(self, connection: VendorConnection, group: str) -> tuple[asyncio.Lock, AsyncLimiter] | None:
-        limit = connection.requests_per_minute or self._published
-        if limit is None:
-            return None
-        # By the limit too: it may be changed in the connection while waits go on.
-        turns = self._turns.get((group, limit))
-        if turns is None:
-            from aiolimiter import AsyncLimiter
-
-            # What is allowed in a second at once, and no more: a burst and the minute after it must keep the limit.
-            burst = max(1.0, limit / 60)
-            turns = asyncio.Lock(), AsyncLimiter(burst, SPACING_MARGIN * burst * 60 / limit)
-            self._turns[group, limit] = turns
-        return turns
 
 
 class Poller:
@@ -328,7 +225,9 @@ class PolledImport:
         pollers = _pollers.setdefault(loop, {})
         if self._key not in pollers:
             hook_class, conn_id = self._key
-            rate_limit = _rate_limits.setdefault(loop, {}).setdefault(self._key, RateLimit(hook_class))
+            rate_limit = _rate_limits.setdefault(loop, {}).setdefault(
+                self._key, RateLimit(hook_class.requests_per_minute)
+            )
             pollers[self._key] = Poller(hook_class(**{hook_class.conn_name_attr: conn_id}), rate_limit)
         self._poller = pollers[self._key]
         self._poller.waits += 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from math import inf, sqrt
 from typing import NamedTuple, TypeGuard
 
+from airflow_import_progress.http.rate_limit import MAX_RETRY_AFTER
 from airflow_import_progress.progress import ImportProgress, ImportState
 
 #: After the first failed poll in a row the wait is this long at the most, in seconds; it doubles from there.
@@ -21,8 +22,6 @@ MIN_POKE_INTERVAL = 5.0
 MIN_GAP = 1.0
 #: Overdue first polls, such as those of a triggerer that restarts, are spread over at most this, in seconds.
 MAX_FIRST_POLL_SPREAD = 60.0
-#: What a vendor asks for beyond this, in seconds, is not believed: the import may be over long before.
-MAX_RETRY_AFTER = 3600.0
 #: How much of a gap is left to chance, so that waits which began together spread out.
 JITTER = 0.2
 #: How many different percentages the estimate of the end looks back.
