@@ -74,6 +74,7 @@ def _wait(sensor: BaseImportSensor, hook: ImportProgressHook, display: Display, 
         ),
         state=WaitState(started_at=view.started_at, deadline=view.deadline),
         log=notes,
+        clock=time.time,
     )
     view.seconds_left = wait.seconds_left
     notes.info("%s: until %s at the latest.", view.subject, in_clock_time(view.deadline))

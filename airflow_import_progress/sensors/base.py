@@ -321,6 +321,7 @@ class BaseImportSensor(SensorWithoutWorkers):
             rules=self._rules,
             state=WaitState(started_at=started_at, deadline=started_at + self.timeout),
             log=self.log,
+            clock=time.time,
         )
         publisher = WorkerPublisher(wait, context.get("ti"), self.hook_class.hook_name)
         if first is None:

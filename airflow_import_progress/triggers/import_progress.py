@@ -114,6 +114,7 @@ class ImportProgressTrigger(BaseTrigger):
             rules=WaitRules.from_dict(self.rules),
             state=WaitState.from_dict(self.state),
             log=self.log,
+            clock=time.time,
         )
         is_first = wait.state.polled_at is None
         publisher = TriggerPublisher(wait, self.task_instance, hook_class.hook_name, stores_link=is_first)

@@ -63,11 +63,11 @@ class Publisher:
     def seconds_until_due(self) -> float:
         """Return how long to wait before the next write, if nothing new is heard meanwhile."""
         gap = MAX_WRITE_GAP if self.wait.state.reported == self._written else MIN_WRITE_GAP
-        return self._written_at + gap - time.time()
+        return self._written_at + gap - self.wait.clock()
 
     def next_to_write(self) -> dict[str, Any]:
         """Return what is to be written now, and take it for written."""
-        self._written, self._written_at = self.wait.state.reported, time.time()
+        self._written, self._written_at = self.wait.state.reported, self.wait.clock()
         published = self.wait.to_publish(try_number=self.ti.try_number, vendor=self.vendor)
         history = tuple(self.history.points)
         return replace(published, import_url=self.import_url, history=history).to_dict()

@@ -9,6 +9,7 @@ it what came of each poll, and is told how many seconds to sleep, or gets the ex
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from airflow_import_progress.compat import AirflowSensorTimeout
@@ -45,9 +46,19 @@ class Wait:
     :param rules: The rules.
     :param state: The state with which this process takes the wait over.
     :param log: Where to log.
+    :param clock: Returns the time, in seconds since the epoch.
     """
 
-    def __init__(self, *, import_: Import, conn_id: str, rules: WaitRules, state: WaitState, log: Any) -> None:
+    def __init__(
+        self,
+        *,
+        import_: Import,
+        conn_id: str,
+        rules: WaitRules,
+        state: WaitState,
+        log: Any,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.import_ = import_
         self.conn_id = conn_id
         self.subject = import_.describe(conn_id)
@@ -55,6 +66,7 @@ class Wait:
         self.state = state
         self.schedule = rules.schedule
         self.log = log
+        self.clock = clock
         #: How many polls in a row the vendor refused with "too many requests".
         self._refusals = 0
         self._refusal_logged_at = 0.0
@@ -71,7 +83,7 @@ class Wait:
         :param try_number: The try of the task that waits.
         :param vendor: The vendor's name.
         """
-        now, state = time.time(), self.state
+        now, state = self.clock(), self.state
         seconds_left = None if state.is_over else self.seconds_left(now)
         return PublishedProgress(
             try_number=try_number,
@@ -126,7 +138,7 @@ class Wait:
             self.log.info("%s: polls get through again.", self.subject)
         self._refusals, self._has_logged_refusal = 0, False
         state.failures, state.error, state.is_refused, state.progress = 0, None, False, progress
-        state.polled_at = state.progress_at = time.time()
+        state.polled_at = state.progress_at = self.clock()
         state.next_poll_at = None
         self._pace.observe(progress, state.progress_at)
         state.last_observation = self._pace.last_observation
@@ -137,7 +149,7 @@ class Wait:
         self._log_warning(progress)
         if verdict.decision is Decision.PASS:
             return None
-        now = time.time()
+        now = self.clock()
         return self._until_next(self.schedule.gap_after_progress(now - state.started_at, self._pace.ending(now)))
 
     def on_error(self, error: ImportProgressError) -> float:
@@ -150,7 +162,7 @@ class Wait:
         :raises AirflowSensorTimeout: if the deadline has passed.
         """
         state, limit = self.state, self.rules.max_consecutive_failures
-        state.polled_at, state.next_poll_at = time.time(), None
+        state.polled_at, state.next_poll_at = self.clock(), None
         state.error, state.is_refused = self._without_subject(error), error.rate_limited
         if error.rate_limited:
             return self._until_next_after_refusal(error)
@@ -174,7 +186,7 @@ class Wait:
         # The vendor is available, so refusals are not failures, however many there are. Their gaps grow as those of
         # failures do.
         self._refusals += 1
-        now = time.time()
+        now = self.clock()
         gap = self.schedule.gap_after_refusal(self._refusals, now - self.state.started_at, error.retry_after)
         gap = self._until_next(gap)
         # Logged now and then, because refusals and answers may alternate for hours at a vendor's limit.
@@ -188,13 +200,13 @@ class Wait:
 
     def _until_next(self, gap: float) -> float:
         self._check_deadline()
-        now = time.time()
+        now = self.clock()
         gap = min(gap, self.state.deadline - now)
         self.state.next_poll_at = now + gap
         return gap
 
     def _check_deadline(self) -> None:
-        if time.time() >= self.state.deadline:
+        if self.clock() >= self.state.deadline:
             # The message contains the failed poll, if there was one.
             raise AirflowSensorTimeout(self._timeout_message()) from None
 
@@ -213,7 +225,7 @@ class Wait:
         return f"{words} The import may still be running at the vendor; clear this task to wait again."
 
     def _log_progress(self, progress: ImportProgress) -> None:
-        now = time.time()
+        now = self.clock()
         step = None if progress.percent is None else int(progress.percent) // LOG_STEP
         if (progress.state, step) == self._logged and now - self._logged_at < HEARTBEAT:
             return

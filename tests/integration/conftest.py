@@ -32,7 +32,6 @@ from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.waiting import poller as poller_module
-from airflow_import_progress.waiting import wait as wait_module
 from tests.behaviours import MODES
 
 API_KEY = "sandbox-key-never-to-be-seen"
@@ -66,7 +65,6 @@ def clock(monkeypatch):
     clock = Clock()
     faked = SimpleNamespace(time=clock.time, sleep=clock.sleep)
     monkeypatch.setattr(sensors_base, "time", faked)
-    monkeypatch.setattr(wait_module, "time", faked)
     monkeypatch.setattr(trigger_module, "time", faked)
     monkeypatch.setattr(poller_module.PolledImport, "sleep", lambda self, seconds: clock.asleep(seconds))
     # The vendors' limits count real time.

@@ -31,7 +31,6 @@ from airflow_import_progress.http.exchange import Request, Response
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
-from airflow_import_progress.waiting import wait as wait_module
 from airflow_import_progress.waiting.poller import PolledImport
 from airflow_import_progress.waiting.schedule import INITIAL_FAILURE_GAP
 from tests.support.triggers import trigger_arguments
@@ -952,8 +951,7 @@ def wall_clock(monkeypatch):
     """A clock that goes with the event loop's, until it is set."""
     clock = SimpleNamespace(set_by=0.0)
     clock.time = lambda: asyncio.get_running_loop().time() + clock.set_by
-    for module in (trigger_module, wait_module):
-        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(trigger_module, "time", clock)
     return clock
 
 

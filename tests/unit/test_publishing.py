@@ -13,7 +13,6 @@ from airflow_import_progress.exceptions import ImportPollError
 from airflow_import_progress.hooks.lucca import LuccaLeaveImport
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.waiting import publishing
-from airflow_import_progress.waiting import wait as wait_module
 from airflow_import_progress.waiting.publishing import (
     MAX_WRITE_GAP,
     MIN_WRITE_GAP,
@@ -73,9 +72,7 @@ class Airflow:
 @pytest.fixture
 def airflow(monkeypatch):
     airflow = Airflow()
-    clock = SimpleNamespace(time=lambda: airflow.now, monotonic=lambda: airflow.now)
-    monkeypatch.setattr(publishing, "time", clock)
-    monkeypatch.setattr(wait_module, "time", clock)
+    monkeypatch.setattr(publishing, "time", SimpleNamespace(monotonic=lambda: airflow.now))
     monkeypatch.setattr(publishing, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": airflow.asleep}))
     monkeypatch.setattr(publishing, "publishes_progress", lambda: True)
     monkeypatch.setattr(publishing, "push_xcom", airflow.push)
@@ -92,6 +89,7 @@ def wait(airflow):
         rules=WaitRules(poke_interval=60),
         state=WaitState(started_at=START, deadline=START + 3600),
         log=logging.getLogger(__name__),
+        clock=lambda: airflow.now,
     )
 
 
