@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What the hooks of all vendors have in common: the connection, the sending, and words for what went wrong.
+The base of the hooks: the connection, the sending, and the messages of errors.
 
-A vendor's module adds its :class:`Import` references and a thin :class:`ImportProgressHook`.
+A vendor's module adds its references to imports and a thin :class:`ImportProgressHook`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
 from airflow_import_progress.compat import BaseHook
 from airflow_import_progress.connection_forms import add_form_methods
@@ -19,85 +18,28 @@ from airflow_import_progress.exceptions import ImportProgressError, ImportProtoc
 from airflow_import_progress.http.connection import (
     VendorConnection,
     fill_placeholders,
-    is_empty_object,
     read_base_url,
+    read_connection,
     read_import_page,
-    read_proxy,
-    read_requests_per_minute,
-    read_text,
-    read_timeout,
-    read_verify,
 )
 from airflow_import_progress.http.connection_cache import ConnectionCache
 from airflow_import_progress.http.conversation import arun, run, through
 from airflow_import_progress.http.exchange import Conversation, Request, Response, redacted
 from airflow_import_progress.http.transport import AsyncSender, AsyncTransport, Transport, send_or_share
-from airflow_import_progress.progress import ImportProgress, NotForXCom
+from airflow_import_progress.imports import Import
+from airflow_import_progress.progress import ImportProgress
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Connection
 
 T = TypeVar("T")
 
-#: What to do about a refusal, where the vendor's hook does not know better.
+#: The advice for an HTTP status, where the vendor's hook has none of its own.
 REFUSAL_ADVICE: Mapping[int, str] = {
     401: "Check the credentials in the connection.",
     403: "Give the connection's user or key the permission to read imports.",
     404: "Check the import's identifier and the connection's host.",
 }
-
-
-@dataclass(frozen=True)
-class Import(NotForXCom, ABC):
-    """
-    Identify one import at one vendor.
-
-    A subclass is a frozen dataclass whose fields are plain JSON values, since a trigger stores them.
-    """
-
-    instead_in_xcom: ClassVar[str] = "its import_id, or its to_dict()"
-    #: What to call it in messages, such as ``"Lucca leave import"``.
-    label: ClassVar[str]
-    #: Where to look when it failed, for the error message.
-    failure_advice: ClassVar[str] = ""
-    #: What to do when the vendor waits for somebody to act, as a sentence.
-    action_advice: ClassVar[str] = ""
-
-    @property
-    @abstractmethod
-    def import_id(self) -> str:
-        """Return the identifier by which people know this import."""
-
-    @property
-    def warning_before_start(self) -> str | None:
-        """Return what cannot be known of such an import and its owner should know, or None; a wait logs it once."""
-        return None
-
-    @abstractmethod
-    def poll(self, connection: VendorConnection) -> Conversation[ImportProgress]:
-        """
-        Ask the vendor how far the import is.
-
-        :param connection: The connection that is used, for what a vendor keeps in its extras.
-        :return: A conversation that ends in the progress. It changes nothing at the vendor.
-        """
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain JSON values; they are the arguments of the class."""
-        return asdict(self)
-
-    @classmethod
-    def text_fields(cls) -> tuple[str, ...]:
-        """Return the names of the arguments that are texts."""
-        return tuple(field.name for field in fields(cls) if _may_be_text(field.type))
-
-    def describe(self, conn_id: str) -> str:
-        """
-        Return the words by which messages name this import.
-
-        :param conn_id: The Airflow connection through which it is asked for.
-        """
-        return f"{self.label} {self.import_id!r} (connection {conn_id!r})"
 
 
 class ImportProgressHook(BaseHook, ABC):
@@ -114,13 +56,13 @@ class ImportProgressHook(BaseHook, ABC):
     default_conn_name: ClassVar[str]
     conn_type: ClassVar[str]
     hook_name: ClassVar[str]
-    #: What to do about an HTTP status that refuses a request.
+    #: The advice for an HTTP status that refuses a request, for error messages.
     refusal_advice: ClassVar[Mapping[int, str]] = {}
-    #: How many requests a minute the vendor allows, as it publishes; None if it publishes nothing.
+    #: How many requests a minute the vendor allows, as it publishes; None: it publishes no limit.
     requests_per_minute: ClassVar[float | None] = None
-    #: What can be asked for through it. Their arguments are what the connection's extra ``import_page`` may name.
+    #: The imports that can be polled. Their arguments are the placeholders of the connection's extra ``import_page``.
     import_classes: ClassVar[Sequence[type[Import]]] = ()
-    #: The path, below the connection's address, of the page on which people see imports; None if none is documented.
+    #: The path, below the connection's address, of the vendor's page of imports; None: none is documented.
     imports_page_path: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -140,14 +82,14 @@ class ImportProgressHook(BaseHook, ABC):
         self._transport = Transport()
         self._async_transport = AsyncTransport()
 
-    # What a vendor says about itself ------------------------------------------------------------------------
+    # What a vendor's hook implements ------------------------------------------------------------------------
 
     @abstractmethod
     def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """
         Send one request with the vendor's authentication.
 
-        :param request: What to ask.
+        :param request: The request.
         :param connection: The connection with the credentials.
         :return: A conversation that ends in the answer; a log-in may be part of it.
         """
@@ -155,10 +97,10 @@ class ImportProgressHook(BaseHook, ABC):
     @abstractmethod
     def probe(self, connection: VendorConnection) -> Conversation[str]:
         """
-        Find out with reading requests alone whether the connection works.
+        Check with requests that only read whether the connection works.
 
-        :param connection: The connection to verify.
-        :return: A conversation that ends in words for what was verified; it raises
+        :param connection: The connection.
+        :return: A conversation that ends in a description of what was verified. It raises
             :class:`ImportProgressError` if the connection does not work.
         """
 
@@ -182,7 +124,7 @@ class ImportProgressHook(BaseHook, ABC):
 
     def rate_limit_group(self, request: Request) -> str:
         """
-        Return which requests the vendor's limit counts together with this one; default: all.
+        Return the name of the group of requests that the vendor's limit counts together. Default: one group for all.
 
         :param request: The request.
         """
@@ -190,7 +132,7 @@ class ImportProgressHook(BaseHook, ABC):
 
     def is_rate_limited(self, response: Response) -> bool:
         """
-        Return whether the vendor answers that it gets too many requests; default: with HTTP 429.
+        Return whether the vendor refuses a request because it gets too many. Default: with HTTP 429.
 
         :param response: The answer.
         """
@@ -198,17 +140,17 @@ class ImportProgressHook(BaseHook, ABC):
 
     def normalize_retry_after(self, response: Response) -> Response:
         """
-        Return an answer that says when to ask again as one with ``Retry-After``; default: as it is.
+        Return an answer with the time to wait in ``Retry-After``, if it is elsewhere. Default: the answer as it is.
 
         :param response: The answer.
         """
         return response
 
-    # What people call ---------------------------------------------------------------------------------------
+    # What users call ----------------------------------------------------------------------------------------
 
     def get_conn(self) -> NoReturn:
         """
-        Refuse to return a client, since there is none: use :meth:`get_progress`, or :meth:`request` for other calls.
+        Raise, because there is no client: use :meth:`get_progress`, or :meth:`request` for other calls.
 
         :raises NotImplementedError: always.
         """
@@ -218,10 +160,10 @@ class ImportProgressHook(BaseHook, ABC):
 
     def get_progress(self, import_: Import) -> ImportProgress:
         """
-        Ask the vendor how far an import is.
+        Poll the vendor for the progress of an import.
 
         :param import_: The import.
-        :raises ImportPollError: if the question did not get through; asking again later may work.
+        :raises ImportPollError: if the poll did not get through; polling again later may work.
         :raises ImportRequestError: if the vendor refuses it.
         :raises ImportProtocolError: if the answer is not what the vendor's API promises.
         """
@@ -263,9 +205,9 @@ class ImportProgressHook(BaseHook, ABC):
 
     def import_url(self, import_: Import) -> str | None:
         """
-        Return the vendor's page of an import, for people, or None if none is known.
+        Return the address of the vendor's page of an import, or None if none is known.
 
-        It is what the connection's extra ``import_page`` says, or else a page that the vendor tells of. Nothing is sent
+        It comes from the connection's extra ``import_page``, or else from the vendor's documentation. Nothing is sent
         to the vendor, and nothing is raised: a connection that cannot be used has no page.
 
         :param import_: The import.
@@ -290,8 +232,8 @@ class ImportProgressHook(BaseHook, ABC):
         """
         Send any request with the vendor's authentication, for example to start an import.
 
-        It is sent once and never repeated, since a repeated upload might import twice; but after a 401, which did
-        nothing, a vendor that logs in may do so anew and send it again.
+        It is sent once and never repeated, because a repeated upload might import twice. The exception is a 401, which
+        did nothing: a hook that logs in may log in again and repeat the request.
 
         :param method: The HTTP method.
         :param path: The path at the connection's host, or below the path that its host has, beginning with ``/``.
@@ -325,12 +267,12 @@ class ImportProgressHook(BaseHook, ABC):
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Find out whether the connection works; the "Test" button of Airflow's connection form.
+        Check whether the connection works, for the "Test" button of Airflow's connection form.
 
-        :return: Whether it does, and in words what was verified or what is wrong.
+        :return: Whether it does, and what was verified or what is wrong.
         """
         try:
-            # Without the connection's id: behind the button it is one that Airflow made up.
+            # Without the connection's id, because the button uses a connection with a generated id.
             with self._translating_errors(self.hook_name):
                 connection = self.connection_cache.get()
                 known = [name for import_class in self.import_classes for name in import_class.text_fields()]
@@ -382,25 +324,13 @@ class ImportProgressHook(BaseHook, ABC):
                 f"The connection is of type {connection.conn_type!r}, not {self.conn_type!r}. "
                 f"Give the sensor or hook the id of a {self.hook_name} connection."
             )
-        if connection.extra and not (isinstance(extra, dict) and (extra or is_empty_object(connection.extra))):
-            raise ImportRequestError("The connection's extra is not a JSON object. Correct it in Airflow.")
-        result = VendorConnection(
-            conn_id=self.conn_id,
-            base_url=self.base_url(connection, extra),
-            login=read_text("login", connection.login),
-            password=read_text("password", connection.password),
-            timeout=read_timeout(extra.get("timeout")),
-            verify=read_verify(extra.get("verify")),
-            proxy=read_proxy(extra.get("proxy")),
-            requests_per_minute=read_requests_per_minute(extra.get("requests_per_minute")),
-            extra=extra,
-        )
+        result = read_connection(self.conn_id, connection, extra, self.base_url)
         self.validate_connection(result)
         return result
 
     @contextmanager
     def _without_a_page(self) -> Iterator[None]:
-        """Take what is wrong with the connection for that no page of the import is known, and log it."""
+        """Log an error of the connection, in place of raising it."""
         try:
             with self._translating_errors(self._subject):
                 yield
@@ -432,7 +362,7 @@ class ImportProgressHook(BaseHook, ABC):
     def _with_authentication(self, conversation: Conversation[T], connection: VendorConnection) -> Conversation[T]:
         return through(conversation, lambda request: self.send_authenticated(request, connection))
 
-    # Words --------------------------------------------------------------------------------------------------
+    # Errors -------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _translating_errors(self, subject: str) -> Iterator[None]:
@@ -442,23 +372,16 @@ class ImportProgressHook(BaseHook, ABC):
             parts = [f"{subject}: {error}"]
             if error.status is not None and not error.transient:
                 parts.append({**REFUSAL_ADVICE, **self.refusal_advice}.get(error.status, ""))
-            # Without the cause: its text is a library's, which may quote an address with credentials.
+            # Without the cause, because its text is of a library and may contain an address with credentials.
             raise error.reworded(" ".join(filter(None, parts))) from None
         except Exception as error:
-            # A defect, and worth its traceback. As one of ours it means the same in every mode of a sensor.
+            # A defect, so its traceback is kept. As an error of this package it has the same effect in every mode.
             words = self._redact(f"{type(error).__name__}: {error}")
             raise ImportProgressError(f"{subject}: {words}. This is a defect: please report it.") from error
 
     def _redact(self, text: str) -> str:
-        # For texts of libraries, which may quote what they were given. A vendor's texts are redacted when read.
+        # For texts of libraries, which may contain their arguments. A vendor's texts are redacted when they are read.
         return redacted(text, self.connection_cache.secrets)
-
-
-def _may_be_text(annotation: Any) -> bool:
-    # A text itself where annotations are not evaluated.
-    if isinstance(annotation, str):
-        return "str" in (part.strip() for part in annotation.split("|"))
-    return annotation is str or str in get_args(annotation)
 
 
 def _exchange(request: Request) -> Conversation[Response]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An Airflow connection, read and checked: everything wrong with it is told before anything is sent."""
+"""An Airflow connection, read and checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import json
 import math
 import re
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv6Address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from airflow_import_progress.exceptions import ImportRequestError
 from airflow_import_progress.http.exchange import excerpt
 
-#: Shorter secrets are not taken out of texts, as in Airflow's own logs.
+if TYPE_CHECKING:
+    from airflow_import_progress.compat import Connection
+
+#: Shorter secrets are not redacted, as in Airflow's own logs.
 MIN_SECRET_LENGTH = 5
 DEFAULT_REQUEST_TIMEOUT = 30.0
 MIN_REQUEST_TIMEOUT = 0.1
@@ -27,7 +30,7 @@ MAX_REQUESTS_PER_MINUTE = 100_000.0
 HOST = re.compile(
     r"(?P<name>\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:(?P<port>\d{1,5}))?", re.ASCII
 )
-#: The path below which a vendor or a gateway is served: segments that walk nowhere, without a query.
+#: The path below which a vendor or a gateway is served: without segments such as ``..``, and without a query.
 PATH = re.compile(r"(/(?!(\.|%2e){1,2}(/|$))([A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})+)*", re.ASCII | re.IGNORECASE)
 PLACEHOLDER = re.compile(r"\{(\w*)\}", re.ASCII)
 
@@ -65,7 +68,7 @@ class VendorConnection:
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
-        """Return what must not appear in any text, but for secrets so short that any text may have them."""
+        """The texts that are redacted everywhere, except secrets so short that they may be part of any text."""
         proxy_password = urlsplit(self.proxy).password if self.proxy else None
         return tuple(
             form
@@ -73,6 +76,33 @@ class VendorConnection:
             if secret and len(secret) >= MIN_SECRET_LENGTH
             for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
         )
+
+
+def read_connection(
+    conn_id: str, connection: Connection, extra: Any, base_url: Callable[[Connection, Mapping[str, Any]], str]
+) -> VendorConnection:
+    """
+    Read and check an Airflow connection.
+
+    :param conn_id: Its id.
+    :param connection: The connection.
+    :param extra: Its extras, parsed.
+    :param base_url: Returns the address that requests go to.
+    :raises ImportRequestError: if it cannot be used.
+    """
+    if connection.extra and not (isinstance(extra, dict) and (extra or is_empty_object(connection.extra))):
+        raise ImportRequestError("The connection's extra is not a JSON object. Correct it in Airflow.")
+    return VendorConnection(
+        conn_id=conn_id,
+        base_url=base_url(connection, extra),
+        login=read_text("login", connection.login),
+        password=read_text("password", connection.password),
+        timeout=read_timeout(extra.get("timeout")),
+        verify=read_verify(extra.get("verify")),
+        proxy=read_proxy(extra.get("proxy")),
+        requests_per_minute=read_requests_per_minute(extra.get("requests_per_minute")),
+        extra=extra,
+    )
 
 
 # The fields of a connection. Forms of different Airflow versions store an empty field as null or as "".
@@ -94,7 +124,7 @@ def read_text(name: str, value: Any) -> str:
         text = str(value).strip()
         text.encode()
     except ValueError:
-        # Half a pair of surrogates, or a number of thousands of digits.
+        # An unpaired surrogate, or a number of thousands of digits.
         raise ImportRequestError(f"The connection's {name} has characters that cannot be sent.") from None
     return text
 
@@ -116,10 +146,10 @@ def read_base_url(host: Any, scheme: Any, port: Any) -> str:
         )
     authority, slash, path = rest.partition("/")
     match = HOST.fullmatch(f"[{authority}]" if _is_ipv6(authority) else authority)
-    # What is before an @ would be a user and password, or the start of one.
+    # The part before an @ would be a user and password.
     is_usable = match is not None and "@" not in rest and PATH.fullmatch(slash + path) is not None
     if match is None or not is_usable or (match["ipv6"] and not _is_ipv6(match["ipv6"])):
-        # Not repeated if it may hold a password.
+        # Not repeated in the message if it may contain a password.
         given = "" if {"@", "?"} & set(rest) else f", not {excerpt(rest)!r}"
         raise ImportRequestError(
             f"The connection's host must be a host name, such as 'acme.example.com', or one with a path, such as "
@@ -142,7 +172,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _read_port(value: Any) -> int | None:
-    # HashiCorp Vault and other secrets backends give it as a text.
+    # HashiCorp Vault and other secrets backends return it as a text.
     text = read_text("port", value)
     if not text:
         return None
@@ -191,7 +221,7 @@ def read_verify(value: Any) -> bool | str:
     except (OSError, ValueError) as error:
         raise ImportRequestError(
             f"The connection's extra 'verify' must be true, false or the path of a file with certificates, and "
-            f"{text!r} is none on this machine ({type(error).__name__})."
+            f"{text!r} cannot be read as certificates on this machine ({type(error).__name__})."
         ) from None
     return text
 
@@ -206,24 +236,24 @@ def read_proxy(value: Any) -> str | None:
     except ValueError:
         usable = False
     if not usable:
-        # Not quoted in the message: it may hold a password.
+        # Not repeated in the message, because it may contain a password.
         raise ImportRequestError(
             "The connection's extra 'proxy' must be an address such as 'http://proxy.example:3128'."
         )
     return str(value).strip()
 
 
-def read_import_page(value: Any, known: Collection[str]) -> str | None:
+def read_import_page(value: Any, allowed_placeholders: Collection[str]) -> str | None:
     """
-    Return the address of the vendor's page of an import, with places for its arguments, from the extra ``import_page``.
+    Return the address of the vendor's page of an import, with placeholders, from the extra ``import_page``.
 
     :param value: The extra.
-    :param known: What the places may be named: arguments of the imports.
+    :param allowed_placeholders: The names of the placeholders that it may have: the arguments of the imports.
     """
     if value in (None, ""):
         return None
     text = str(value).strip()
-    # Values go behind the host, so that none of them decides where the button leads to.
+    # Placeholders are allowed only after the host, so that no value decides where the button leads to.
     address = PLACEHOLDER.sub("", text)
     try:
         parts = urlsplit(text)
@@ -231,27 +261,27 @@ def read_import_page(value: Any, known: Collection[str]) -> str | None:
     except ValueError:
         usable = False
     if not usable or not text.isprintable() or " " in text or {"{", "}"} & set(address):
-        # Not repeated if it may hold a password.
+        # Not repeated in the message if it may contain a password.
         given = "" if "@" in text else f", not {excerpt(text)!r}"
         raise ImportRequestError(
             f"The connection's extra 'import_page' must be an address such as "
-            f"'https://vendor.example/imports/{{{min(known, default='id')}}}'{given}."
+            f"'https://vendor.example/imports/{{{min(allowed_placeholders, default='id')}}}'{given}."
         )
-    unknown = sorted(set(PLACEHOLDER.findall(text)) - set(known))
+    unknown = sorted(set(PLACEHOLDER.findall(text)) - set(allowed_placeholders))
     if unknown:
         raise ImportRequestError(
-            f"The connection's extra 'import_page' has a place for {excerpt(unknown[0])!r}, which is no argument of "
-            f"the import. There are: {', '.join(sorted(known))}."
+            f"The connection's extra 'import_page' has the unknown placeholder {{{excerpt(unknown[0])}}}. Available: "
+            f"{', '.join(sorted(allowed_placeholders))}."
         )
     return text
 
 
 def fill_placeholders(page: str, values: Mapping[str, str]) -> str | None:
     """
-    Return the address of the vendor's page of one import, or None if it has a place for what the import does not tell.
+    Return the address of the vendor's page of one import, or None if a placeholder has no value.
 
-    :param page: The address with places for arguments.
-    :param values: The arguments that the import tells, by name.
+    :param page: The address with placeholders.
+    :param values: The values by the names of the placeholders.
     """
     if not set(PLACEHOLDER.findall(page)) <= set(values):
         return None
@@ -259,7 +289,7 @@ def fill_placeholders(page: str, values: Mapping[str, str]) -> str | None:
 
 
 def is_empty_object(text: str) -> bool:
-    """Tell whether a text is the JSON of an object without keys."""
+    """Return whether a text is the JSON of an object without keys."""
     try:
         return bool(json.loads(text) == {})
     except ValueError:

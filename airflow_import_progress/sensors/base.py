@@ -30,7 +30,8 @@ from airflow_import_progress.exceptions import (
     ImportProgressError,
     ImportProtocolError,
 )
-from airflow_import_progress.hooks.base import Import, ImportProgressHook
+from airflow_import_progress.hooks.base import ImportProgressHook
+from airflow_import_progress.imports import Import
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.sensors.without_workers import SensorWithoutWorkers, class_path

@@ -10,8 +10,9 @@ from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow_import_progress.compat import BaseSensorOperator
-from airflow_import_progress.hooks.base import Import, ImportProgressHook
+from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.http.exchange import excerpt
+from airflow_import_progress.imports import Import
 from airflow_import_progress.sensors.arguments import NOT_GIVEN, is_resolved_later
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_import_progress.compat import AirflowSensorTimeout, has_own_xcom_backend, import_string, push_result
 from airflow_import_progress.exceptions import ImportFailedError, ImportPollError, ImportProgressError
-from airflow_import_progress.hooks.base import Import, ImportProgressHook
+from airflow_import_progress.hooks.base import ImportProgressHook
+from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.waiting.event import error_event, success_event
 from airflow_import_progress.waiting.poller import PolledImport
@@ -38,7 +39,7 @@ class ImportProgressTrigger(BaseTrigger):
     The arguments are plain JSON and hold no secret. They are stored while the wait lasts, so later versions may
     add optional ones but neither remove nor rename any.
 
-    :param import_class: Path of the :class:`~airflow_import_progress.hooks.base.Import` subclass.
+    :param import_class: Path of the :class:`~airflow_import_progress.imports.Import` subclass.
     :param import_fields: Its arguments.
     :param hook_class: Path of the vendor's hook.
     :param conn_id: The Airflow connection.

@@ -17,7 +17,7 @@ from airflow_import_progress.waiting.state import WaitState
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Context
-    from airflow_import_progress.hooks.base import Import
+    from airflow_import_progress.imports import Import
 
 
 class StartImportProgressTrigger(BaseTrigger):

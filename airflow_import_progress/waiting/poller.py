@@ -17,12 +17,13 @@ from typing import Self, TypeGuard
 from weakref import WeakKeyDictionary
 
 from airflow_import_progress.exceptions import ImportProgressError
-from airflow_import_progress.hooks.base import Import, ImportProgressHook
+from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.exchange import Request, RequestKey, Response, request_key
 from airflow_import_progress.http.rate_limit import RateLimit
 from airflow_import_progress.http.single_flight import SingleFlight
 from airflow_import_progress.http.transport import AsyncSend, AuthenticatedKey, authenticated_key
+from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress
 
 #: Waits wake up at multiples of this, in seconds: many at once cost an event loop less than one after the other.

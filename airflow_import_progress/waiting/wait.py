@@ -19,7 +19,7 @@ from airflow_import_progress.exceptions import (
     ImportPollError,
     ImportProgressError,
 )
-from airflow_import_progress.hooks.base import Import
+from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.waiting.gate import Decision, Verdict
 from airflow_import_progress.waiting.published import PublishedProgress

@@ -22,12 +22,12 @@ import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportRequestError
 from airflow_import_progress.hooks import rocketchat
-from airflow_import_progress.hooks.base import Import
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.connection_cache import CONNECTION_LIFETIME
 from airflow_import_progress.http.exchange import Request, Response
+from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger

@@ -99,8 +99,11 @@ def test_the_address_is_https_unless_the_schema_says_otherwise(read, fields, bas
         ({"extra": {"requests_per_minute": "many"}}, "'requests_per_minute'"),
         ({"extra": {"requests_per_minute": True}}, "'requests_per_minute'"),
         ({"extra": {"timeout": float("nan")}}, "'timeout'"),
-        ({"extra": {"verify": "/no/such/file.pem"}}, "'/no/such/file.pem' is none on this machine"),
-        ({"extra": {"verify": __file__}}, "is none on this machine (SSLError)"),
+        (
+            {"extra": {"verify": "/no/such/file.pem"}},
+            "'/no/such/file.pem' cannot be read as certificates on this machine",
+        ),
+        ({"extra": {"verify": __file__}}, "cannot be read as certificates on this machine (SSLError)"),
         ({"port": 99999}, "port must be from 1 to 65535"),
         ({"host": "acme.ilucca.net:0"}, "port must be from 1 to 65535"),
         ({"host": "u:hunter2@acme.ilucca.net"}, "host name, such as"),

@@ -9,9 +9,9 @@ from typing import ClassVar, Optional
 
 import pytest
 
-from airflow_import_progress.hooks.base import Import
 from airflow_import_progress.hooks.lucca import LuccaHook
 from airflow_import_progress.hooks.rocketchat import RocketChatImport
+from airflow_import_progress.imports import Import
 
 
 @dataclass(frozen=True)

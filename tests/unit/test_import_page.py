@@ -116,7 +116,7 @@ def test_what_is_no_page_is_refused(given):
 
 
 def test_the_refusal_of_an_unknown_place_says_what_there_is():
-    with pytest.raises(ImportRequestError, match=r"'other', which is no argument .* There are: cluster_id, job_id"):
+    with pytest.raises(ImportRequestError, match=r"the unknown placeholder \{other\}\. Available: cluster_id, job_id"):
         read_import_page("https://a.example/{other}", ["job_id", "cluster_id"])
 
 
