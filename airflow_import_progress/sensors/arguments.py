@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments of sensors that are not given, or that get their value only when the task runs."""
+"""Arguments of sensors that are not given, or whose value is known only when the task runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from enum import Enum
 from typing import Any, Final
 
-#: Where a part of a template begins that is rendered.
+#: The marks with which Jinja's expressions, statements and comments begin.
 TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
@@ -15,8 +15,8 @@ class NotGiven(Enum):
     """
     The default of an optional argument that identifies the import.
 
-    It is not None, because None is the value of a missing XCom or an unset variable, and an argument that is left out
-    may mean another import.
+    It is not None, because a missing XCom or an unset variable is None: an argument that resolved to None is not an
+    omitted argument.
     """
 
     NOT_GIVEN = "not given"
@@ -33,7 +33,7 @@ NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 def is_resolved_later(value: Any) -> bool:
     """
-    Whether an operator's argument gets its value only when the task runs.
+    Return whether the value of an operator's argument is known only when the task runs.
 
     :param value: The argument.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the sensors of all vendors have in common: the modes, and what each outcome means to Airflow."""
+"""The base of the sensors: the modes, and the effect of each outcome in Airflow."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ from airflow_import_progress.waiting.wait import Wait, failure
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Context
 
-#: How long a wait stays off the worker at the least, in seconds: Airflow takes a task that comes back before the
-#: scheduler has heard of the end of its last part for a dead one, which costs a retry. On a busy machine that may be
-#: many seconds late, and a rescheduled wait runs the risk at every poll, a deferred one once.
+#: Shortest time that a wait is off the worker, in seconds. If a task resumes before the scheduler has processed its
+#: deferral, Airflow treats it as a zombie and spends a retry. A busy scheduler may be many seconds late. A deferred
+#: wait runs that risk once, a rescheduled one at every poll.
 MIN_DEFERRAL = 10.0
 MIN_RESCHEDULE_DELAY = 30.0
 
-#: A timeout beyond this, in seconds, cannot be told as a date.
+#: Longest timeout, in seconds. A longer one may end at a date that Python cannot represent.
 MAX_TIMEOUT = 10 * 366 * 86400
 
 
@@ -63,20 +63,20 @@ class BaseImportSensor(SensorWithoutWorkers):
     The result, and so the task's XCom, is the last progress as a dict
     (:meth:`~airflow_import_progress.progress.ImportProgress.to_dict`).
 
-    The import is asked for once on the worker. If it is not over yet, the wait goes on
+    The worker polls once. If the import is not over yet, the wait continues
 
     * in the triggerer, without a worker, if ``deferrable`` is set (the default; ``mode`` is then ignored);
     * on the worker, which sleeps between the polls, with ``mode="poke"``;
     * on a worker that is started anew for each poll, with ``mode="reschedule"``.
 
-    In every mode the same happens:
+    The outcomes are the same in every mode:
 
     * The import failed, was cancelled or was refused by the gate: :class:`ImportFailedError`, which spends no
       retries. ``soft_fail`` and ``never_fail`` make it a skip.
-    * ``timeout`` is over: ``AirflowSensorTimeout``, which spends no retries. ``soft_fail`` and ``never_fail``
+    * ``timeout`` has passed: ``AirflowSensorTimeout``, which spends no retries. ``soft_fail`` and ``never_fail``
       make it a skip.
-    * The state could not be found out (:class:`ImportProgressError`): the task fails and may be retried.
-      ``never_fail`` makes it a skip, ``silent_fail`` logs it and goes on until the timeout.
+    * The state of the import is unknown (:class:`ImportProgressError`): the task fails and may be retried.
+      ``never_fail`` makes it a skip. With ``silent_fail`` it is logged, and the wait continues until the timeout.
 
     A subclass may start the import in ``execute()``, set the argument that identifies it, and call
     ``super().execute(context)``. Until then the argument is
@@ -85,18 +85,16 @@ class BaseImportSensor(SensorWithoutWorkers):
 
     :param deferrable: Whether to wait in the triggerer. Default True, whatever ``[operators] default_deferrable`` says.
     :param start_from_trigger: Whether the wait starts in the triggerer, without a worker that polls first and defers.
-        Default: what the class says, which is False unless a subclass sets it. From Airflow 3.3 on; where it is not
-        possible, the wait starts on a worker, whose log gives the reason. A mapped sensor ignores it.
+        Default: the attribute of the class, which is False unless a subclass sets it. Needs Airflow 3.3. Where it is
+        not possible, the wait starts on a worker, whose log gives the reason. A mapped sensor ignores it.
     :param end_from_trigger: Whether a wait that passes ends in the triggerer, without a worker that takes the result.
-        Default False. From Airflow 3.3 on, like ``start_from_trigger``. All other waits end on a worker.
-    :param min_poke_interval: Shortest gap between two polls, in seconds from 1: the gap shrinks to it from
-        ``poke_interval`` where the pace of the import says that it is about to end. Default 5. More than
-        ``poke_interval`` counts as ``poke_interval``, so the two alike make the gap a fixed one. With
-        ``mode="reschedule"`` nothing is known of the pace, and the gap is ``poke_interval``.
-    :param max_consecutive_failures: How many polls in a row may not get through (connection trouble, HTTP 408,
-        425 and 5xx, answers that are not JSON) before the wait gives up, from 1. The gap between them
-        doubles from 5 s up to 5 minutes, or is what the vendor asks for with ``Retry-After``; so the default of
-        10 outlives an outage of 16 minutes.
+        Default False. Needs Airflow 3.3, like ``start_from_trigger``. All other waits end on a worker.
+    :param min_poke_interval: Shortest gap between two polls, in seconds from 1. The gap shrinks from
+        ``poke_interval`` to this when the import is expected to end. Default 5. A value above ``poke_interval`` counts
+        as ``poke_interval``: the gap is then fixed. With ``mode="reschedule"`` the gap is always ``poke_interval``.
+    :param max_consecutive_failures: How many polls in a row may fail (connection errors, HTTP 408, 425 and 5xx,
+        answers that are not JSON) before the wait gives up, from 1. The gap between them doubles from 5 s up to 5
+        minutes, or is as long as ``Retry-After`` asks. The default of 10 survives an outage of 16 minutes.
     :param kwargs: The arguments of every Airflow sensor: ``poke_interval`` (seconds, default 60, at least 1),
         ``timeout`` (seconds, default 7 days), ``mode``, ``soft_fail``, ``never_fail``, ``silent_fail``,
         ``exponential_backoff``, ``max_wait``, and those of every operator.
@@ -155,15 +153,15 @@ class BaseImportSensor(SensorWithoutWorkers):
         self.max_consecutive_failures = max_consecutive_failures
         self.gate = Gate()
 
-    # What a vendor's sensor calls or replaces ---------------------------------------------------------------
+    # What a vendor's sensor sets ----------------------------------------------------------------------------
 
     @property
     def gate(self) -> Gate:
         """
-        The gate that decides whether the import passes; default: it must have succeeded.
+        The gate that decides whether the import passes. Default: the import must have succeeded.
 
-        A vendor's sensor sets one that is made of its arguments. Nothing but a :class:`Gate` can be set, because a
-        trigger makes it anew from its arguments.
+        A vendor's sensor sets one that is made of its arguments. Only a :class:`Gate` can be set, because a trigger
+        makes it again from its arguments.
         """
         return self._gate
 
@@ -179,7 +177,7 @@ class BaseImportSensor(SensorWithoutWorkers):
             hook = self._hook_that_polled or self.get_hook()
             return hook.import_url(self._deferred_import or self.get_import())
         except Exception as error:
-            # Airflow asks after the task has ended, however it did, and 3.0 leaves out all else if this raises.
+            # Airflow calls this after each task, and Airflow 3.0 skips everything that follows if it raises.
             self.log.debug("No page of the import is known: %s", error)
             return None
 
@@ -187,11 +185,11 @@ class BaseImportSensor(SensorWithoutWorkers):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """
-        Ask once and judge, without waiting for anything.
+        Poll once, and return whether the import passes.
 
         :param context: The context of the execution.
         :raises ImportFailedError: if the import does not pass.
-        :raises ImportProgressError: if its state could not be found out.
+        :raises ImportProgressError: if its state is unknown.
         """
         import_ = self.get_import()
         progress = self.get_hook().get_progress(import_)
@@ -218,16 +216,15 @@ class BaseImportSensor(SensorWithoutWorkers):
         conn_id: str | None = None,
     ) -> dict[str, Any]:
         """
-        End the wait on a worker with what the trigger found out.
+        End the wait on a worker with the event of the trigger.
 
-        The gate judges once more here: nothing but a progress that passes ends in success, whatever became of
-        the event on its way.
+        The gate judges once more: only a progress that passes ends in success, even if the event was damaged.
 
         :param context: The context of the execution.
         :param event: The trigger's event.
-        :param import_fields: The arguments of the import that was waited for, which the sensor's own may no longer
-            render to. None: the sensor's own, for a wait that no worker has started.
-        :param conn_id: The connection that the worker deferred with; None: the sensor's own.
+        :param import_fields: The arguments of the import that was waited for, because those of the sensor may render
+            to other values now. None: those of the sensor, for a wait that no worker has started.
+        :param conn_id: The connection that the worker deferred with. None: that of the sensor.
         :return: The last progress as a dict.
         """
         if import_fields is not None:
@@ -260,23 +257,23 @@ class BaseImportSensor(SensorWithoutWorkers):
         :param next_kwargs: Its arguments.
         :param context: The context of the execution.
         """
-        # Past BaseSensorOperator's own: which exceptions it makes a skip differs between Airflow's versions, and
-        # from what it does while poking.
+        # Not by BaseSensorOperator's own method: the exceptions that it turns into a skip differ between versions of
+        # Airflow, and from those while poking.
         with self._skipping():
             try:
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except (TaskDeferralError, TaskDeferralTimeout) as error:
                 if is_deferral_timeout(error):
                     raise AirflowSensorTimeout(
-                        f"{self._subject}: not done within the timeout of {self.timeout:.10g} s, and no triggerer "
-                        f"was there to say so. Check that a triggerer runs; clear this task to wait again."
+                        f"{self._subject}: not done within the timeout of {self.timeout:.10g} s, and no running "
+                        f"triggerer reported it. Check that a triggerer runs; clear this task to wait again."
                     ) from error
                 raise ImportPollError(
                     f"{self._subject}: the triggerer could not run this wait ({error}). Whether the import "
                     f"succeeded is unknown: look at the triggerer's log, and clear this task to wait again."
                 ) from error
 
-    # How it is done -----------------------------------------------------------------------------------------
+    # The wait -----------------------------------------------------------------------------------------------
 
     @property
     def _rules(self) -> WaitRules:
@@ -301,7 +298,7 @@ class BaseImportSensor(SensorWithoutWorkers):
         self._check_identifier(self.hook_class.conn_name_attr, self._conn_id)
         ti: Any = context.get("ti")
         if import_.warning_before_start and ti is not None and ti.map_index >= 0:
-            # Too many to follow one and the same last import, and each easily taken for one of its own.
+            # All of them would wait for the same last import, and each would be taken for a wait for its own.
             raise ValueError(
                 f"A mapped task must be given the import that it waits for, but {import_.warning_before_start}"
             )
@@ -357,12 +354,12 @@ class BaseImportSensor(SensorWithoutWorkers):
                 publisher.publish()
                 shortest = MIN_DEFERRAL if self.deferrable else MIN_RESCHEDULE_DELAY
                 seconds_away = max(gap, shortest)
-                # Too near the deadline to leave and come back, the wait ends on this worker.
+                # Too close to the deadline, the wait stays on this worker: it could not resume in time.
                 if time.time() + shortest <= wait.state.deadline:
                     if self.deferrable:
                         self._defer(wait, seconds_away)
-                    # Airflow keeps nothing between two pokes in reschedule mode, so failures in a row can be
-                    # counted only by a worker that stays. Under silent_fail nobody counts them.
+                    # After a failure the worker stays, because Airflow keeps nothing between two pokes in reschedule
+                    # mode, so that failures in a row could not be counted. With silent_fail they are not counted.
                     if reschedules and (self.silent_fail or not wait.state.failures):
                         raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=seconds_away))
                 time.sleep(gap)
@@ -371,15 +368,15 @@ class BaseImportSensor(SensorWithoutWorkers):
         try:
             store_link(context, ImportLink.xcom_key, lambda: hook.import_url(import_))
         except Exception as error:
-            # It is for people, and no wait depends on it.
-            self.log.info("Where the task's button leads to could not be stored (%s: %s).", type(error).__name__, error)
+            # A broken link never fails a wait.
+            self.log.info("The link of the task's button could not be stored (%s: %s).", type(error).__name__, error)
 
     def _defer(self, wait: Wait, seconds: float) -> None:
         from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
 
         now = time.time()
         self.log.info(
-            "%s goes on in the triggerer, until %s at the latest.",
+            "%s: the wait continues in the triggerer, until %s at the latest.",
             wait.subject,
             datetime.fromtimestamp(wait.state.deadline, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         )
@@ -418,4 +415,4 @@ class BaseImportSensor(SensorWithoutWorkers):
 
     def _skip(self, error: BaseException) -> AirflowSkipException:
         argument = "soft_fail" if self.soft_fail else "never_fail"
-        return AirflowSkipException(f"Skipped, because {argument} is set and: {error}")
+        return AirflowSkipException(f"Skipped because {argument}=True: {error}")

@@ -24,7 +24,7 @@ else:
 
 
 class _ChecksArguments(BaseOperatorMeta):
-    """Check a sensor once all constructors have run, whoever wrote them and whatever they leave out."""
+    """Check the arguments of a sensor once all constructors have run, so that no constructor can leave it out."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         sensor = super().__call__(*args, **kwargs)
@@ -33,7 +33,7 @@ class _ChecksArguments(BaseOperatorMeta):
 
     @property
     def __signature__(cls) -> inspect.Signature:  # noqa: N805
-        # Python takes the one of __call__ otherwise.
+        # Otherwise Python uses the signature of __call__.
         whole = inspect.signature(cls.__init__)  # type: ignore[misc]
         return whole.replace(parameters=list(whole.parameters.values())[1:], return_annotation=inspect.Signature.empty)
 
@@ -56,7 +56,7 @@ class IdentifyingSensor(BaseSensorOperator, metaclass=_ChecksArguments):
 
     def get_import(self) -> Import:
         """
-        Return the import to wait for, made of the sensor's arguments of the same names.
+        Return the import to wait for, made from the sensor's arguments of the same names.
 
         :raises ValueError: if an argument is not an identifier; the message names it.
         """
@@ -80,7 +80,7 @@ class IdentifyingSensor(BaseSensorOperator, metaclass=_ChecksArguments):
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
         """
-        Render a value: texts that identify the import or the connection to text, whatever the DAG renders others to.
+        Render a value. Texts that identify the import or the connection are rendered to text, even in native DAGs.
 
         :param content: The value.
         :param context: The context of the execution.
@@ -104,7 +104,7 @@ class IdentifyingSensor(BaseSensorOperator, metaclass=_ChecksArguments):
 
     def _complete(self) -> None:
         """
-        Check what can be checked while the DAG is parsed.
+        Check the arguments that are known while the DAG is parsed.
 
         :raises ValueError: if an argument cannot be right; the message names it.
         """
@@ -115,7 +115,7 @@ class IdentifyingSensor(BaseSensorOperator, metaclass=_ChecksArguments):
             if name not in later and value is not NOT_GIVEN:
                 self._check_identifier(name, value)
         of_import = fields(self.import_class)
-        # A subclass may start the import when it is executed, and learn only then which one it is.
+        # Required ones may be lacking: a subclass may start the import when it is executed, and set them then.
         lacking = {field.name for field in of_import if _is_required(field) and values.get(field.name) is NOT_GIVEN}
         if not lacking and later.isdisjoint(field.name for field in of_import):
             self.get_import()
@@ -138,10 +138,10 @@ class IdentifyingSensor(BaseSensorOperator, metaclass=_ChecksArguments):
 
     def _render_to_text(self, template: str, context: Context) -> str:
         dag = self.get_dag()
-        # Forced to the sandboxed environment, which is not native.
+        # The sandboxed environment is forced, because it is not native.
         env = dag.get_template_env(force_sandboxed=True) if dag is not None else self.get_template_env()
         compiled = env.from_string(template)
-        # Not Template.render(): it copies the context, and Airflow 2.11 warns of each outdated name that is read.
+        # Not by Template.render(): it copies the context, and Airflow 2.11 warns about each deprecated name in it.
         names: Any = ChainMap(cast("dict[str, Any]", context), compiled.globals)
         return "".join(compiled.root_render_func(compiled.new_context(names, shared=True)))
 

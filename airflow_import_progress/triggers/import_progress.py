@@ -22,7 +22,7 @@ from airflow_import_progress.waiting.rules import WaitRules
 from airflow_import_progress.waiting.state import WaitState
 from airflow_import_progress.waiting.wait import Wait
 
-#: How long Airflow may take to store the result, in seconds, before a worker is asked to do it.
+#: How long Airflow may take to store the result, in seconds, before a worker does it instead.
 PUSH_TIMEOUT = 60.0
 #: How long a poll that is under way at the deadline may still take, in seconds.
 LAST_POLL_GRACE = 30.0
@@ -92,7 +92,7 @@ class ImportProgressTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield the one event. Whatever goes wrong becomes an event too, so that the task hears of it."""
+        """Wait, and yield the one event. Every error becomes an event too, so that it reaches the task."""
         try:
             progress = await self._wait()
             if self.end_from_trigger and await self._stored(progress):
@@ -102,7 +102,7 @@ class ImportProgressTrigger(BaseTrigger):
         except (AirflowSensorTimeout, ImportFailedError, ImportProgressError) as error:
             event = error_event(error)
         except Exception as error:
-            self.log.exception("The wait ends with an error that nobody foresaw.")
+            self.log.exception("The wait ends with an unexpected error.")
             event = error_event(error)
         yield TriggerEvent(event)
 
@@ -128,7 +128,7 @@ class ImportProgressTrigger(BaseTrigger):
             await publisher.end()
             raise
         finally:
-            # One that is cancelled says no more.
+            # A wait that is cancelled publishes nothing more.
             wait.end()
         await publisher.end()
         return progress
@@ -145,11 +145,11 @@ class ImportProgressTrigger(BaseTrigger):
             gap = min(wait.schedule.gap_before_first_poll(due_in), max(state.deadline - now, 0.0))
             while True:
                 try:
-                    # One timer for the whole wait: a poll may have to queue for longer than is left.
+                    # One timer for the whole wait, because a poll may have to queue past the deadline.
                     async with asyncio.timeout(None) as timer:
                         return await self._poll_until_over(wait, polled, gap, timer, publisher)
                 except TimeoutError:
-                    # A clock that was set back since gives the wait more time, and costs it no failure.
+                    # Without a failure if the clock was set back meanwhile: that gives the wait more time.
                     gap = 0.0
                     if time.time() >= state.deadline:
                         words = "The poll was still under way at the deadline."
@@ -178,8 +178,8 @@ class ImportProgressTrigger(BaseTrigger):
     async def _stored(self, progress: ImportProgress) -> bool:
         if not self.do_xcom_push:
             return True
-        # "airflow dags test" gives a trigger none, and ends the task itself. A backend of XCom may have been
-        # configured after the task was deferred.
+        # "airflow dags test" passes no task instance to a trigger, and ends the task itself. An XCom backend may have
+        # been configured after the task was deferred.
         if self.task_instance is None or has_own_xcom_backend():
             return False
         try:

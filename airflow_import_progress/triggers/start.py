@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trigger with which a wait begins that no worker has begun."""
+"""The trigger of a wait that begins without a worker."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class StartImportProgressTrigger(BaseTrigger):
     """
     Begin a wait in the triggerer, and wait as :class:`ImportProgressTrigger` does.
 
-    A wait that cannot begin here is left to a worker: the event is then ``{"status": "not_started", "reason": ...}``,
-    and the sensor begins as if there were no such trigger.
+    A wait that cannot begin here begins on a worker: the event is then ``{"status": "not_started", "reason": ...}``,
+    and the sensor waits as if it had not been started from a trigger.
 
     :param import_class: As for :class:`ImportProgressTrigger`.
     :param import_fields: The arguments of the import that are literals.
@@ -86,8 +86,8 @@ class StartImportProgressTrigger(BaseTrigger):
         :param context: The context of the task instance.
         :param jinja_env: The environment of the templates.
         """
-        # Airflow makes a DAG for each trigger that starts a task, hundreds of kilobytes that would stay as long as
-        # the wait. The rest of the context is left as it is.
+        # Airflow makes a DAG for each trigger that starts a task: hundreds of kilobytes that would stay in memory as
+        # long as the wait. The rest of the context is unchanged.
         for name in ("dag", "task"):
             cast("dict[str, Any]", context).pop(name, None)
         ti: Any = self.task_instance
@@ -131,7 +131,7 @@ class StartImportProgressTrigger(BaseTrigger):
         return trigger
 
     def _started_at(self) -> float:
-        # Airflow keeps when it gives the wait up, whichever triggerer runs it how often.
+        # Derived from the time when Airflow gives the deferral up, which is the same after a restart of the triggerer.
         gives_up_at: datetime | None = getattr(self, "timeout_after", None)
         if gives_up_at is None:
             return time.time()

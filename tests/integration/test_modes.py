@@ -92,7 +92,7 @@ def test_too_many_failed_records_fail_the_task(run, sandbox):
 @pytest.mark.parametrize("argument", ["soft_fail", "never_fail"])
 def test_a_failed_import_is_a_skip_if_asked_for(run, leave_import, argument):
     import_id = leave_import(57, -1)
-    with pytest.raises(AirflowSkipException, match=f"{argument} is set and: Lucca leave import"):
+    with pytest.raises(AirflowSkipException, match=f"Skipped because {argument}=True: Lucca leave import"):
         run(summary_id=import_id, **{argument: True})
 
 
@@ -314,7 +314,7 @@ def test_what_could_not_be_found_out_is_no_soft_failure(run, sandbox, leave_impo
 @pytest.mark.parametrize("polls_before", [0, 1])
 def test_never_fail_skips_whatever_happened(run, sandbox, leave_import, polls_before):
     import_id = leave_import(*[57] * polls_before, "garbage")
-    with pytest.raises(AirflowSkipException, match="never_fail is set and: "):
+    with pytest.raises(AirflowSkipException, match="Skipped because never_fail=True: "):
         run(summary_id=import_id, never_fail=True)
 
 

@@ -79,7 +79,7 @@ def test_what_comes_of_it_is_right_and_the_same_in_every_mode(outcomes, name, fl
     assert (outcome.state, outcome.retries, outcome.error) == (state, RETRIES if is_retried else 0, error)
     assert behaviour.words in outcome.message
     if state == "skipped":
-        assert outcome.message.startswith(f"Skipped, because {flag} is set and: ")
+        assert outcome.message.startswith(f"Skipped because {flag}=True: ")
     if behaviour.ending is Ending.PASSED:
         assert (outcome.xcom["import_id"], outcome.xcom["state"]) == (import_id, "succeeded")
     else:
