@@ -2,8 +2,8 @@
 """
 The two transports: requests on a worker, aiohttp on an event loop.
 
-Neither follows redirects, reads the environment's proxies or ``.netrc`` (whose entries would replace the Authorization
-header), or keeps cookies. Both bound the time and the size of an answer, and word what went wrong alike.
+Neither follows redirects, keeps cookies, or reads proxies or ``.netrc`` from the environment (whose entries would
+replace the Authorization header). Both limit the time and the size of an answer, and report errors in the same words.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from airflow_import_progress.http.exchange import Request, RequestKey, Response,
 from airflow_import_progress.http.single_flight import SingleFlight
 from airflow_import_progress.http.transport_errors import UnreadableError, translated
 
-# Both are imported where they are used: a DAG file that only names a sensor loads neither.
+# Both are imported where they are used, because a DAG file that only contains a sensor should load neither.
 if TYPE_CHECKING:
     import aiohttp
     import requests
@@ -41,12 +41,12 @@ HEADERS = {
     "User-Agent": f"airflow-provider-import-progress/{__version__}",
 }
 READ_CHUNK_BYTES = 64 * 1024
-#: Longest header that is read, in bytes: as much as http.client, and so requests, reads.
+#: Longest header that is read, in bytes: the limit of http.client, and so of requests.
 MAX_HEADER_BYTES = 64 * 1024
 
-#: More interim answers (1xx) than this before the final one are given up.
+#: Maximum number of interim answers (1xx) before the final one.
 MAX_INTERIM_ANSWERS = 10
-#: As many headers as http.client, and so requests, reads.
+#: Maximum number of headers: the limit of http.client, and so of requests.
 MAX_HEADERS = 100
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 DIGITS = re.compile(r"\d+", re.ASCII)
@@ -177,7 +177,7 @@ def new_session(connection: VendorConnection) -> requests.Session:
 
     session = requests.Session()
     session.trust_env = False
-    # Even where it is told not to follow redirects, requests looks at where they lead, and stumbles over nonsense.
+    # requests parses the target of a redirect even if it does not follow it, and raises if the target is malformed.
     session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
     for prefix in ("https://", "http://"):
         session.mount(prefix, _adapter_class()())
@@ -189,14 +189,14 @@ def new_session(connection: VendorConnection) -> requests.Session:
 
 
 class _FinalResponse(http.client.HTTPResponse):
-    """An answer without the interim ones before it: http.client skips only "100 Continue"."""
+    """An answer without the interim answers before it, of which http.client skips only "100 Continue"."""
 
     def begin(self) -> None:
         for _ in range(MAX_INTERIM_ANSWERS):
             super().begin()
             if not 100 < self.status < 200 or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 return
-            # So that the next answer is read.
+            # Reset, so that the next answer is read.
             self.headers = None  # type: ignore[assignment]
         raise http.client.HTTPException(f"more than {MAX_INTERIM_ANSWERS} interim answers")
 
@@ -253,8 +253,8 @@ def send(session: requests.Session, connection: VendorConnection, request: Reque
             timeout=connection.timeout,
         ) as answer:
             _check_headers(answer.raw.headers.items())
-            # The timeout of requests counts from byte to byte. No read asks for more than has come so far, so
-            # none lasts longer than all before it, and an answer that drips for ever is noticed.
+            # The timeout of requests starts again with each byte. No read requests more bytes than all reads before it,
+            # so that none lasts much longer, and the time is checked even if an answer arrives byte by byte.
             while len(body) <= request.max_answer_bytes and (
                 chunk := _read(answer, min(len(body) or 1, READ_CHUNK_BYTES))
             ):
@@ -267,7 +267,7 @@ def send(session: requests.Session, connection: VendorConnection, request: Reque
 
 
 def _check_headers(headers: Iterable[tuple[str, str]]) -> None:
-    """Refuse what aiohttp refuses, such as a body whose length is not clear."""
+    """Refuse the headers that aiohttp refuses, such as contradictory lengths of the body."""
     lengths, is_chunked = [], False
     for name, value in headers:
         if not HEADER_NAME.fullmatch(name) or "\0" in value:
@@ -289,7 +289,7 @@ def _read(answer: requests.Response, size: int) -> bytes:
 
 async def new_async_session(connection: VendorConnection) -> aiohttp.ClientSession:
     """Return a session of aiohttp with the connection's TLS and time limit, and without credentials."""
-    # Loading the library and reading certificates take time that the event loop cannot spare.
+    # In a thread, because loading the library and reading certificates would block the event loop.
     tls = await asyncio.to_thread(_tls, connection)
     import aiohttp
 
@@ -309,7 +309,7 @@ def _tls(connection: VendorConnection) -> ssl.SSLContext | bool:
 
     if connection.verify is False or connection.base_url.startswith("http://"):
         return False
-    # The certificates that requests trusts, so that the modes of a sensor agree.
+    # The certificates that requests trusts, so that all modes of a sensor trust the same hosts.
     bundle = DEFAULT_CA_BUNDLE_PATH if connection.verify is True else connection.verify
     return ssl.create_default_context(cafile=bundle)
 
@@ -341,17 +341,17 @@ async def asend(session: aiohttp.ClientSession, connection: VendorConnection, re
 
 
 def _check_head(answer: aiohttp.ClientResponse) -> None:
-    """Refuse what http.client refuses."""
+    """Refuse an answer that http.client refuses."""
     if answer.version is None or answer.version.major != 1 or len(answer.raw_headers) > MAX_HEADERS:
         raise UnreadableError
-    # As older versions do not.
+    # Checked here too, because older versions of aiohttp do not refuse them.
     _check_headers(answer.headers.items())
 
 
 def _url(connection: VendorConnection, request: Request) -> yarl.URL:
     import yarl
 
-    # Already encoded: decoding and encoding again might turn a quoted identifier into a path.
+    # Already encoded: to decode and encode it again might turn a quoted identifier into a path.
     url = yarl.URL(f"{connection.base_url}{request.path}", encoded=True)
     return url.extend_query(request.params) if request.params else url
 
@@ -378,7 +378,7 @@ def _response(
     try:
         body = _decoded(request_line, body, lower_headers.get("content-encoding", ""), limit)
     except ImportProtocolError as error:
-        # The status of an error says enough; its page may be as long and as odd as it likes.
+        # The body of an error is not required: its status is sufficient.
         body, unreadable = (b"", error) if 200 <= status < 300 else (body[:limit], None)
     return Response(
         status=status,
@@ -392,7 +392,7 @@ def _response(
 
 def _decoded(request_line: str, body: bytes, encoding: str, limit: int) -> bytes:
     if encoding.strip().lower() in ("gzip", "x-gzip", "deflate"):
-        # Although none was accepted. Decoded here, so that a small body cannot become an endless one.
+        # Sent although it was not accepted. Decoded here, with a limit on the decoded size.
         decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
         decoded = b""
         with suppress(zlib.error):

@@ -2,8 +2,8 @@
 """
 One poller for all waits of a triggerer process on one connection.
 
-They share its look-up, an HTTP session, a log-in, the answers to the same question, the vendor's rate limit, and the
-pause that the vendor asks for.
+They share the look-up of the connection, an HTTP session, a log-in, the answers to identical requests, the vendor's
+rate limit, and its pauses.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from airflow_import_progress.http.transport import AsyncSend, AuthenticatedKey, 
 from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress
 
-#: Waits wake up at multiples of this, in seconds: many at once cost an event loop less than one after the other.
+#: Waits wake up at multiples of this, in seconds. An event loop wakes many tasks at once at a lower cost.
 TICK = 0.05
 
-#: A connection, by the hook that is used and its id.
+#: A connection, identified by the class of its hook and its id.
 Key = tuple[type[ImportProgressHook], str]
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, Poller]] = WeakKeyDictionary()
-#: They outlive the pollers: the vendor goes on counting when nobody waits for a moment.
+#: They outlive the pollers, because the vendor continues to count requests after the last wait has ended.
 _rate_limits: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, RateLimit]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
 class SharedResult:
     """
-    Tell what came of a request.
+    Hold the result of a request for all waits that poll with it.
 
     :param key: The key of the request with its authentication.
     :param sent_at: When it was sent, on the event loop's clock.
-    :param outcome: The answer, or what came instead.
+    :param outcome: The answer, or the error in place of it.
     """
 
     key: AuthenticatedKey
@@ -64,10 +64,10 @@ class SharedResult:
 
 class Poller:
     """
-    Ask a vendor over one connection on behalf of many waits.
+    Poll a vendor over one connection for many waits.
 
-    :param hook: The vendor's hook, which nobody else uses.
-    :param rate_limit: What the vendor allows over this connection.
+    :param hook: The vendor's hook, which belongs to this poller alone.
+    :param rate_limit: The rate limit of the connection.
     """
 
     def __init__(self, hook: ImportProgressHook, rate_limit: RateLimit) -> None:
@@ -75,7 +75,7 @@ class Poller:
         self.waits = 0
         self.rate_limit = rate_limit
         self._listeners: Counter[RequestKey] = Counter()
-        self._news: dict[RequestKey, SharedResult] = {}
+        self._results: dict[RequestKey, SharedResult] = {}
         self._wakeups: dict[RequestKey, asyncio.Event] = {}
         self._single_flight: SingleFlight[AuthenticatedKey, Response] = SingleFlight()
         self._sent_at: dict[AuthenticatedKey, float] = {}
@@ -88,26 +88,26 @@ class Poller:
         """Close the session."""
         await self.hook.__aexit__()
 
-    # What watches ask for -----------------------------------------------------------------------------------
+    # Shared results -----------------------------------------------------------------------------------------
 
     def listen(self, first: RequestKey) -> None:
         """
-        Keep from now on the answers to the request with which polls of an import begin, if others poll it too.
+        Keep the results of a request from now on, if more than one wait polls with it.
 
-        :param first: The key of that request, without its authentication.
+        :param first: The key of the request with which polls of an import begin, without its authentication.
         """
         self._listeners[first] += 1
 
     def stop_listening(self, first: RequestKey) -> None:
         """
-        Forget the answers to a request, unless others poll with it too.
+        Drop the results of a request, unless other waits poll with it.
 
         :param first: The key of the request with which polls begin, without its authentication.
         """
         self._listeners[first] -= 1
         if not self._listeners[first]:
             del self._listeners[first]
-            self._news.pop(first, None)
+            self._results.pop(first, None)
             self._wakeups.pop(first, None)
 
     def is_shared(self, first: RequestKey | None) -> bool:
@@ -118,17 +118,17 @@ class Poller:
         """
         return first is not None and self._listeners[first] > 1
 
-    def news(self, first: RequestKey | None) -> SharedResult | None:
+    def last_result(self, first: RequestKey | None) -> SharedResult | None:
         """
-        Return the last outcome of a shared request, if there was one.
+        Return the last result of a shared request, or None.
 
         :param first: The key of the request with which polls begin, without its authentication; None: another request.
         """
-        return None if first is None else self._news.get(first)
+        return None if first is None else self._results.get(first)
 
     async def wait_for_result(self, first: RequestKey) -> None:
         """
-        Wait for the next outcome of a shared request.
+        Wait for the next result of a shared request.
 
         :param first: The key of the request with which polls begin, without its authentication.
         """
@@ -146,23 +146,23 @@ class Poller:
         not_before: float,
     ) -> Response:
         """
-        Send a request when its turn has come, or share the answer to the same request that is under way.
+        Send a request when the rate limit allows it, or share the answer to the same request that is under way.
 
         :param send: Sends through the session of the hook.
         :param connection: The connection.
         :param request: The request.
         :param key: Its key.
         :param first: Its key without the authentication if it is the one with which polls begin, else None.
-        :param not_before: When what is shared must have been sent at the earliest, on the event loop's clock.
+        :param not_before: The earliest time at which a shared request may have been sent, on the event loop's clock.
         """
-        # An answer from before may be from a time when there was nothing to wait for yet.
+        # An older request is not shared: it may have been sent before the import was started.
         while self._sent_at.get(key, not_before) < not_before and await self._single_flight.wait_until_idle(key):
             pass
         is_expected = request.shared or self.is_shared(first)
         return await self._single_flight.do(
             key,
             lambda: self._send_in_turn(send, connection, request, key, first),
-            # Whoever is alone and need not queue saves the task: that is most waits, most of the time.
+            # Without a task where no other wait is expected: the task costs a tenth of a poll.
             alone=not is_expected and self.rate_limit.is_free(connection, self.hook.rate_limit_group(request)),
         )
 
@@ -183,22 +183,22 @@ class Poller:
         except ImportProgressError as error:
             outcome = error
         finally:
-            # Unless another attempt has begun, because this one is wanted no more.
+            # A newer attempt keeps its own time: this one may have been cancelled.
             if self._sent_at.get(key) == sent_at:
                 del self._sent_at[key]
-        news = SharedResult(key, sent_at, outcome)
+        result = SharedResult(key, sent_at, outcome)
         if first is not None and self.is_shared(first):
-            self._news[first] = news
+            self._results[first] = result
             if wakeup := self._wakeups.pop(first, None):
                 wakeup.set()
-        return news.response()
+        return result.response()
 
 
 class PolledImport:
     """
-    One wait's view of an import, through the poller that all waits of this event loop on a connection share.
+    Poll one import for one wait, through the poller that all waits on a connection share on this event loop.
 
-    Used in an ``async with`` block; the last one to leave closes the poller.
+    Used in an ``async with`` block. The last block to end closes the poller.
 
     :param hook_class: The vendor's hook.
     :param conn_id: The Airflow connection.
@@ -206,7 +206,7 @@ class PolledImport:
     :param connection_is_known: Whether the connection is known to exist, because a worker has used it.
     """
 
-    __slots__ = ("_connection_is_known", "_first", "_import", "_key", "_poller", "_since")
+    __slots__ = ("_connection_is_known", "_first", "_import", "_key", "_poller", "_slept_at")
 
     _poller: Poller
 
@@ -218,11 +218,11 @@ class PolledImport:
         self._import = import_
         #: The key of the request with which polls of the import begin, once it is known.
         self._first: RequestKey | None = None
-        self._since = 0.0
+        self._slept_at = 0.0
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._since = loop.time()
+        self._slept_at = loop.time()
         pollers = _pollers.setdefault(loop, {})
         if self._key not in pollers:
             hook_class, conn_id = self._key
@@ -247,7 +247,7 @@ class PolledImport:
 
     @property
     def hook(self) -> ImportProgressHook:
-        """Return the hook that all waits of the poller share."""
+        """The hook that all waits of the poller share."""
         return self._poller.hook
 
     @property
@@ -262,7 +262,7 @@ class PolledImport:
 
     async def get_progress(self) -> ImportProgress:
         """
-        Ask how far the import is, or take what another wait has heard since this one went to sleep.
+        Return the progress of the import: from a poll, or from one that another wait made since this one went to sleep.
 
         :raises ImportProgressError: as the hook's ``aget_progress``.
         """
@@ -273,29 +273,29 @@ class PolledImport:
 
     async def sleep(self, seconds: float) -> None:
         """
-        Sleep until it is time to ask, or until another wait has heard of the same import.
+        Sleep until the next poll, or until another wait has polled with the same request.
 
-        :param seconds: How long, at least if nobody has; up to a :data:`TICK` longer.
+        :param seconds: How long to sleep, in seconds; up to a :data:`TICK` longer.
         """
-        self._since = asyncio.get_running_loop().time()
-        seconds = math.ceil((self._since + seconds) / TICK) * TICK - self._since
+        self._slept_at = asyncio.get_running_loop().time()
+        seconds = math.ceil((self._slept_at + seconds) / TICK) * TICK - self._slept_at
         if self._first is None or not self._poller.is_shared(self._first):
             await asyncio.sleep(seconds)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not self._is_news(self._poller.news(self._first)):
+                while not self._is_recent(self._poller.last_result(self._first)):
                     await self._poller.wait_for_result(self._first)
 
     async def _send(self, send: AsyncSend, connection: VendorConnection, request: Request) -> Response:
         key = authenticated_key(connection, request)
-        # The authentication has added to the headers alone.
+        # The authentication changes only the headers.
         first = self._first if self._first and self._first[0] == key[0][0] else None
-        news = self._poller.news(first)
-        # The refusal of another log-in does not concern this one.
-        if self._is_news(news) and news.key == key:
-            return news.response()
-        return await self._poller.send(send, connection, request, key, first, self._since)
+        result = self._poller.last_result(first)
+        # A result with other credentials is not shared: it may be a refusal.
+        if self._is_recent(result) and result.key == key:
+            return result.response()
+        return await self._poller.send(send, connection, request, key, first, self._slept_at)
 
-    def _is_news(self, news: SharedResult | None) -> TypeGuard[SharedResult]:
-        return news is not None and news.sent_at >= self._since
+    def _is_recent(self, result: SharedResult | None) -> TypeGuard[SharedResult]:
+        return result is not None and result.sent_at >= self._slept_at

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a wait publishes of its import while it waits, for people to look at."""
+"""The published progress of a wait, for display only."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import Any
 
 from airflow_import_progress.progress import ImportProgress
 
-#: The XCom of the waiting task under which its progress is published. No task should depend on it: it is for people.
+#: The key of the XCom of the waiting task. No task should depend on it: it is for display only.
 XCOM_KEY = "import_progress"
-#: So many points of an import's history are kept; when there are more, they are thinned out to half of them.
+#: Maximum number of history points. Beyond it every second one is dropped.
 MAX_HISTORY_POINTS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedProgress:
     """
-    Tell what one wait knows of its import, as plain JSON values with times in seconds since the epoch.
+    Hold the progress of one wait as plain JSON values, with times in seconds since the epoch.
 
     :param try_number: The try of the task that waits, from 1.
     :param vendor: The vendor's name, such as ``"Rocket.Chat"``.
-    :param conn_id: The Airflow connection through which the import is asked for.
-    :param label: What to call the import, such as ``"Lucca leave import"``.
+    :param conn_id: The Airflow connection through which the import is polled.
+    :param label: The name of such an import, such as ``"Lucca leave import"``.
     :param import_id: The vendor's identifier of the import.
     :param import_url: The vendor's page of the import, or None if none is known.
     :param waiting_since: When the wait began.
     :param deadline: When it ends at the latest.
-    :param polled_at: When the vendor was asked last, whether it answered or not.
+    :param polled_at: When the vendor was polled last, successfully or not.
     :param progress: The newest progress (:meth:`~airflow_import_progress.progress.ImportProgress.to_dict`), or None if
         there was none yet.
-    :param progress_at: When the vendor told it, or None.
-    :param percent_per_minute: How fast the import was lately, or None if nothing is known of it.
-    :param ends_at: When the import is expected to end, or None if too little is known.
-    :param error: Why the last poll brought no progress, or why the wait ended badly; None if neither is so.
-    :param failures: How many polls in a row failed. Those that the vendor refused as too many do not count.
-    :param history: Some of the percentages seen so far, as pairs of time and percent, oldest first.
+    :param progress_at: When the vendor reported it, or None.
+    :param percent_per_minute: The recent pace of the import, or None if it is unknown.
+    :param ends_at: When the import is expected to end, or None if that cannot be estimated.
+    :param error: Why the last poll failed, or why the wait ended with an error; None: neither.
+    :param failures: How many polls in a row failed. Polls that the vendor refused as too many do not count.
+    :param history: Some of the percentages so far, as pairs of time and percent, oldest first.
     """
 
     try_number: int
@@ -63,9 +63,9 @@ class PublishedProgress:
     @classmethod
     def from_dict(cls, values: Any) -> PublishedProgress:
         """
-        Return what :meth:`to_dict` wrote, whichever version of this package it was.
+        Return the progress that :meth:`to_dict` of any version of this package returned.
 
-        :param values: What :meth:`to_dict` returned. Keys that this version does not know are ignored.
+        :param values: What :meth:`to_dict` returned. Unknown keys are ignored.
         :raises ValueError: if it is anything else.
         """
         try:
@@ -79,7 +79,7 @@ class PublishedProgress:
 
 
 class History:
-    """Keep so few of the percentages seen that they can be stored with each change, and enough for a chart."""
+    """Keep few enough of the percentages to store them with each change, and enough for a chart."""
 
     __slots__ = ("_resolution", "points")
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Publish how far a wait's import is, for people to look at while it waits.
+Publish the progress of a wait, for display only.
 
-It is written when something changed, at most every :data:`MIN_WRITE_GAP` seconds, and now and then if nothing did.
-Whatever becomes of a write, the wait goes on: what is published decides nothing.
+It is written when it has changed, at most every :data:`MIN_WRITE_GAP` seconds, and now and then if it has not. A failed
+write never fails a wait.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from airflow_import_progress.links import ImportLink
 from airflow_import_progress.waiting.published import XCOM_KEY, History, PublishedProgress
 from airflow_import_progress.waiting.wait import Wait
 
-#: No wait writes sooner than this after its last write, in seconds.
+#: Shortest gap between two writes of a wait, in seconds.
 MIN_WRITE_GAP = 5.0
-#: A wait that hears nothing new still tells when it asked last, this often in seconds.
+#: Longest gap between two writes of a wait, in seconds: they contain the time of the last poll.
 MAX_WRITE_GAP = 120.0
-#: The waits of a triggerer write one after the other, with a pause so many times as long as the write took: most of the
-#: time of its supervisor, through which all goes, is for the rest.
+#: How many times as long as a write the pause after it is. The waits of a triggerer write one after the other, through
+#: its supervisor, which has other work.
 PAUSE_PER_WRITE = 4.0
-#: How long the end of a wait is held back to be published, in seconds.
+#: How long the last write may delay the end of a wait, in seconds.
 LAST_WRITE_TIMEOUT = 5.0
 
-#: Whose turn it is to write, on each event loop.
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-#: What is under way. No write is ever cancelled: Airflow 3.1 would take its answer for that of another message.
+#: The lock that a write holds, for each event loop.
+_write_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+#: The writes that are under way. A write is never cancelled: Airflow 3.1 would take its answer for that of another one.
 _tasks: set[asyncio.Task[None]] = set()
 
 
 class Publisher:
     """
-    Publish what one wait knows.
+    Publish the state of one wait.
 
     :param wait: The wait.
-    :param ti: The waiting task instance, or None if there is none; then nothing is published.
+    :param ti: The waiting task instance. None: there is none, and nothing is published.
     :param vendor: The vendor's name.
     """
 
@@ -51,7 +51,7 @@ class Publisher:
         self.ti = ti
         self.vendor = vendor
         self.is_silent = ti is None or not publishes_progress()
-        #: Through which the import is asked for, once it is.
+        #: The hook that polls the import, once it does.
         self.hook: ImportProgressHook | None = None
         self.import_url: str | None = None
         self.history = History()
@@ -61,30 +61,30 @@ class Publisher:
         self._has_failed = False
 
     def seconds_until_due(self) -> float:
-        """Return how long to wait before the next write, if nothing new is heard meanwhile."""
+        """Return the seconds until the next write, if nothing changes meanwhile."""
         gap = MAX_WRITE_GAP if self.wait.state.reported == self._written else MIN_WRITE_GAP
         return self._written_at + gap - self.wait.clock()
 
     def next_to_write(self) -> dict[str, Any]:
-        """Return what is to be written now, and take it for written."""
+        """Return what to write now, and count it as written."""
         self._written, self._written_at = self.wait.state.reported, self.wait.clock()
         published = self.wait.to_publish(try_number=self.ti.try_number, vendor=self.vendor)
         history = tuple(self.history.points)
         return replace(published, import_url=self.import_url, history=history).to_dict()
 
-    def take_note(self) -> None:
-        """Keep the newest percentage for the history, whether it is written now or later."""
+    def add_to_history(self) -> None:
+        """Add the newest percentage to the history, whether it is written now or later."""
         progress, progress_at = self.wait.state.progress, self.wait.state.progress_at
         if progress is not None and progress.percent is not None and progress_at is not None:
             self.history.add(progress_at, progress.percent)
 
-    def lacks_url(self) -> bool:
-        """Tell whether it is time to find out where the vendor shows the import: once, when a poll got through."""
+    def needs_url(self) -> bool:
+        """Return whether to look the vendor's page up: once, after the first poll that was answered."""
         return not self._has_looked_for_url and self.wait.state.progress is not None
 
-    def take_url(self, import_url: str | None) -> None:
+    def set_url(self, import_url: str | None) -> None:
         """
-        Keep where the vendor shows the import.
+        Keep the address of the vendor's page of the import.
 
         :param import_url: The address, or None if none is known.
         """
@@ -92,28 +92,28 @@ class Publisher:
 
     def log_failure(self, error: Exception) -> None:
         """
-        Log that a write failed, once: whoever reads the log of a task looks for what became of the import.
+        Log the first write that failed. Later ones are not logged, because they would hide the log of the import.
 
-        :param error: Why.
+        :param error: The error.
         """
         if not self._has_failed:
             self._has_failed = True
-            self.wait.log.info("How far the import is could not be published (%s: %s).", type(error).__name__, error)
+            self.wait.log.info("The progress could not be published (%s: %s).", type(error).__name__, error)
 
 
 class WorkerPublisher(Publisher):
     """Publish from a worker."""
 
     def publish(self) -> None:
-        """Write, if it is time to or the wait is over."""
+        """Write, if a write is due or the wait is over."""
         if self.is_silent:
             return
-        self.take_note()
+        self.add_to_history()
         if self.seconds_until_due() > 0 and not self.wait.state.is_over:
             return
         try:
-            if self.lacks_url() and self.hook is not None:
-                self.take_url(self.hook.import_url(self.wait.import_))
+            if self.needs_url() and self.hook is not None:
+                self.set_url(self.hook.import_url(self.wait.import_))
             push_xcom(self.ti, XCOM_KEY, self.next_to_write())
         except Exception as error:
             self.log_failure(error)
@@ -126,20 +126,20 @@ class TriggerPublisher(Publisher):
     :param wait: The wait.
     :param ti: The waiting task instance, or None if there is none.
     :param vendor: The vendor's name.
-    :param stores_link: Whether to store where the task's button leads to, which otherwise a worker has done.
+    :param stores_link: Whether to store the link of the task's button, because no worker has stored it.
     """
 
     def __init__(self, wait: Wait, ti: Any, vendor: str, *, stores_link: bool = False) -> None:
         super().__init__(wait, ti, vendor)
         self._stores_link = stores_link
         self._task: asyncio.Task[None] | None = None
-        self._knows_the_past = False
+        self._has_read_history = False
 
     def publish(self) -> None:
-        """Write in the background when it is time to, if there is anything to write."""
+        """Write in the background once a write is due, if anything has changed."""
         if self.is_silent or self.wait.state.is_over:
             return
-        self.take_note()
+        self.add_to_history()
         if self._task is not None:
             return
         seconds = self.seconds_until_due()
@@ -147,36 +147,36 @@ class TriggerPublisher(Publisher):
             self._task = _in_background(self._write_in_turn(seconds))
 
     async def end(self) -> None:
-        """Write how the wait ended."""
+        """Write the end of the wait."""
         if not self.is_silent:
-            self.take_note()
+            self.add_to_history()
             await asyncio.wait({_in_background(self._write())}, timeout=LAST_WRITE_TIMEOUT)
 
     async def _write_in_turn(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
-        async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        async with _write_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             if not self.wait.state.is_over:
                 began_at = time.monotonic()
                 await self._write()
                 await asyncio.sleep(PAUSE_PER_WRITE * (time.monotonic() - began_at))
         self._task = None
-        # What was heard meanwhile.
+        # For changes during the write.
         self.publish()
 
     async def _write(self) -> None:
         try:
-            if not self._knows_the_past:
-                self._knows_the_past = True
-                self._remember(await apull_xcom(self.ti, XCOM_KEY))
-            if self.lacks_url() and self.hook is not None:
-                self.take_url(await self.hook.aimport_url(self.wait.import_))
+            if not self._has_read_history:
+                self._has_read_history = True
+                self._continue_history(await apull_xcom(self.ti, XCOM_KEY))
+            if self.needs_url() and self.hook is not None:
+                self.set_url(await self.hook.aimport_url(self.wait.import_))
                 if self._stores_link and self.import_url is not None:
                     await apush_xcom(self.ti, ImportLink.xcom_key, self.import_url)
             await apush_xcom(self.ti, XCOM_KEY, self.next_to_write())
         except Exception as error:
             self.log_failure(error)
 
-    def _remember(self, value: Any) -> None:
+    def _continue_history(self, value: Any) -> None:
         try:
             before = PublishedProgress.from_dict(value)
         except ValueError:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The rules of one wait, the same for every mode: what to log, when to ask again, when to stop and how.
+One wait, the same in every mode: what it logs, when it polls again, when it ends and how.
 
-A :class:`Wait` neither asks nor sleeps. Whoever does (a sensor on a worker, a trigger on an event loop) tells
-it what came of each poll, and is told how many seconds to sleep, or gets the exception that ends the wait.
+A :class:`Wait` neither polls nor sleeps. Its caller (a sensor on a worker, a trigger on an event loop, the command)
+passes it the result of each poll. It returns how many seconds to sleep, or raises the exception that ends the wait.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from airflow_import_progress.waiting.rules import WaitRules
 from airflow_import_progress.waiting.schedule import Pace
 from airflow_import_progress.waiting.state import WaitState
 
-#: A wait that has nothing new to tell still says so this often, in seconds.
+#: How often a wait logs although nothing has changed, in seconds.
 HEARTBEAT = 600.0
-#: What to do where the vendor gets too many requests.
+#: The advice for a vendor that gets too many requests.
 REFUSAL_ADVICE = (
     "The vendor asks for fewer requests: raise poke_interval, or lower requests_per_minute in the connection's extra."
 )
-#: A line is logged each time that this much more is done, in percent.
+#: How much progress is logged as a line, in percent.
 LOG_STEP = 10
 
 
@@ -78,7 +78,7 @@ class Wait:
 
     def to_publish(self, *, try_number: int, vendor: str) -> PublishedProgress:
         """
-        Return what is known of the import and the wait, for people to look at.
+        Return the state of the import and the wait in the form in which it is published.
 
         :param try_number: The try of the task that waits.
         :param vendor: The vendor's name.
@@ -104,7 +104,7 @@ class Wait:
 
     def seconds_left(self, now: float) -> float | None:
         """
-        Return how long the import is expected to take, in seconds, or None if too little is known.
+        Return how long the import is expected to take, in seconds, or None if that cannot be estimated.
 
         :param now: The time, in seconds since the epoch.
         """
@@ -240,7 +240,7 @@ class Wait:
 
 
 def _obstacle(import_: Import, progress: ImportProgress) -> str | None:
-    """Return what may keep a wait from ever ending well, or None."""
+    """Return the reason why a wait may never end in success, or None."""
     if progress.state is not ImportState.ACTION_REQUIRED:
         return progress.warning
     words = f"it waits for somebody to act at the vendor (status {progress.vendor_status!r}), and this wait for that."

@@ -247,7 +247,7 @@ async def test_waits_write_one_after_the_other_and_leave_room_for_others(airflow
 async def test_the_end_of_a_trigger_waits_for_no_turn(airflow, wait):
     publisher = TriggerPublisher(wait, TI, "Lucca")
     wait.on_progress(progress(10))
-    async with publishing._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+    async with publishing._write_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         wait.end()
         await publisher.end()
     assert airflow.percents == [10.0]
