@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Import leads into Leadsy and go on when they are really in.
+Import leads into Leadsy and continue when the import has succeeded.
 
-Leadsy accepts the file at once and imports it in the background, and it calls an import completed even if some
-of its records failed. **upload** sends the CSV and returns Leadsy's `import_code`, **wait_for_import** waits,
-deferred, until Leadsy says that the import is completed, and only if no more than two leads failed does
-**call_leads** start.
+Leadsy accepts the file immediately and imports it in the background. It reports an import as completed even if some
+of its records failed. **upload** sends the CSV and returns Leadsy's `import_code`. **wait_for_import** waits,
+deferred, until the import is completed. **call_leads** starts only if at most two leads failed.
 
-* The import fails, or too many leads fail: `wait_for_import` fails at once, without retries, with the numbers and the
-  address of Leadsy's error file, and `call_leads` does not run.
-* Leadsy is down for a while: `wait_for_import` waits it out.
-* Leadsy says something that nobody has heard of: `wait_for_import` warns in its log, and shows how to tell it what
-  that means.
+* If the import fails, or too many leads fail, `wait_for_import` fails at once, without retries, with the numbers and
+  the address of Leadsy's error file, and `call_leads` does not run.
+* If Leadsy is down for a while, `wait_for_import` keeps waiting.
+* If Leadsy reports an unknown status, `wait_for_import` logs a warning that shows how to map it.
 
-Needs a connection `leadsy_default` of the type *Leadsy*: the host of Leadsy's API, and a token as password. Trigger
-it with another `csv` to import something else; with more than two broken lines, it fails.
+The DAG needs a connection `leadsy_default` of the type *Leadsy*: the host of Leadsy's API, and a token as password.
+Trigger it with another `csv` to import other leads; with more than two broken lines, it fails.
 """
 
 from __future__ import annotations
@@ -49,18 +47,18 @@ Linh Nguyen,linh@example.com,+33 1 99 00 00 03
             type="string",
             format="multiline",
             title="Leads",
-            description="A CSV file, divided by commas.",
+            description="A CSV file, separated by commas.",
         )
     },
 )
 def leadsy_leads() -> None:
-    """Upload leads, wait for the end of their import, then call them."""
+    """Upload leads, wait for their import, then call them."""
 
-    # No retries: a retry cannot know whether the file had arrived, and Leadsy would import it twice. When this
-    # task fails, look into Leadsy's list of imports, and clear the task if the file is not there.
+    # No retries: the file may have arrived, and a retry would import it twice. When this task fails, check Leadsy's
+    # list of imports, and clear the task if the file is not there.
     @task(retries=0)
     def upload(params: dict[str, Any]) -> str:
-        # Leadsy's public reference names this endpoint, but not its fields: take those of your own account.
+        # Leadsy's public reference names this endpoint, but not its fields: use those of your own account.
         answer = LeadsyHook(leadsy_conn_id="leadsy_default").request(
             "POST",
             "/api/v1/import",
@@ -69,7 +67,7 @@ def leadsy_leads() -> None:
         import_code: str = answer.json()["import_file"]["import_code"]
         return import_code
 
-    # Retries are for the wait alone, when Leadsy could not be asked for long; a failed import is never retried.
+    # Retries are for the wait, when Leadsy could not be reached for a long time. A failed import is never retried.
     wait_for_import = LeadsyImportSensor(
         task_id="wait_for_import",
         leadsy_conn_id="leadsy_default",

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Import leaves into Lucca and go on when they are really in.
+Import leaves into Lucca and continue when the import has succeeded.
 
-Lucca accepts the file at once and imports it in the background, so the upload's success says nothing about
-the import. **upload** sends the CSV and returns Lucca's `summaryId`, **wait_for_import** waits, deferred,
-until Lucca says that the import is done, and only then does **run_payroll** start.
+Lucca accepts the file immediately and imports it in the background, so a successful upload does not mean a successful
+import. **upload** sends the CSV and returns Lucca's `summaryId`. **wait_for_import** waits, deferred, until the import
+is done, and only then **run_payroll** starts.
 
-* The import fails: `wait_for_import` fails at once, without retries, with what Lucca says, and `run_payroll`
-  does not run.
-* Lucca is down for a while: `wait_for_import` waits it out.
+* If the import fails, `wait_for_import` fails at once, without retries, with Lucca's status, and `run_payroll` does
+  not run.
+* If Lucca is down for a while, `wait_for_import` keeps waiting.
 
-Needs a connection `lucca_default` of the type *Lucca*: the host `{account}.ilucca.net`, and an API key as
-password. Trigger it with another `csv` to import something else.
+The DAG needs a connection `lucca_default` of the type *Lucca*: the host `{account}.ilucca.net`, and an API key as
+password. Trigger it with another `csv` to import other leaves.
 """
 
 from __future__ import annotations
@@ -46,16 +46,15 @@ Acme SAS;00044;Nguyen;Linh;2;17/08/2026;PM;21/08/2026;PM;true
             type="string",
             format="multiline",
             title="Leaves",
-            description="A CSV file with Lucca's columns: UTF-8, divided by semicolons, dates as DD/MM/YYYY.",
+            description="A CSV file with Lucca's columns: UTF-8, separated by semicolons, dates as DD/MM/YYYY.",
         )
     },
 )
 def lucca_leaves() -> None:
-    """Upload leaves, wait for the end of their import, then run the payroll."""
+    """Upload leaves, wait for their import, then run the payroll."""
 
-    # No retries: a retry cannot know whether the file had arrived, and Lucca would import it twice and cannot
-    # undo it. When this task fails, look into Lucca's import history, and clear the task if the file is not
-    # there.
+    # No retries: the file may have arrived, and a retry would import it twice, which Lucca cannot undo. When this task
+    # fails, check Lucca's import history, and clear the task if the file is not there.
     @task(retries=0)
     def upload(params: dict[str, Any]) -> str:
         answer = LuccaHook(lucca_conn_id="lucca_default").request(
@@ -69,9 +68,8 @@ def lucca_leaves() -> None:
 
     summary_id = upload()
 
-    # Retries are for the wait alone, when Lucca could not be asked for long; a failed import is never
-    # retried. Lucca allows 50 requests a minute to all clients of an account together: six of them go to this
-    # wait.
+    # Retries are for the wait, when Lucca could not be reached for a long time. A failed import is never retried.
+    # Lucca allows 50 requests a minute to all clients of an account together; this wait uses six of them.
     wait_for_import = LuccaLeaveImportSensor(
         task_id="wait_for_import",
         lucca_conn_id="lucca_default",

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Import leaves into Lucca, wait for them without a worker, and go on when they are really in.
+Import leaves into Lucca, wait without a worker, and continue when the import has succeeded.
 
-It is `lucca_leaves`, but for two arguments of the sensor: with `start_from_trigger` the scheduler hands the wait to the
-triggerer itself, and with `end_from_trigger` a wait that passes ends there. **upload** sends the CSV and returns
-Lucca's `summaryId`, which **wait_for_import** gets as `upload`'s output; no worker is started for it, and
-**run_payroll** gets its result as ever.
+It differs from `lucca_leaves` in two arguments of the sensor: with `start_from_trigger` the scheduler passes the wait
+directly to the triggerer, and with `end_from_trigger` a successful wait ends there. **upload** sends the CSV and
+returns Lucca's `summaryId`, which **wait_for_import** receives as `upload`'s output. No worker is started for it, and
+**run_payroll** receives its result as usual.
 
-* The import fails: a worker is started, and `wait_for_import` fails on it as it does in the other modes.
-* Airflow is older than 3.3: the wait is deferred as usual, by a worker.
+* If the import fails, a worker is started, and `wait_for_import` fails on it as it does in the other modes.
+* If Airflow is older than 3.3, a worker defers the wait as usual.
 
-Needs a connection `lucca_default` of the type *Lucca*: the host `{account}.ilucca.net`, and an API key as
-password. Trigger it with another `csv` to import something else.
+The DAG needs a connection `lucca_default` of the type *Lucca*: the host `{account}.ilucca.net`, and an API key as
+password. Trigger it with another `csv` to import other leaves.
 """
 
 from __future__ import annotations
@@ -46,16 +46,15 @@ Acme SAS;00044;Nguyen;Linh;2;17/08/2026;PM;21/08/2026;PM;true
             type="string",
             format="multiline",
             title="Leaves",
-            description="A CSV file with Lucca's columns: UTF-8, divided by semicolons, dates as DD/MM/YYYY.",
+            description="A CSV file with Lucca's columns: UTF-8, separated by semicolons, dates as DD/MM/YYYY.",
         )
     },
 )
 def lucca_leaves_without_workers() -> None:
-    """Upload leaves, wait in the triggerer alone for the end of their import, then run the payroll."""
+    """Upload leaves, wait for their import in the triggerer alone, then run the payroll."""
 
-    # No retries: a retry cannot know whether the file had arrived, and Lucca would import it twice and cannot
-    # undo it. When this task fails, look into Lucca's import history, and clear the task if the file is not
-    # there.
+    # No retries: the file may have arrived, and a retry would import it twice, which Lucca cannot undo. When this task
+    # fails, check Lucca's import history, and clear the task if the file is not there.
     @task(retries=0)
     def upload(params: dict[str, Any]) -> str:
         answer = LuccaHook(lucca_conn_id="lucca_default").request(
@@ -69,9 +68,8 @@ def lucca_leaves_without_workers() -> None:
 
     summary_id = upload()
 
-    # Retries are for the wait alone, when Lucca could not be asked for long; a failed import is never
-    # retried. Lucca allows 50 requests a minute to all clients of an account together: six of them go to this
-    # wait.
+    # Retries are for the wait, when Lucca could not be reached for a long time. A failed import is never retried.
+    # Lucca allows 50 requests a minute to all clients of an account together; this wait uses six of them.
     wait_for_import = LuccaLeaveImportSensor(
         task_id="wait_for_import",
         lucca_conn_id="lucca_default",

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Import where people work into Lucca and go on when every line of the file is really in.
+Import user locations into Lucca and continue when every line of the file has been imported.
 
-Lucca says that an import of user locations is done even when it refused some of its lines. With
-`check_results` the sensor reads the import's results too, and with `max_failed_records` it decides how many
-refused lines are too many: here, one.
+Lucca reports an import of user locations as done even if it refused some of its lines. With `check_results` the sensor
+also reads the import's results, and `max_failed_records` limits the refused lines: here, to none.
 
-**upload** sends the CSV and returns Lucca's `summaryId`, **wait_for_import** waits, deferred, until the
-import is done, and only then does **publish_seating_plan** start.
+**upload** sends the CSV and returns Lucca's `summaryId`. **wait_for_import** waits, deferred, until the import is
+done, and only then **publish_seating_plan** starts.
 
-Needs a connection `lucca_default` of the type *Lucca*: the host `{account}.ilucca.net`, and an API key with
-the permission *Import schedule* as password. Trigger it with another `csv` to import something else.
+The DAG needs a connection `lucca_default` of the type *Lucca*: the host `{account}.ilucca.net`, and an API key with
+the permission *Import schedule* as password. Trigger it with another `csv` to import other locations.
 """
 
 from __future__ import annotations
@@ -45,15 +44,15 @@ lnguyen;Remote;;2026-09-14;FullDay;;false
             type="string",
             format="multiline",
             title="User locations",
-            description="A CSV file with Lucca's columns: UTF-8, divided by semicolons, dates as YYYY-MM-DD.",
+            description="A CSV file with Lucca's columns: UTF-8, separated by semicolons, dates as YYYY-MM-DD.",
         )
     },
 )
 def lucca_user_locations() -> None:
-    """Upload user locations, wait for the end of their import, then publish the seating plan."""
+    """Upload user locations, wait for their import, then publish the seating plan."""
 
-    # No retries: a retry cannot know whether the file had arrived, and Lucca would import it twice.
-    # When this task fails, look into Lucca's import history, and clear the task if the file is not there.
+    # No retries: the file may have arrived, and a retry would import it twice. When this task fails, check Lucca's
+    # import history, and clear the task if the file is not there.
     @task(retries=0)
     def upload(params: dict[str, Any]) -> str:
         answer = LuccaHook(lucca_conn_id="lucca_default").request(
@@ -67,9 +66,8 @@ def lucca_user_locations() -> None:
 
     summary_id = upload()
 
-    # Retries are for the wait alone, when Lucca could not be asked for long; a failed import is never
-    # retried. Lucca allows 50 requests a minute to all clients of an account together: six of them go to this
-    # wait.
+    # Retries are for the wait, when Lucca could not be reached for a long time. A failed import is never retried.
+    # Lucca allows 50 requests a minute to all clients of an account together; this wait uses six of them.
     wait_for_import = LuccaUserLocationImportSensor(
         task_id="wait_for_import",
         lucca_conn_id="lucca_default",

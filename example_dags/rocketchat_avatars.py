@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Download the avatars that imported Rocket.Chat users still lack, and go on when they are there.
+Download the missing avatars of imported Rocket.Chat users, and continue when the download has succeeded.
 
-Rocket.Chat answers the start with a number, not with an id. So **wait_for_import** asks `getImportProgress`,
-which tells of the last import of the workspace, and `importer_key` makes sure that it is one of avatars:
+Rocket.Chat answers the start with a number, not with an id. So **wait_for_import** polls `getImportProgress`, which
+reports the last import of the workspace, and `importer_key` makes sure that it is one of avatars.
 
-* The download fails or is cancelled, or an import of another kind takes its place: `wait_for_import` fails at
-  once, without retries, and `announce` does not run.
-* Rocket.Chat is down for a while, or asks to slow down: `wait_for_import` waits it out.
+* If the download fails or is cancelled, or an import of another kind takes its place, `wait_for_import` fails at once,
+  without retries, and `announce` does not run.
+* If Rocket.Chat is down for a while, or asks for fewer requests, `wait_for_import` keeps waiting.
 
-Needs a connection `rocketchat_default` of the type *Rocket.Chat*: the host, a user id as login and a personal
-access token of that user as password; the user needs the permission `run-import`.
+The DAG needs a connection `rocketchat_default` of the type *Rocket.Chat*: the host, a user id as login and a personal
+access token of that user as password. The user needs the permission `run-import`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
 )
 def rocketchat_avatars() -> None:
-    """Start the download of pending avatars, wait for its end, then announce it."""
+    """Start the download of pending avatars, wait for it, then announce it."""
 
-    # No retries: a retry would end a download that had been started after all.
+    # No retries: the download may have started, and a retry would end it.
     @task(retries=0)
     def start_download() -> int:
         answer = RocketChatHook(rocketchat_conn_id="rocketchat_default").request(
@@ -47,7 +47,7 @@ def rocketchat_avatars() -> None:
         count: int = answer.json()["count"]
         return count
 
-    # Rocket.Chat allows ten requests a minute for each endpoint: four of them go to this wait.
+    # Rocket.Chat allows ten requests a minute for each endpoint; this wait uses four of them.
     wait_for_import = RocketChatImportSensor(
         task_id="wait_for_import",
         rocketchat_conn_id="rocketchat_default",

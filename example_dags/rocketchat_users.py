@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Import users into Rocket.Chat and go on when they are really there.
+Import users into Rocket.Chat and continue when the import has succeeded.
 
-Rocket.Chat accepts the users at once and imports them in the background. **start_import** creates an import
-operation, hands it the users, starts it and returns its `_id`, **wait_for_import** waits, deferred, until
-Rocket.Chat says that this operation is done, and only then does **greet_users** start.
+Rocket.Chat accepts the users immediately and imports them in the background. **start_import** creates an import
+operation, adds the users, starts it and returns its `_id`. **wait_for_import** waits, deferred, until this operation
+is done, and only then **greet_users** starts.
 
-* The import fails or is cancelled, the server is restarted under it, or another import takes its place:
+* If the import fails or is cancelled, the server restarts during it, or another import takes its place,
   `wait_for_import` fails at once, without retries, and `greet_users` does not run.
-* Rocket.Chat is down for a while, or asks to slow down: `wait_for_import` waits it out.
+* If Rocket.Chat is down for a while, or asks for fewer requests, `wait_for_import` keeps waiting.
 
-Needs Rocket.Chat 6.3 or later and a connection `rocketchat_default` of the type *Rocket.Chat*: the host, a user
-id as login and a personal access token of that user as password; the user needs the permission `run-import`.
+The DAG needs Rocket.Chat 6.3 or later and a connection `rocketchat_default` of the type *Rocket.Chat*: the host, a
+user id as login and a personal access token of that user as password. The user needs the permission `run-import`.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ USERS = [
             USERS,
             type="array",
             title="Users",
-            description="Each with importIds and emails, and what else import.addUsers of Rocket.Chat's API takes.",
+            description="Each with importIds, emails and any other field that Rocket.Chat's import.addUsers accepts.",
         )
     },
 )
 def rocketchat_users() -> None:
-    """Start an import of users, wait for its end, then greet them."""
+    """Start an import of users, wait for it, then greet them."""
 
-    # No retries: a retry would end an import that had been started after all.
+    # No retries: the import may have started, and a retry would end it.
     @task(retries=0)
     def start_import(params: dict[str, Any]) -> str:
         with RocketChatHook(rocketchat_conn_id="rocketchat_default") as hook:
@@ -65,8 +65,8 @@ def rocketchat_users() -> None:
 
     operation_id = start_import()
 
-    # Retries are for the wait alone, when Rocket.Chat could not be asked for long; a failed import is never
-    # retried. Rocket.Chat allows ten requests a minute for each endpoint: four of them go to this wait.
+    # Retries are for the wait, when Rocket.Chat could not be reached for a long time. A failed import is never retried.
+    # Rocket.Chat allows ten requests a minute for each endpoint; this wait uses four of them.
     wait_for_import = RocketChatImportSensor(
         task_id="wait_for_import",
         rocketchat_conn_id="rocketchat_default",

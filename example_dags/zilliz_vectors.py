@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Import vectors into Zilliz Cloud and go on when they can be searched.
+Import vectors into Zilliz Cloud and continue when they can be searched.
 
-Zilliz accepts the import at once and carries it out in the background. **start_import** starts it and returns its
-`jobId`, **wait_for_import** waits, deferred, until Zilliz says that the job is done, and only then does
-**serve_search** start.
+Zilliz accepts the import immediately and processes it in the background. **start_import** starts it and returns its
+`jobId`. **wait_for_import** waits, deferred, until the job is done, and only then **serve_search** starts.
 
-* The import fails, as a whole or for one file: `wait_for_import` fails at once, without retries, with what Zilliz
-  says, and `serve_search` does not run.
-* Zilliz is down for a while, or its limiter refuses a question: `wait_for_import` waits it out.
+* If the import fails, as a whole or for one file, `wait_for_import` fails at once, without retries, with Zilliz's
+  error message, and `serve_search` does not run.
+* If Zilliz is down for a while, or its limiter refuses a request, `wait_for_import` keeps waiting.
 
-Needs a connection `zilliz_default` of the type *Zilliz*: an API key as password, the host
+The DAG needs a connection `zilliz_default` of the type *Zilliz*: an API key as password, the host
 `controller.api.{region}.zillizcloud.com` or the cloud region, and the cluster's id. Trigger it with another
-`object_url` to import something else. Files that are not public need `accessKey` and `secretKey` in the request, too.
+`object_url` to import other vectors. Files that are not public also need `accessKey` and `secretKey` in the request.
 """
 
 from __future__ import annotations
@@ -45,9 +44,9 @@ from airflow_import_progress.sensors.zilliz import ZillizImportSensor
     },
 )
 def zilliz_vectors() -> None:
-    """Start an import of vectors, wait for its end, then serve searches."""
+    """Start an import of vectors, wait for it, then serve searches."""
 
-    # No retries: a retry cannot know whether the import had been started, and Zilliz would import the vectors twice.
+    # No retries: the import may have started, and a retry would import the vectors twice.
     @task(retries=0)
     def start_import(cluster_id: str, params: dict[str, Any]) -> str:
         response = ZillizHook(zilliz_conn_id="zilliz_default").request(
@@ -60,7 +59,7 @@ def zilliz_vectors() -> None:
             },
         )
         answer = response.json()
-        # Zilliz refuses under HTTP 200, too.
+        # Zilliz also reports refusals under HTTP 200.
         if int(answer["code"]) not in (0, 200):
             raise RuntimeError(f"Zilliz refused the import with the error {answer['code']}: {answer.get('message')}")
         job_id: str = answer["data"]["jobId"]
@@ -68,7 +67,7 @@ def zilliz_vectors() -> None:
 
     job_id = start_import("{{ conn.zilliz_default.extra_dejson.cluster_id }}")
 
-    # Retries are for the wait alone, when Zilliz could not be asked for long; a failed import is never retried.
+    # Retries are for the wait, when Zilliz could not be reached for a long time. A failed import is never retried.
     wait_for_import = ZillizImportSensor(
         task_id="wait_for_import",
         zilliz_conn_id="zilliz_default",
