@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What differs between the supported versions of Airflow. No other module asks which one is installed."""
+"""The differences between the supported versions of Airflow. No other module checks which one is installed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import_string: Callable[[str], Any]
 
 _EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
-#: The modules in which Airflow has had its public names, the newest first: it warns of the older ones.
+#: The modules that contain Airflow's public names, the newest first, because Airflow warns about the older ones.
 _PLACES: Mapping[str, tuple[str, ...]] = {
     "AirflowFailException": _EXCEPTIONS,
     "AirflowNotFoundException": _EXCEPTIONS,
@@ -62,13 +62,13 @@ def _of_airflow(name: str) -> Any:
     if name == "TaskDeferralTimeout":
         # Airflow 2 raises TaskDeferralError for a timeout, too.
         return _of_airflow("TaskDeferralError")
-    raise AttributeError(f"{__name__} has no {name!r}, or Airflow has moved it to where it is not looked for")
+    raise AttributeError(f"{__name__} has no {name!r}, or Airflow has moved it to an unknown module")
 
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # Imported where it is first used: a process that needs an exception alone does not load the operators.
+        # Imported on first use, so that a process that needs only an exception does not load the operators.
         return _of_airflow(name)
 
 
@@ -84,8 +84,8 @@ async def look_up_connection(hook: BaseHook, conn_id: str) -> tuple[Any, Any]:
     if hasattr(_of_airflow("Connection"), "aextra_dejson") and not is_overridden:
         connection: Any = await hook.aget_connection(conn_id)
         return connection, await connection.aextra_dejson()
-    # Before Airflow 3.3.2 both mask secrets by a call that must not be made on the event loop: it waits for an answer
-    # that only the loop can read. From a thread of asgiref, and from no other, it finds the loop.
+    # In a thread of asgiref: before Airflow 3.3.2 both calls mask secrets by another call, which would wait on the
+    # event loop for an answer that only the loop can read. It finds the loop only from a thread of asgiref.
     from asgiref.sync import sync_to_async
 
     def look_up() -> tuple[Any, Any]:
@@ -97,8 +97,8 @@ async def look_up_connection(hook: BaseHook, conn_id: str) -> tuple[Any, Any]:
 
 
 def look_up_connections_as_on_the_command_line() -> None:
-    """Have connections looked up in Airflow's database too, which its task SDK does in a server's process only."""
-    # As Airflow's own "airflow connections" does. Airflow 2.11 and 3.0 look there anyway.
+    """Look connections up in Airflow's database too, as its task SDK does only in the processes of servers."""
+    # As the command "airflow connections" does. Airflow 2.11 and 3.0 always look them up there.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 
 
@@ -119,7 +119,7 @@ def first_poke_at(sensor: BaseSensorOperator, context: Context) -> datetime | No
 def _first_poke_at_on_airflow_2(sensor: BaseSensorOperator, ti: Any) -> datetime | None:
     from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found,unused-ignore]
 
-    # As Airflow 2's own sensors do: retries share one timeout in reschedule mode.
+    # As the sensors of Airflow 2: all retries share one timeout in reschedule mode.
     first: datetime | None = _orig_start_date(
         dag_id=ti.dag_id,
         task_id=ti.task_id,
@@ -132,9 +132,9 @@ def _first_poke_at_on_airflow_2(sensor: BaseSensorOperator, ti: Any) -> datetime
 
 def is_deferral_timeout(error: Exception) -> bool:
     """
-    Tell whether a deferral ended because the scheduler's own time for it was over.
+    Return whether a deferral ended by the scheduler's timeout.
 
-    :param error: What Airflow raised when the sensor was resumed.
+    :param error: The error that Airflow raised when the sensor was resumed.
     """
     if _of_airflow("TaskDeferralTimeout") is _of_airflow("TaskDeferralError"):
         return "timeout" in str(error).lower()
@@ -143,11 +143,11 @@ def is_deferral_timeout(error: Exception) -> bool:
 
 def store_link(context: Context, key: str, find: Callable[[], str | None]) -> None:
     """
-    Store on a worker of Airflow 2 where a task's button leads to; later versions do so themselves.
+    Store the link of a task's button on a worker of Airflow 2. Later versions store it themselves.
 
     :param context: The context of the execution.
     :param key: The key of the XCom.
-    :param find: What returns the address, or None if there is none.
+    :param find: Returns the address, or None if there is none.
     """
     if not _stores_links_itself() and (url := find()):
         context["ti"].xcom_push(key=key, value=url)
@@ -155,7 +155,7 @@ def store_link(context: Context, key: str, find: Callable[[], str | None]) -> No
 
 def stored_link(ti_key: Any, key: str) -> str | None:
     """
-    Return in the webserver of Airflow 2 where a task's button leads to, or None if that is not known.
+    Return the link of a task's button in the webserver of Airflow 2, or None if there is none.
 
     :param ti_key: The task instance.
     :param key: The key of the XCom.
@@ -171,17 +171,17 @@ def _stores_links_itself() -> bool:
 
 
 def has_listeners() -> bool:
-    """Tell whether a plugin listens to what becomes of tasks, on an Airflow that waits without workers."""
+    """Return whether a plugin has a listener, on an Airflow that waits without workers."""
     try:
         manager: Any = importlib.import_module("airflow.sdk.listener").get_listener_manager()
         return bool(manager.has_listeners)
     except (ImportError, AttributeError):
-        # Where Airflow has moved them, there may be some.
+        # Unknown, if Airflow has moved them: there may be one.
         return True
 
 
 def waits_without_workers() -> bool:
-    """Tell whether a wait can start and end in the triggerer, without any worker: from Airflow 3.3 on."""
+    """Return whether a wait can start and end in the triggerer, without any worker: since Airflow 3.3."""
     from airflow.triggers.base import BaseTrigger
 
     return hasattr(BaseTrigger, "render_template_fields")
@@ -199,25 +199,25 @@ async def push_result(ti: Any, result: Any) -> None:
 
 async def forget_result(ti: Any) -> None:
     """
-    Remove in the triggerer the result that an earlier try of a task has left, as a worker does before it begins.
+    Remove the result of an earlier try of a task in the triggerer, as a worker does before it begins.
 
     :param ti: The task instance, as the triggerer gives it to its trigger.
     """
     result = _xcom_of(ti, _xcom().XCOM_RETURN_KEY)
     if await pull_result(ti, ti.task_id, result["key"]) is not None:
-        # There is no other way to delete, and on the event loop this one may refuse.
+        # In a thread, because this may be refused on the event loop and there is no other way to delete it.
         await asyncio.to_thread(_xcom().delete, **result)
 
 
 async def pull_result(ti: Any, task_id: str, key: str) -> Any:
     """
-    Return in the triggerer what another task of the same run has pushed, or None if it has not.
+    Return the XCom of another task of the same run in the triggerer, or None if there is none.
 
     :param ti: The task instance, as the triggerer gives it to its trigger.
     :param task_id: The other task, which is not mapped.
     :param key: The key.
     """
-    # Without a map index Airflow 3.3 asks its supervisor for something that that one does not understand.
+    # With a map index, because Airflow 3.3 sends its supervisor an invalid message without one.
     return await _xcom().aget_one(key=key, dag_id=ti.dag_id, task_id=task_id, run_id=ti.run_id, map_index=-1)
 
 
@@ -226,7 +226,7 @@ def _xcom() -> Any:
 
 
 def publishes_progress() -> bool:
-    """Tell whether Airflow has pages that show what a task publishes while it waits: from Airflow 3.1 on."""
+    """Return whether Airflow has pages that show the progress of a waiting task: since Airflow 3.1."""
     try:
         return hasattr(_comms().CommsDecoder, "asend")
     except (ImportError, AttributeError):
@@ -235,7 +235,7 @@ def publishes_progress() -> bool:
 
 def push_xcom(ti: Any, key: str, value: Any) -> None:
     """
-    Store an XCom of a task instance on its worker, past any XCom backend, as Airflow does with its own links.
+    Store an XCom of a task instance on its worker without any XCom backend, as Airflow does with its own links.
 
     :param ti: The task instance.
     :param key: The key.
@@ -246,7 +246,7 @@ def push_xcom(ti: Any, key: str, value: Any) -> None:
 
 async def apush_xcom(ti: Any, key: str, value: Any) -> None:
     """
-    Store an XCom of a task instance in the triggerer, past any XCom backend.
+    Store an XCom of a task instance in the triggerer without any XCom backend.
 
     :param ti: The task instance, as the triggerer gives it to its trigger.
     :param key: The key.
@@ -257,7 +257,7 @@ async def apush_xcom(ti: Any, key: str, value: Any) -> None:
 
 async def apull_xcom(ti: Any, key: str) -> Any:
     """
-    Return in the triggerer what :func:`push_xcom` or :func:`apush_xcom` stored, or None if there is nothing.
+    Return the XCom that :func:`push_xcom` or :func:`apush_xcom` stored in the triggerer, or None if there is none.
 
     :param ti: The task instance, as the triggerer gives it to its trigger.
     :param key: The key.
@@ -275,7 +275,7 @@ def _supervisor() -> Any:
 
 
 def _xcom_of(ti: Any, key: str) -> dict[str, Any]:
-    """Return by what Airflow knows an XCom of a task instance."""
+    """Return the fields that identify an XCom of a task instance."""
     return {
         "key": key,
         "dag_id": ti.dag_id,
@@ -287,7 +287,7 @@ def _xcom_of(ti: Any, key: str) -> dict[str, Any]:
 
 def source_of(value: Any) -> tuple[str, str] | None:
     """
-    Return the task and the key that an argument is the result of, or None if it is not the result of just one task.
+    Return the task and the key of the result that an argument is, or None if it is not the result of one task.
 
     :param value: An argument of an operator, on an Airflow that waits without workers.
     """
@@ -303,17 +303,17 @@ def source_of(value: Any) -> tuple[str, str] | None:
 
 
 def has_own_xcom_backend() -> bool:
-    """Whether XComs are stored by a backend other than Airflow's own, which may block an event loop."""
+    """Return whether XComs are stored by another backend than Airflow's, which may block an event loop."""
     try:
         return _xcom() is not importlib.import_module("airflow.sdk.bases.xcom").BaseXCom
     except (ImportError, AttributeError):
-        # Where Airflow has moved its own, any may be another one.
+        # Unknown, if Airflow has moved its own: it may be another one.
         return True
 
 
 def has_pre_execute(operator: BaseOperator) -> bool:
     """
-    Whether an operator was given a function that a worker calls before it executes.
+    Return whether an operator has a function that a worker calls before it executes.
 
     :param operator: The operator.
     """
@@ -322,7 +322,7 @@ def has_pre_execute(operator: BaseOperator) -> bool:
 
 def has_post_execute(operator: BaseOperator) -> bool:
     """
-    Whether an operator was given a function that a worker calls after it has executed.
+    Return whether an operator has a function that a worker calls after it has executed.
 
     :param operator: The operator.
     """

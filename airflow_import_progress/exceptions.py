@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What can go wrong with a wait, told apart by what the reader has to do about it.
+The errors of a wait, by the action that they require.
 
-Two families. :class:`ImportFailedError` is an answer: the import is over and did not pass, and asking again
-would only hear the same, so it is an ``AirflowFailException`` and spends no retries. Everything under
-:class:`ImportProgressError` means that *we could not find out*: the import may well be fine. Those are plain
-runtime errors on purpose: Airflow turns an ``AirflowException`` raised by a resumed sensor into a skip under
-``soft_fail`` but not one raised while poking, and a wrong API key must never look like a skip.
+There are two families. :class:`ImportFailedError` is an outcome: the import is over and did not pass. Polling again
+would return the same, so it is an ``AirflowFailException`` and spends no retries. Every :class:`ImportProgressError`
+means that the state of the import is *unknown*: the import may have succeeded. These are plain runtime errors on
+purpose. With ``soft_fail`` Airflow turns an ``AirflowException`` of a resumed sensor into a skip, but not one that is
+raised while poking, and a wrong API key must never become a skip.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from airflow_import_progress.compat import AirflowFailException
 
 
 class ImportFailedError(AirflowFailException):
-    """Raised when the vendor says failed or cancelled, or when the gate refuses the result."""
+    """Raised when the import failed or was cancelled, or when the gate refuses its result."""
 
 
 class ImportActionRequiredError(ImportFailedError):
-    """Raised when the import waits for a person or a client and the sensor was told not to wait for that."""
+    """Raised when the import waits for a person or a client and ``on_action_required`` is ``"fail"``."""
 
 
 class ImportProgressError(RuntimeError):
     """
-    Base of the errors that say: the state of the import could not be found out.
+    Base of the errors that leave the state of the import unknown.
 
     :param message: What happened and what to do about it.
-    :param transient: True if asking again later may well work. A wait then goes on; see
-        ``max_consecutive_failures`` of the sensors.
-    :param rate_limited: True if the vendor answered that it gets too many requests. It is well then, and a wait goes on
-        for as long as it may last.
-    :param retry_after: Seconds that the vendor asked to wait before the next request, if it did.
-    :param status: The HTTP status that led here, if there was an answer.
+    :param transient: True if polling again later may work. A wait then continues; see ``max_consecutive_failures`` of
+        the sensors.
+    :param rate_limited: True if the vendor refused the request because it gets too many. The vendor is available then,
+        and a wait continues until its timeout.
+    :param retry_after: Seconds that the vendor asked to wait before the next request, or None.
+    :param status: The HTTP status of the answer, or None if there was no answer.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ImportProgressError(RuntimeError):
 
     def reworded(self, message: str) -> Self:
         """
-        Return the same error with another message, whatever the constructor of its class takes.
+        Return the same error with another message, without calling the constructor of its class.
 
         :param message: The message.
         """
@@ -64,12 +64,12 @@ class ImportProgressError(RuntimeError):
 
 
 class ImportPollError(ImportProgressError):
-    """Raised when a poll did not get through, or when so many in a row did not that the wait gave up."""
+    """Raised when a poll failed, or when the wait gave up after too many failed polls in a row."""
 
 
 class ImportRequestError(ImportProgressError):
-    """Raised when the vendor refuses the request, or when the connection is not fit to make it."""
+    """Raised when the vendor refuses the request, or when the connection cannot be used."""
 
 
 class ImportProtocolError(ImportProgressError):
-    """Raised when an answer is not what the vendor's API promises; it is never taken for success."""
+    """Raised when an answer is not what the vendor's API promises. It never counts as success."""

@@ -13,26 +13,26 @@ if TYPE_CHECKING:
 
 class ImportLink(BaseOperatorLink):
     """
-    Lead from a sensor's task to the vendor's page of its import.
+    Link a sensor's task to the vendor's page of its import.
 
-    There is no such button where no page is known: see
+    The task has no button if no page is known: see
     :meth:`~airflow_import_progress.hooks.base.ImportProgressHook.import_url`.
     """
 
     name = "Import at the vendor"
-    #: The XCom of the task under which the page's address is stored, as a plain text; empty: no page is known.
+    #: The key of the XCom in which the page's address is stored as plain text. Empty: no page is known.
     xcom_key = "_link_ImportLink"
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
         """
         Return the page's address, or an empty text if none is known.
 
-        On a worker of Airflow 3, which stores it, it comes from the sensor; in the webserver of Airflow 2, which has
-        no sensors, from where the sensor has stored it.
+        A worker of Airflow 3 reads it from the sensor and stores it. The webserver of Airflow 2, which has no sensors,
+        reads what the sensor has stored.
 
-        :param operator: The sensor, or what the webserver has in its place.
+        :param operator: The sensor, or the serialized operator of the webserver.
         :param ti_key: The task instance.
         """
         import_url = getattr(operator, "import_url", None)
-        # Not None: Airflow 3.3 makes a link to "None" of it.
+        # Not None, because Airflow 3.3 would make a link to "None".
         return (import_url() if import_url else stored_link(ti_key, self.xcom_key)) or ""

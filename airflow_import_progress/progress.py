@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one vocabulary in which every vendor's import is told."""
+"""The progress of an import, in one vocabulary for all vendors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ BAR_WIDTH = 20
 
 
 class ImportState(StrEnum):
-    """Where an import stands, whatever the vendor calls it."""
+    """The state of an import, independent of the vendor's own words."""
 
     PENDING = "pending"
     RUNNING = "running"
-    #: The vendor waits for a person or a client before it goes on.
+    #: The vendor waits for a person or a client before it continues.
     ACTION_REQUIRED = "action_required"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -30,44 +30,44 @@ class NotForXCom:
     """
     Refuse to be the result of a task.
 
-    Airflow would store such an object, and the next task could not read it: a class outside of Airflow is read only
-    where ``[core] allowed_deserialization_classes`` names it.
+    Airflow would store such an object, but the next task could not read it: Airflow reads only its own classes and
+    those in ``[core] allowed_deserialization_classes``.
     """
 
-    #: What a task can return in its place.
+    #: The result that a task can return in its place.
     instead_in_xcom: ClassVar[str]
 
     def serialize(self) -> NoReturn:
         """
-        Refuse; Airflow calls this where it stores a task's result.
+        Raise, because Airflow calls this to store a task's result.
 
-        :raises ValueError: always; the message names what a task can return.
+        :raises ValueError: always; the message names a result that a task can return.
         """
-        # Not a TypeError, which Airflow 2.11 replaces by one of its own.
+        # Not a TypeError, because Airflow 2.11 replaces it by another one.
         raise ValueError(f"A task cannot return {type(self).__name__}. Return {self.instead_in_xcom}.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportProgress(NotForXCom):
     """
-    Tell how far one import is.
+    Hold the progress of one import.
 
-    It survives JSON both ways (:meth:`to_dict`, :meth:`from_dict`), because it travels from the triggerer to
-    the worker and becomes the XCom of the sensor.
+    It converts to JSON and back (:meth:`to_dict`, :meth:`from_dict`), because it is sent from the triggerer to the
+    worker and becomes the XCom of the sensor.
 
     :param import_id: The vendor's identifier of the import.
-    :param state: Where the import stands.
-    :param percent: 0 to 100; values beyond are clamped. None if the vendor does not tell.
+    :param state: The state of the import.
+    :param percent: 0 to 100; values beyond are clamped. None if the vendor does not report it.
     :param total: Number of records in the import, or None.
-    :param processed: Number of records dealt with so far, or None.
+    :param processed: Number of records that were processed so far, or None.
     :param failed: Number of records that could not be imported, or None.
     :param imported: Number of records that were imported, or None. Where the numbers of processed and failed records
         are known, it is their difference unless it is given.
     :param vendor_status: The vendor's own word or number for the state, unchanged.
     :param message: The vendor's own error text, or None.
-    :param started_at: When the vendor says that the import began, with a time zone.
-    :param finished_at: When the vendor says that the import ended, with a time zone.
-    :param warning: What whoever waits should know about this answer, such as a status that nobody knows, or None.
+    :param started_at: When the import began, as the vendor reports it, with a time zone.
+    :param finished_at: When the import ended, as the vendor reports it, with a time zone.
+    :param warning: A warning about this answer for the log of a wait, such as an unknown status, or None.
     :param details: Small JSON-safe extras of one vendor, such as ``error_file``, the address of an error file.
     :raises ValueError: if a value is outside its range or of the wrong type.
     """
@@ -123,11 +123,11 @@ class ImportProgress(NotForXCom):
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ImportProgress:
         """
-        Return the progress that :meth:`to_dict` wrote.
+        Return the progress that :meth:`to_dict` returned as plain JSON values.
 
-        Keys that this version does not know are ignored, so that an older worker understands a newer triggerer.
+        Unknown keys are ignored, so that an older worker can read the event of a newer triggerer.
 
-        :param values: What :meth:`to_dict` returned.
+        :param values: The values.
         :raises ValueError: if it is anything else.
         """
         try:
@@ -152,7 +152,7 @@ class ImportProgress(NotForXCom):
 
         :param seconds_left: An estimate to add at the end, in seconds; None adds nothing.
         """
-        # Rounded down: a bar that looks full while the import still runs would lie.
+        # Rounded down, so that the bar is not full while the import is still running.
         filled = int((self.percent or 0) * BAR_WIDTH / 100)
         return f"[{'#' * filled:-<{BAR_WIDTH}}] {self.in_words(seconds_left)}"
 
