@@ -15,13 +15,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from airflow_import_progress.exceptions import ImportProtocolError, ImportRequestError
-from airflow_import_progress.hooks.base import ImportProgressHook
-from airflow_import_progress.http.answers import as_address, as_count, as_moment, as_number, as_text
-from airflow_import_progress.http.connection import VendorConnection
-from airflow_import_progress.http.exchange import Conversation, Request, Response, checked_id, excerpt, quoted
-from airflow_import_progress.imports import Import
-from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.vendor import (
+    Conversation,
+    Import,
+    ImportProgress,
+    ImportProgressHook,
+    ImportProtocolError,
+    ImportRequestError,
+    ImportState,
+    Request,
+    Response,
+    VendorConnection,
+    as_address,
+    as_count,
+    as_moment,
+    as_number,
+    as_text,
+    checked_id,
+    excerpt,
+    quoted,
+)
 
 IMPORTS_PATH = "/api/v1/import"
 

@@ -12,13 +12,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from airflow_import_progress.exceptions import ImportProtocolError, ImportRequestError
-from airflow_import_progress.hooks.base import ImportProgressHook
-from airflow_import_progress.http.answers import as_address
-from airflow_import_progress.http.connection import VendorConnection
-from airflow_import_progress.http.exchange import Conversation, Request, Response, checked_id, quoted
-from airflow_import_progress.imports import Import
-from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.vendor import (
+    Conversation,
+    Import,
+    ImportProgress,
+    ImportProgressHook,
+    ImportProtocolError,
+    ImportRequestError,
+    ImportState,
+    Request,
+    Response,
+    VendorConnection,
+    as_address,
+    checked_id,
+    quoted,
+)
 
 LEAVE_IMPORTS_PATH = "/timmi-absences/api/imports/v1.0/leavePeriods"
 USER_LOCATION_IMPORTS_PATH = "/work-locations/public/api/imports/user-locations"

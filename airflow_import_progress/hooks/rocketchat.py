@@ -17,13 +17,26 @@ from hashlib import blake2b
 from secrets import token_bytes
 from typing import Any, ClassVar, NamedTuple
 
-from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
-from airflow_import_progress.hooks.base import ImportProgressHook
-from airflow_import_progress.http.answers import as_count, as_flag, as_moment, as_number, as_text
-from airflow_import_progress.http.connection import VendorConnection
-from airflow_import_progress.http.exchange import Conversation, Request, Response, checked_id, excerpt
-from airflow_import_progress.imports import Import
-from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.vendor import (
+    Conversation,
+    Import,
+    ImportPollError,
+    ImportProgress,
+    ImportProgressHook,
+    ImportProtocolError,
+    ImportRequestError,
+    ImportState,
+    Request,
+    Response,
+    VendorConnection,
+    as_count,
+    as_flag,
+    as_moment,
+    as_number,
+    as_text,
+    checked_id,
+    excerpt,
+)
 
 # getImportFileData is not among them on purpose: it sets a finished import back to the choice of what to import.
 PROGRESS_PATH = "/api/v1/getImportProgress"

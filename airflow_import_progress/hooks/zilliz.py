@@ -14,13 +14,28 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
-from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
-from airflow_import_progress.hooks.base import ImportProgressHook
-from airflow_import_progress.http.answers import as_count, as_moment, as_number, as_text
-from airflow_import_progress.http.connection import VendorConnection, read_base_url, read_text
-from airflow_import_progress.http.exchange import Conversation, Request, Response, checked_id, excerpt, is_transient
-from airflow_import_progress.imports import Import
-from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.vendor import (
+    Conversation,
+    Import,
+    ImportPollError,
+    ImportProgress,
+    ImportProgressHook,
+    ImportProtocolError,
+    ImportRequestError,
+    ImportState,
+    Request,
+    Response,
+    VendorConnection,
+    as_count,
+    as_moment,
+    as_number,
+    as_text,
+    checked_id,
+    excerpt,
+    is_transient,
+    read_base_url,
+    read_text,
+)
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Connection

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress.hooks.leadsy import LeadsyHook, LeadsyImport, checked_status_map
-from airflow_import_progress.progress import ImportState
-from airflow_import_progress.sensors.base import BaseImportSensor
-from airflow_import_progress.waiting.gate import Gate
+from airflow_import_progress.vendor import (
+    BaseImportSensor,
+    Gate,
+    ImportState,
+)
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import XComArg

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
-from airflow_import_progress.sensors.base import BaseImportSensor
-from airflow_import_progress.waiting.gate import Gate
+from airflow_import_progress.vendor import (
+    BaseImportSensor,
+    Gate,
+)
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import XComArg

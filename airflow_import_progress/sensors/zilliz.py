@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
-from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
-from airflow_import_progress.sensors.base import BaseImportSensor
-from airflow_import_progress.waiting.gate import Gate, OnActionRequired
+from airflow_import_progress.vendor import (
+    NOT_GIVEN,
+    BaseImportSensor,
+    Gate,
+    NotGiven,
+    OnActionRequired,
+)
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import XComArg

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The names that a vendor's module imports. Nothing else of the package is needed to add a vendor.
+
+See ``docs/add-a-vendor.md``.
+"""
+
+from __future__ import annotations
+
+from airflow_import_progress.exceptions import (
+    ImportActionRequiredError,
+    ImportFailedError,
+    ImportPollError,
+    ImportProgressError,
+    ImportProtocolError,
+    ImportRequestError,
+)
+from airflow_import_progress.hooks.base import ImportProgressHook
+from airflow_import_progress.http.answers import as_address, as_count, as_flag, as_moment, as_number, as_text
+from airflow_import_progress.http.connection import VendorConnection, read_base_url, read_text
+from airflow_import_progress.http.exchange import (
+    Conversation,
+    Request,
+    Response,
+    checked_id,
+    excerpt,
+    is_transient,
+    quoted,
+)
+from airflow_import_progress.imports import Import
+from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
+from airflow_import_progress.sensors.base import BaseImportSensor
+from airflow_import_progress.waiting.gate import Gate, OnActionRequired
+
+__all__ = [
+    "NOT_GIVEN",
+    "BaseImportSensor",
+    "Conversation",
+    "Gate",
+    "Import",
+    "ImportActionRequiredError",
+    "ImportFailedError",
+    "ImportPollError",
+    "ImportProgress",
+    "ImportProgressError",
+    "ImportProgressHook",
+    "ImportProtocolError",
+    "ImportRequestError",
+    "ImportState",
+    "NotGiven",
+    "OnActionRequired",
+    "Request",
+    "Response",
+    "VendorConnection",
+    "as_address",
+    "as_count",
+    "as_flag",
+    "as_moment",
+    "as_number",
+    "as_text",
+    "checked_id",
+    "excerpt",
+    "is_transient",
+    "quoted",
+    "read_base_url",
+    "read_text",
+]

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The names that a vendor's module imports."""
+
+from __future__ import annotations
+
+from airflow_import_progress import vendor
+
+NAMES = {
+    "NOT_GIVEN",
+    "BaseImportSensor",
+    "Conversation",
+    "Gate",
+    "Import",
+    "ImportActionRequiredError",
+    "ImportFailedError",
+    "ImportPollError",
+    "ImportProgress",
+    "ImportProgressError",
+    "ImportProgressHook",
+    "ImportProtocolError",
+    "ImportRequestError",
+    "ImportState",
+    "NotGiven",
+    "OnActionRequired",
+    "Request",
+    "Response",
+    "VendorConnection",
+    "as_address",
+    "as_count",
+    "as_flag",
+    "as_moment",
+    "as_number",
+    "as_text",
+    "checked_id",
+    "excerpt",
+    "is_transient",
+    "quoted",
+    "read_base_url",
+    "read_text",
+}
+
+
+def test_these_names_are_exported_and_no_others():
+    assert set(vendor.__all__) == NAMES
+
+
+def test_every_exported_name_exists():
+    assert all(hasattr(vendor, name) for name in NAMES)
