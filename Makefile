@@ -34,7 +34,7 @@ PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench dist constraints $(PIN) clean
+.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench dist release-check constraints $(PIN) clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -95,6 +95,9 @@ bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: two hours; BE
 dist: $(INSTALLED) ## build the wheel and the source distribution into dist/
 	@rm -rf dist
 	$(BIN)/python -m hatchling build
+
+release-check: ## whether the version, the changelog and the stored triggers are those of a tag: make release-check TAG=v0.1.0
+	@$(PYTHON) -m tools.release_check '$(TAG)'
 
 venv: $(INSTALLED) ## install everything into .venv; the other targets do it when needed
 

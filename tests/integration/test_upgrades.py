@@ -8,6 +8,7 @@ adds its own; what is there stays as it is.
 
 from __future__ import annotations
 
+import inspect
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,11 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.module_loading import import_string
 
+from airflow_import_progress import __version__
+from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
+from airflow_import_progress.triggers.start import StartImportProgressTrigger
+from airflow_import_progress.waiting.rules import WaitRules
+from airflow_import_progress.waiting.state import WaitState
 from tests.integration.conftest import a_task_instance, fired
 
 STORED = sorted((Path(__file__).parent / "stored_triggers").glob("*.json"))
@@ -49,5 +55,19 @@ def test_a_trigger_that_a_release_has_stored_inflates_and_waits(stored, script, 
         assert (event["status"], event["progress"]["import_id"]) == ("success", import_id)
 
 
-def test_every_kind_of_wait_is_stored():
-    assert {path.stem.partition("-")[2] for path in STORED} == set(IMPORTS)
+def test_the_current_version_has_stored_every_kind_of_wait():
+    stored = {path.stem.removeprefix(f"{__version__}-") for path in STORED if path.stem.startswith(f"{__version__}-")}
+    assert stored == set(IMPORTS)
+
+
+@pytest.mark.parametrize("trigger_class", [ImportProgressTrigger, StartImportProgressTrigger])
+def test_what_the_current_version_has_stored_has_the_arguments_of_its_trigger(trigger_class):
+    arguments = set(inspect.signature(trigger_class.__init__).parameters) - {"self"}
+    triggers = [json.loads(path.read_text()) for path in STORED if path.stem.startswith(f"{__version__}-")]
+    stored = [trigger for trigger in triggers if trigger["classpath"].endswith(f".{trigger_class.__name__}")]
+    assert stored
+    for trigger in stored:
+        assert set(trigger["kwargs"]) == arguments
+        assert WaitRules.from_dict(trigger["kwargs"]["rules"]).to_dict() == trigger["kwargs"]["rules"]
+        if "state" in arguments:
+            assert WaitState.from_dict(trigger["kwargs"]["state"]).to_dict() == trigger["kwargs"]["state"]

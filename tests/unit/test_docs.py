@@ -42,8 +42,19 @@ def test_the_other_sensors_of_the_readme_can_be_made():
     assert {"RocketChatImportSensor", "ZillizImportSensor", "LeadsyImportSensor"} <= set(vars(module))
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))],
+)
 def test_the_links_of_a_page_lead_somewhere(page):
     folder = (ROOT / page).parent
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text())
     assert [target for target in targets if not (folder / target).exists()] == []
+
+
+def test_the_links_of_the_readme_to_the_repository_lead_somewhere():
+    # Absolute, because PyPI shows the README too.
+    places = r"https://(?:github\.com/[\w-]+/[\w-]+/(?:blob|tree)|raw\.githubusercontent\.com/[\w-]+/[\w-]+)/main/([^)#\s\"]+)"
+    targets = re.findall(places, (ROOT / "README.md").read_text())
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
