@@ -45,7 +45,7 @@ demo: $(INSTALLED) ## watch good and bad imports in a real Airflow; says whether
 ui: $(INSTALLED) ## leave Airflow's UI up with the example DAGs and a vendor's sandbox, until Ctrl-C
 	@$(BIN)/python -m demo.ui
 
-check: $(INSTALLED) ## lint, formatting, types and the floors of the package
+check: $(INSTALLED) ## lint, formatting, types and the layers of the package
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(IN_TEMPORARY_HOME) $(BIN)/mypy

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be written on the command line. Imports no Airflow, so that the help is there at once."""
+"""The command line. Imports no Airflow, so that the help appears at once."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import argparse
 
 from airflow_import_progress.cli.kinds import KINDS, Argument, Kind
 
-#: Whoever watches wants to see it move. Rocket.Chat lets an address ask ten times a minute.
+#: Short, because somebody is watching. Rocket.Chat allows ten requests a minute per address.
 DEFAULT_POKE_INTERVAL = 10.0
-#: A watch that was forgotten ends with the shift.
+#: Default limit for a forgotten watch: a shift.
 DEFAULT_TIMEOUT = 8 * 3600.0
 
 EPILOG = """\
 exit status:
   0    the import is done, and passes
   1    the import failed, was cancelled, or does not pass
-  2    whether it did could not be found out: a wrong key, an unknown connection or import, a vendor that is down for
-       too long, the timeout, wrong arguments
+  2    the outcome is unknown: a wrong key, an unknown connection or import, a vendor that is down for too long, the
+       timeout, wrong arguments
   130  interrupted (Ctrl-C)
 
-Watching changes nothing at the vendor, nor in Airflow.
+Watching changes nothing at the vendor or in Airflow.
 """
 
 
@@ -28,14 +28,14 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     result = argparse.ArgumentParser(
         prog="airflow-import-progress",
-        description="Look at a vendor's bulk import from a terminal.",
+        description="Watch a vendor's bulk import from a terminal.",
         allow_abbrev=False,
     )
     commands = result.add_subparsers(dest="command", required=True, metavar="command")
     watch = commands.add_parser(
         "watch",
         help="show the progress of one import until it is over",
-        description="Show the progress of one import until it is over. It is asked for as the sensors do, through the "
+        description="Show the progress of one import until it is over. It is polled as by the sensors, through the "
         "same Airflow connections.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -67,7 +67,7 @@ def _add_kind(kinds: argparse._SubParsersAction[argparse.ArgumentParser], kind: 
 
 
 def _add_option(kind_parser: argparse.ArgumentParser, argument: Argument) -> None:
-    # What is left out is left to the sensor.
+    # Without a default, so that the default is that of the sensor.
     if argument.read is None:
         kind_parser.add_argument(argument.option, action="store_true", default=argparse.SUPPRESS, help=argument.help)
     else:
@@ -81,7 +81,7 @@ def _add_option(kind_parser: argparse.ArgumentParser, argument: Argument) -> Non
 
 
 def _add_common(one_parser: argparse.ArgumentParser) -> None:
-    # Before the kind or after it, and the one does not undo the other.
+    # Allowed before and after the kind. The default is suppressed, so that one does not override the other.
     one_parser.add_argument(
         "--conn-id",
         default=argparse.SUPPRESS,
@@ -92,16 +92,15 @@ def _add_common(one_parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SECONDS",
         default=argparse.SUPPRESS,
-        help=f"longest gap between two polls (default: {DEFAULT_POKE_INTERVAL:g}, because somebody looks on; "
-        f"every vendor allows that); the gaps get shorter as the end comes near",
+        help=f"longest gap between two polls (default: {DEFAULT_POKE_INTERVAL:g}, because somebody is watching; "
+        f"every vendor allows it); the gaps get shorter as the end comes near",
     )
     one_parser.add_argument(
         "--timeout",
         type=float,
         metavar="SECONDS",
         default=argparse.SUPPRESS,
-        help=f"how long to watch at the most (default: {DEFAULT_TIMEOUT:g}, a shift, so that a watch that was "
-        f"forgotten ends)",
+        help=f"how long to watch at most (default: {DEFAULT_TIMEOUT:g}, a shift, so that a forgotten watch ends)",
     )
     one_parser.add_argument(
         "--json",

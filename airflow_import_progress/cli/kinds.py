@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What can be watched, and the arguments that say which one: those of the kind's sensor, by the same names.
+The kinds of imports that can be watched, with the arguments of their sensors by the same names.
 
-Imports no Airflow, so that the help is there at once. A test holds this table against the sensors and their imports.
+Imports no Airflow, so that the help appears at once. A test compares this table with the sensors and their imports.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Argument:
     Describe an argument of a sensor that the command takes as well.
 
     :param name: Its name, as the sensor has it.
-    :param help: What it is, for whoever asks for help.
-    :param read: Makes its value of what was written; None: it is a flag.
-    :param choices: What may be written; None: anything.
+    :param help: Its description in the help.
+    :param read: Reads its value from the text on the command line. None: it is a flag.
+    :param choices: The values that are allowed. None: any.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Argument:
 
     @property
     def option(self) -> str:
-        """Return how it is written on the command line."""
+        """The option's name, such as ``--job-id``."""
         return f"--{self.name.replace('_', '-')}"
 
 
@@ -42,11 +42,11 @@ class Kind:
     Describe a kind of import that can be watched.
 
     :param name: Its name on the command line.
-    :param words: What it is, for whoever asks for help.
+    :param words: Its description in the help.
     :param sensor: The sensor of such imports, as ``module:class``.
     :param identifier: The argument that names the one import.
-    :param options: The other arguments: what else identifies the import, and what the gate looks at.
-    :param needs_identifier: Whether nothing can be asked without the identifier.
+    :param options: The other arguments: for the import and for the gate.
+    :param needs_identifier: Whether the import cannot be polled without the identifier.
     """
 
     name: str
@@ -57,12 +57,12 @@ class Kind:
     needs_identifier: bool = True
 
 
-def as_json(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """
-    Return what a JSON text says.
+    Return the value of a JSON text.
 
-    :param text: What was written.
-    :raises argparse.ArgumentTypeError: if it is no JSON.
+    :param text: The text.
+    :raises argparse.ArgumentTypeError: if it is not JSON.
     """
     try:
         return json.loads(text)
@@ -82,26 +82,26 @@ MIN_RECORDS = Argument(name="min_records", read=int, help="fail if fewer records
 ON_ACTION_REQUIRED = Argument(
     name="on_action_required",
     choices=("wait", "fail"),
-    help="what to do while the vendor waits for somebody (default: wait)",
+    help="what to do while the vendor waits for somebody to act (default: wait)",
 )
 
 KINDS: tuple[Kind, ...] = (
     Kind(
-        name="leave",
+        name="lucca-leave",
         words="an import of leaves into Lucca Absences",
         sensor="airflow_import_progress.sensors.lucca:LuccaLeaveImportSensor",
-        identifier=Argument(name="summary_id", help="the summaryId that Lucca answered when the import was started"),
+        identifier=Argument(name="summary_id", help="the summaryId that Lucca returned when the import was started"),
     ),
     Kind(
-        name="user-location",
+        name="lucca-user-location",
         words="an import of user locations into Lucca Office",
         sensor="airflow_import_progress.sensors.lucca:LuccaUserLocationImportSensor",
-        identifier=Argument(name="summary_id", help="the summaryId that Lucca answered when the import was started"),
+        identifier=Argument(name="summary_id", help="the summaryId that Lucca returned when the import was started"),
         options=(
             Argument(
                 name="check_results",
                 read=None,
-                help="read the results once the import is processed, which tell the lines that Lucca refused",
+                help="read the results once the import is processed, which contain the lines that Lucca refused",
             ),
             MAX_FAILED_RECORDS,
             MIN_SUCCESS_RATE,
@@ -120,8 +120,7 @@ KINDS: tuple[Kind, ...] = (
             Argument(name="importer_key", help="the importer that the import uses, such as csv or slack"),
             Argument(
                 name="started_after",
-                help="a time before the import was created and after any earlier one, ISO 8601, UTC unless it says "
-                "otherwise",
+                help="a time before the import was created and after any earlier one, ISO 8601, UTC by default",
             ),
             ON_ACTION_REQUIRED,
             MAX_FAILED_RECORDS,
@@ -133,7 +132,7 @@ KINDS: tuple[Kind, ...] = (
         name="zilliz",
         words="an import job in Zilliz Cloud or in Milvus",
         sensor="airflow_import_progress.sensors.zilliz:ZillizImportSensor",
-        identifier=Argument(name="job_id", help="the jobId that was answered when the import was started"),
+        identifier=Argument(name="job_id", help="the jobId that was returned when the import was started"),
         options=(
             Argument(
                 name="cluster_id",
@@ -152,13 +151,13 @@ KINDS: tuple[Kind, ...] = (
         words="an import of leads into Leadsy",
         sensor="airflow_import_progress.sensors.leadsy:LeadsyImportSensor",
         identifier=Argument(
-            name="import_code", help="the import_code that Leadsy answered when the import was started"
+            name="import_code", help="the import_code that Leadsy returned when the import was started"
         ),
         options=(
             Argument(
                 name="status_map",
-                read=as_json,
-                help='what Leadsy\'s statuses mean, as JSON such as \'{"partially_completed": "succeeded"}\'',
+                read=parse_json,
+                help='the meaning of Leadsy\'s statuses, as JSON such as \'{"partially_completed": "succeeded"}\'',
             ),
             MAX_FAILED_RECORDS,
             MIN_SUCCESS_RATE,

@@ -28,8 +28,8 @@ EXIT_CODES = {Ending.PASSED: 0, Ending.FAILED: 1, Ending.TIMED_OUT: 2, Ending.NO
 KIND_OF = {kind.sensor.partition(":")[2]: kind.name for kind in KINDS}
 #: Each kind, as the sandbox calls it.
 IMPORTED = {
-    "leave": ("lucca", "leave"),
-    "user-location": ("lucca", "user_location"),
+    "lucca-leave": ("lucca", "leave"),
+    "lucca-user-location": ("lucca", "user_location"),
     "rocketchat": ("rocketchat", "csv"),
     "zilliz": ("zilliz", "cloud"),
     "leadsy": ("leadsy", "lead"),
@@ -115,7 +115,7 @@ def test_each_kind_can_be_watched(watch, sandbox, kind, script, fault, exit_code
 def test_lines_are_what_the_log_of_a_sensor_says(watch, leave_import):
     import_id = leave_import(3, 4, 57, 100)
     subject = f"Lucca leave import '{import_id}' (connection 'lucca_default')"
-    first, *lines = watch("leave", import_id).lines
+    first, *lines = watch("lucca-leave", import_id).lines
     assert re.fullmatch(rf"{re.escape(subject)}: until \d\d:\d\d:\d\d at the latest\.", first)
     assert lines == [
         "[--------------------] 3 % · running",
@@ -128,7 +128,7 @@ def test_lines_are_what_the_log_of_a_sensor_says(watch, leave_import):
 def test_a_failed_poll_is_told_with_why_and_when_it_is_asked_again(watch, sandbox, leave_import):
     import_id = leave_import(57, 100)
     sandbox.add_fault({"status": 503, "headers": {"Retry-After": "30"}}, import_id=import_id)
-    _, failed, again, *_ = watch("leave", import_id).lines
+    _, failed, again, *_ = watch("lucca-leave", import_id).lines
     assert re.match(r"warning: Poll failed \(number 1 of at most 10 in a row\), next in 3[01] s\. .* HTTP 503", failed)
     assert again.endswith("polls get through again.")
 
@@ -142,13 +142,13 @@ def test_what_is_to_be_said_once_of_an_import_is_said(watch, sandbox):
 
 def test_polls_come_closer_than_those_of_a_sensor(watch, sandbox, clock, leave_import):
     started = clock.now
-    watch("leave", leave_import(*[57] * 5, 100))
+    watch("lucca-leave", leave_import(*[57] * 5, 100))
     assert 5 * 8 <= clock.now - started <= 5 * 10
 
 
 def test_poke_interval_and_timeout_are_those_of_the_sensor(watch, clock, leave_import):
     started = clock.now
-    watched = watch("leave", leave_import(57), "--poke-interval", "100", "--timeout", "250")
+    watched = watch("lucca-leave", leave_import(57), "--poke-interval", "100", "--timeout", "250")
     assert clock.now - started == pytest.approx(250)
     assert "not done within the timeout of 250 s" in watched.lines[-1]
     assert max(clock.slept) >= 80
@@ -159,7 +159,7 @@ def test_poke_interval_and_timeout_are_those_of_the_sensor(watch, clock, leave_i
 
 def test_json_has_a_line_for_each_change_and_one_for_the_outcome(watch, leave_import):
     import_id = leave_import(10, 10, 57, 57, 100)
-    lines = [json.loads(line) for line in watch("--json", "leave", import_id).out]
+    lines = [json.loads(line) for line in watch("--json", "lucca-leave", import_id).out]
     assert [line["event"] for line in lines] == ["progress", "progress", "progress", "outcome"]
     assert [line["progress"]["percent"] for line in lines] == [10, 57, 100, 100]
     assert {(line["vendor"], line["conn_id"], line["import_id"]) for line in lines} == {
@@ -185,7 +185,7 @@ def test_json_does_not_count_polls_that_are_refused_as_too_many(watch, sandbox, 
     import_id = leave_import(100)
     sandbox.add_fault({"status": 503}, import_id=import_id)
     sandbox.add_fault({"status": 429}, import_id=import_id, times=12)
-    *polls, _, _ = (json.loads(line) for line in watch("--json", "leave", import_id).out)
+    *polls, _, _ = (json.loads(line) for line in watch("--json", "lucca-leave", import_id).out)
     assert [(poll["failures"], poll["rate_limited"]) for poll in polls] == [(1, False)] + [(1, True)] * 12
 
 
@@ -194,7 +194,7 @@ def test_json_does_not_count_polls_that_are_refused_as_too_many(watch, sandbox, 
 
 def test_an_unknown_connection_is_told_with_how_to_give_one(watch, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_LUCCA_DEFAULT")
-    watched = watch("leave", "x")
+    watched = watch("lucca-leave", "x")
     assert watched.exit_code == 2
     assert "Airflow does not find this connection" in watched.lines[-1]
     for way in ("--conn-id", "airflow connections add lucca_default", "AIRFLOW_CONN_LUCCA_DEFAULT="):
@@ -202,7 +202,7 @@ def test_an_unknown_connection_is_told_with_how_to_give_one(watch, monkeypatch):
 
 
 def test_a_connection_of_another_vendor_is_refused(watch):
-    watched = watch("leave", "x", "--conn-id", "zilliz_default")
+    watched = watch("lucca-leave", "x", "--conn-id", "zilliz_default")
     assert watched.exit_code == 2
     assert "The connection is of type 'zilliz', not 'lucca'" in watched.lines[-1]
     assert "airflow connections add" not in watched.lines[-1]
@@ -211,16 +211,16 @@ def test_a_connection_of_another_vendor_is_refused(watch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["leave", "None"], "summary_id is 'None', which is not an identifier"),
-        (["leave", "{{ x }}"], "summary_id is a template that was not rendered"),
-        (["user-location", "x", "--max-failed-records", "0"], "need check_results=True"),
+        (["lucca-leave", "None"], "summary_id is 'None', which is not an identifier"),
+        (["lucca-leave", "{{ x }}"], "summary_id is a template that was not rendered"),
+        (["lucca-user-location", "x", "--max-failed-records", "0"], "need check_results=True"),
         (["leadsy", "x", "--min-success-rate", "0.9"], "min_success_rate is a percentage"),
         (["leadsy", "x", "--status-map", '{"a": "b"}'], "status_map has 'b' for the status 'a'"),
         (["zilliz", "x", "--project-id", "p"], "project_id and region_id belong together"),
         (["rocketchat", "--started-after", "yesterday"], "started_after"),
-        (["leave", "x", "--timeout", "nan"], "timeout"),
-        (["leave", "x", "--poke-interval", "-1"], "poke_interval"),
-        (["leave", HOSTILE], "summary_id is not an identifier of an import"),
+        (["lucca-leave", "x", "--timeout", "nan"], "timeout"),
+        (["lucca-leave", "x", "--poke-interval", "-1"], "poke_interval"),
+        (["lucca-leave", HOSTILE], "summary_id is not an identifier of an import"),
     ],
     ids=lambda value: " ".join(value).encode("unicode_escape").decode() if isinstance(value, list) else "",
 )
@@ -251,7 +251,7 @@ def test_what_a_vendor_says_is_inert(watch, sandbox, options):
 def test_no_secret_comes_out_even_if_the_vendor_repeats_it(watch, sandbox, leave_import, options, status):
     import_id = leave_import(57)
     sandbox.add_fault({"status": status, "body": json.dumps({"message": f"bad {API_KEY}"})}, times=None)
-    watched = watch("leave", import_id, *options)
+    watched = watch("lucca-leave", import_id, *options)
     sandbox.clear_faults()
     assert "bad ***" in watched.text
     assert API_KEY not in watched.text
@@ -263,7 +263,7 @@ def test_what_nobody_foresaw_ends_with_2_and_tells_no_password_of_a_database(wat
         raise RuntimeError("no database at postgresql://airflow:secret@db/airflow")
 
     monkeypatch.setattr(main.pkgutil, "resolve_name", load)
-    watched = watch("leave", "x", *options)
+    watched = watch("lucca-leave", "x", *options)
     assert watched.exit_code == 2
     assert "RuntimeError: no database at postgresql://***@db/airflow" in watched.out[-1]
 
@@ -277,7 +277,7 @@ def test_an_interruption_ends_with_130_and_what_is_known(watch, monkeypatch, lea
         raise KeyboardInterrupt
 
     monkeypatch.setattr(watching.time, "sleep", interrupt)
-    watched = watch("leave", leave_import(57), *options)
+    watched = watch("lucca-leave", leave_import(57), *options)
     assert watched.exit_code == 130
     assert "interrupted" in watched.out[-1]
     assert "57 %" in watched.out[-1]
@@ -398,7 +398,7 @@ def process(sandbox, running_sandbox, tmp_path):
 
 def test_the_command_writes_json_and_nothing_besides(process, sandbox):
     import_id = sandbox.create_import("lucca", "leave", {"answers": [57, 100]})
-    one = process("leave", import_id, "--poke-interval", "1", "--json")
+    one = process("lucca-leave", import_id, "--poke-interval", "1", "--json")
     out, errors = one.communicate()
     assert [json.loads(line)["event"] for line in out.splitlines()] == ["progress", "progress", "outcome"]
     assert (one.returncode, errors) == (0, "")
@@ -407,7 +407,7 @@ def test_the_command_writes_json_and_nothing_besides(process, sandbox):
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_command(process, sandbox, number, exit_code):
     import_id = sandbox.create_import("lucca", "leave", {"answers": [57]})
-    one = process("leave", import_id, "--json")
+    one = process("lucca-leave", import_id, "--json")
     assert json.loads(one.stdout.readline())["event"] == "progress"
     one.send_signal(number)
     _, errors = one.communicate()
@@ -416,7 +416,7 @@ def test_a_signal_ends_the_command(process, sandbox, number, exit_code):
 
 def test_a_reader_that_goes_away_ends_the_command(process, sandbox):
     import_id = sandbox.create_import("lucca", "leave", {"answers": [10, 20, 30, 40, 50]})
-    one = process("leave", import_id, "--poke-interval", "1", "--json")
+    one = process("lucca-leave", import_id, "--poke-interval", "1", "--json")
     one.stdout.readline()
     one.stdout.close()
     assert (one.wait(), one.stderr.read()) == (141, "")
@@ -425,7 +425,7 @@ def test_a_reader_that_goes_away_ends_the_command(process, sandbox):
 def test_at_a_terminal_the_command_shows_a_bar(process, sandbox):
     import_id = sandbox.create_import("lucca", "leave", {"answers": [57, -1]})
     ours, its = pty.openpty()
-    one = process("leave", import_id, "--poke-interval", "1", stdin=its, stdout=its, stderr=its)
+    one = process("lucca-leave", import_id, "--poke-interval", "1", stdin=its, stdout=its, stderr=its)
     os.close(its)
     shown = b""
     try:

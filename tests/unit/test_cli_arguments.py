@@ -63,8 +63,8 @@ def test_each_sensor_has_a_kind():
 
 
 def test_options_may_stand_before_the_kind_and_after_it():
-    before = parser().parse_args(["watch", "--conn-id", "acme", "--json", "leave", "x"])
-    after = parser().parse_args(["watch", "leave", "x", "--conn-id", "acme", "--json"])
+    before = parser().parse_args(["watch", "--conn-id", "acme", "--json", "lucca-leave", "x"])
+    after = parser().parse_args(["watch", "lucca-leave", "x", "--conn-id", "acme", "--json"])
     assert (before.conn_id, before.json, before.summary_id) == (after.conn_id, after.json, after.summary_id)
     assert before.conn_id == "acme"
 
@@ -85,12 +85,12 @@ def test_a_status_map_is_json():
         [],
         ["watch"],
         ["watch", "payroll", "x"],
-        ["watch", "leave"],
-        ["watch", "leave", "x", "--cluster-id", "c"],
-        ["watch", "leave", "x", "--poke-interval", "often"],
+        ["watch", "lucca-leave"],
+        ["watch", "lucca-leave", "x", "--cluster-id", "c"],
+        ["watch", "lucca-leave", "x", "--poke-interval", "often"],
         ["watch", "leadsy", "x", "--status-map", "{"],
         ["watch", "zilliz", "x", "--on-action-required", "panic"],
-        ["watch", "user-location", "x", "--check"],
+        ["watch", "lucca-user-location", "x", "--check"],
     ],
     ids=" ".join,
 )
@@ -103,7 +103,7 @@ def test_wrong_arguments_end_with_2(arguments, capsys):
 
 def test_help_imports_neither_airflow_nor_rich():
     code = (
-        "import sys; from airflow_import_progress.cli.main import main; sys.argv[1:] = ['watch', 'leave', '--help']\n"
+        "import sys; from airflow_import_progress.cli.main import main; sys.argv[1:] = ['watch', 'lucca-leave', '--help']\n"
         "try: main()\n"
         "except SystemExit as end: print(end.code, {'airflow', 'rich', 'pendulum'} & set(sys.modules))"
     )
