@@ -103,7 +103,8 @@ def test_wrong_arguments_end_with_2(arguments, capsys):
 
 def test_help_imports_neither_airflow_nor_rich():
     code = (
-        "import sys; from airflow_import_progress.cli.main import main; sys.argv[1:] = ['watch', 'lucca-leave', '--help']\n"
+        "import sys; from airflow_import_progress.cli.main import main\n"
+        "sys.argv[1:] = ['watch', 'lucca-leave', '--help']\n"
         "try: main()\n"
         "except SystemExit as end: print(end.code, {'airflow', 'rich', 'pendulum'} & set(sys.modules))"
     )
