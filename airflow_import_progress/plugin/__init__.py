@@ -2,8 +2,8 @@
 """
 The "Imports" page in Airflow's UI, and the tab on a task that shows its import.
 
-Every process of Airflow loads its plugins, and only the API server needs what stands behind this one. So nothing
-is imported here until Airflow asks for the app.
+Every process of Airflow loads its plugins, but only the API server needs the app. So nothing is imported here until
+Airflow requests the app.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ URL_PREFIX = "/import-progress"
 #: The page's place in Airflow's UI: ``/plugin/imports``, and ``.../plugin/import`` below a task.
 NAV_ROUTE, TASK_ROUTE = "imports", "import"
 
-# The addresses are relative, so that they stand below the path of [api] base_url, if there is one.
+# The addresses are relative, so that they are below the path of [api] base_url, if it has one.
 _PAGE = f"{URL_PREFIX[1:]}/"
 
 _VIEWS = (

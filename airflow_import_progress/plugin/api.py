@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The app behind the "Imports" page: the page itself, and what it shows as JSON."""
+"""The app of the "Imports" page: the page itself, and its content as JSON."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from airflow_import_progress.plugin.waits import (
-    MOST_LOOKED_AT,
-    MOST_TOLD,
+    MAX_ROWS,
+    MAX_SCANNED,
     UNDER_WAY,
-    State,
+    WaitStatus,
     in_states,
     newest_first,
-    order,
-    tell,
-    tell_history,
+    serialize_history,
+    serialize_wait,
+    sort_key,
     waits_query,
 )
 
-#: How far back the list goes by default and at most, in days: Airflow keeps XComs for ever, and a query of all of them
-#: would take ever longer.
+#: The period of the list by default and at most, in days. It is limited because Airflow keeps XComs for ever, and a
+#: query of all of them would take ever longer.
 DEFAULT_DAYS, MAX_DAYS = 7, 3660
 
 _PAGE = Path(__file__).parent / "page"
@@ -45,12 +45,12 @@ _HEADERS = {
 
 
 def _use_airflows_auth_manager(request: Request) -> None:
-    # Airflow's filters look for it in the app that they run in, and this app is not Airflow's own but mounted in it.
+    # Airflow's filters read it from the app that they run in, which is this one, mounted in Airflow's own.
     request.app.state.auth_manager = get_auth_manager()
 
 
-# As for Airflow's own list of XComs: general access is asked for first, or that to the DAG which is named, and then
-# the rows are filtered by the DAGs that the user may read.
+# As for Airflow's own list of XComs: access in general or to the named DAG is required first, and then the rows are
+# filtered by the DAGs that the user may read.
 _router = APIRouter(
     prefix="/api",
     dependencies=[
@@ -66,22 +66,22 @@ def list_waits(
     session: SessionDep,
     readable: ReadableXComFilterDep,
     vendor: Annotated[str | None, Query()] = None,
-    state: Annotated[State | Literal["under_way"] | None, Query()] = None,
+    state: Annotated[WaitStatus | Literal["under_way"] | None, Query()] = None,
     dag_id: Annotated[str | None, Query()] = None,
     days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = DEFAULT_DAYS,
 ) -> JSONResponse:
     """
-    Return the waits that the user may see: those under way first, then those that ended last.
+    Return the waits that the user may read: those under way first, then those that ended last.
 
-    The vendor, and which of the states that share a task's state it is, stand in the XCom's value. For these the
-    newest waits are looked at here, more than are told but not all; ``older`` says whether there are others.
+    The vendor and the exact status are in the value of the XCom, which the database cannot filter. To filter by them,
+    up to ``MAX_SCANNED`` of the newest waits are read. ``older`` reports whether there are more.
 
     :param session: Airflow's database.
-    :param readable: What the user may read.
+    :param readable: The DAGs that the user may read.
     :param vendor: Only imports at this vendor.
-    :param state: Only waits in this state, or all that are not over.
+    :param state: Only waits with this status, or all that are not over.
     :param dag_id: Only waits of this DAG.
-    :param days: Only waits of DAG runs that could start within so many days, or that are running.
+    :param days: Only waits of DAG runs that could start within this number of days, or that are running.
     """
     query = readable.to_orm(waits_query(since=datetime.now(UTC) - timedelta(days=days)))
     states = UNDER_WAY if state == "under_way" else {state} if state else None
@@ -89,18 +89,18 @@ def list_waits(
         query = query.where(XComModel.dag_id == dag_id)
     if states is not None:
         query = in_states(query, states)
-    limit = MOST_TOLD if vendor is None and state is None else MOST_LOOKED_AT
+    limit = MAX_ROWS if vendor is None and state is None else MAX_SCANNED
     rows = session.execute(newest_first(query, limit + 1)).all()
-    told = [wait for row in rows[:limit] if (wait := tell(row)) is not None]
+    serialized = [wait for row in rows[:limit] if (wait := serialize_wait(row)) is not None]
     waits = [
         wait
-        for wait in told
+        for wait in serialized
         if (vendor is None or wait["vendor"] == vendor) and (states is None or wait["state"] in states)
     ]
-    return _tell(
-        waits=sorted(waits[:MOST_TOLD], key=order),
+    return _answer(
+        waits=sorted(waits[:MAX_ROWS], key=sort_key),
         looked_at=min(len(rows), limit),
-        older=len(rows) > limit or len(waits) > MOST_TOLD,
+        older=len(rows) > limit or len(waits) > MAX_ROWS,
     )
 
 
@@ -114,14 +114,14 @@ def show_wait(
     map_index: Annotated[int, Query()] = -1,
 ) -> JSONResponse:
     """
-    Return one wait, with the percentages that it has seen.
+    Return one wait with its history.
 
     :param session: Airflow's database.
-    :param readable: What the user may read.
+    :param readable: The DAGs that the user may read.
     :param dag_id: The DAG of the task.
     :param run_id: The run of the task.
     :param task_id: The task.
-    :param map_index: Which of the tasks it is that a mapped one expanded to.
+    :param map_index: The index of a mapped task; -1: it is not mapped.
     """
     query = readable.to_orm(waits_query()).where(
         XComModel.dag_id == dag_id,
@@ -130,15 +130,15 @@ def show_wait(
         XComModel.map_index == map_index,
     )
     row = session.execute(query).one_or_none()
-    wait = tell(row) if row is not None else None
+    wait = serialize_wait(row) if row is not None else None
     if wait is None:
-        raise HTTPException(404, "This task has told nothing of an import.")
-    return _tell(wait=wait | {"history": tell_history(row)})
+        raise HTTPException(404, "This task has not published any import.")
+    return _answer(wait=wait | {"history": serialize_history(row)})
 
 
-def _tell(**told: Any) -> JSONResponse:
-    # As a response: FastAPI would go through all of it once more, although it is JSON already.
-    return JSONResponse({"now": time.time(), **told})
+def _answer(**serialized: Any) -> JSONResponse:
+    # As a response, because FastAPI would convert a dict once more, although it is plain JSON already.
+    return JSONResponse({"now": time.time(), **serialized})
 
 
 async def _add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -150,7 +150,7 @@ async def _add_headers(request: Request, call_next: Callable[[Request], Awaitabl
 
 
 def _make_app() -> FastAPI:
-    # A column that Airflow has moved is found here, and not by whoever opens the page.
+    # A column that Airflow has moved raises here, and not when a user opens the page.
     waits_query(since=datetime.now(UTC))
     made = FastAPI(title="Import progress", openapi_url=None)
     made.middleware("http")(_add_headers)

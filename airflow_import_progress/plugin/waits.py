@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the database knows of the imports that tasks wait for."""
+"""The waits in Airflow's database, as plain JSON values."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from sqlalchemy import Select, Text, and_, case, cast, or_, select
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.waiting.published import XCOM_KEY, PublishedProgress
 
-#: So many waits are told at most.
-MOST_TOLD = 200
-#: The longest text and the largest number of records that are sent to the browser, which counts no further.
+#: Maximum number of waits in one answer.
+MAX_ROWS = 200
+#: Longest text and largest number of records in an answer: JavaScript has no larger exact integers.
 MAX_TEXT_LENGTH, MAX_COUNT = 2000, 2**53
-#: So many are looked at for those of one vendor or in one state.
-MOST_LOOKED_AT = 1000
+#: Maximum number of waits that are read to find those at one vendor or with one status.
+MAX_SCANNED = 1000
 
 
-class State(StrEnum):
-    """Where a wait stands, by what is known of its import and of its task."""
+class WaitStatus(StrEnum):
+    """The status of a wait, from its import and its task."""
 
-    #: The task waits, and of its import is known no more than that it has not begun, or that it is over.
+    #: The task waits, and its import has not begun, is over, or has an unknown state.
     WAITING = "waiting"
     RUNNING = "running"
     NEEDS_ACTION = "needs_action"
@@ -39,13 +39,13 @@ class State(StrEnum):
     DONE = "done"
     #: The import has failed, or did not pass.
     FAILED = "failed"
-    #: The task has failed, and what became of the import is not known.
+    #: The task has failed, and the outcome of the import is unknown.
     GAVE_UP = "gave_up"
     SKIPPED = "skipped"
 
 
-#: A wait in one of these is not over.
-UNDER_WAY = frozenset({State.WAITING, State.RUNNING, State.NEEDS_ACTION, State.RETRYING})
+#: The statuses of waits that are not over.
+UNDER_WAY = frozenset({WaitStatus.WAITING, WaitStatus.RUNNING, WaitStatus.NEEDS_ACTION, WaitStatus.RETRYING})
 
 _RETRYING = {TaskInstanceState.UP_FOR_RETRY}
 _DONE = {TaskInstanceState.SUCCESS}
@@ -53,28 +53,28 @@ _SKIPPED = {TaskInstanceState.SKIPPED}
 _FAILED = {TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED, TaskInstanceState.REMOVED}
 _WAITING = set(TaskInstanceState) - _RETRYING - _DONE - _SKIPPED - _FAILED
 
-#: In which states a task may be whose wait is in a state.
-_TASK_STATES: Mapping[State, set[TaskInstanceState]] = {
-    State.WAITING: _WAITING,
-    State.RUNNING: _WAITING,
-    State.NEEDS_ACTION: _WAITING,
-    State.RETRYING: _RETRYING,
-    State.DONE: _DONE,
-    State.FAILED: _FAILED,
-    State.GAVE_UP: _FAILED,
-    State.SKIPPED: _SKIPPED,
+#: The states that a task may have, by the status of its wait.
+_TASK_STATES: Mapping[WaitStatus, set[TaskInstanceState]] = {
+    WaitStatus.WAITING: _WAITING,
+    WaitStatus.RUNNING: _WAITING,
+    WaitStatus.NEEDS_ACTION: _WAITING,
+    WaitStatus.RETRYING: _RETRYING,
+    WaitStatus.DONE: _DONE,
+    WaitStatus.FAILED: _FAILED,
+    WaitStatus.GAVE_UP: _FAILED,
+    WaitStatus.SKIPPED: _SKIPPED,
 }
 
-#: The states of DAG runs whose tasks may wait, however long ago the run began.
+#: The states of DAG runs whose tasks may still wait.
 UNFINISHED_RUNS = (DagRunState.QUEUED, DagRunState.RUNNING)
 _OVER_AT_THE_VENDOR = {ImportState.SUCCEEDED, ImportState.FAILED, ImportState.CANCELLED}
 
 
 def waits_query(since: datetime | None = None) -> Select[Any]:
     """
-    Return the query for waits with what is needed of their tasks, in one statement.
+    Return the query for waits and their tasks, as one statement.
 
-    It names columns rather than models, whose relations would be loaded with them or one by one.
+    It selects columns instead of models, because the relations of models would be loaded too.
 
     :param since: Only waits of DAG runs that could start since then, or that are running. Airflow has an index on both.
         None: all.
@@ -85,7 +85,7 @@ def waits_query(since: datetime | None = None) -> Select[Any]:
             XComModel.run_id,
             XComModel.task_id,
             XComModel.map_index,
-            # As a text: a single value that cannot be parsed would fail the whole query.
+            # As text, because a single value that is not JSON would fail the whole query.
             cast(XComModel.value, Text).label("value"),
             TaskInstance.state.label("task_state"),
             TaskInstance.try_number,
@@ -112,45 +112,45 @@ def waits_query(since: datetime | None = None) -> Select[Any]:
 
 def newest_first(query: Select[Any], limit: int) -> Select[Any]:
     """
-    Return the query for the waits that are not over and, if there is room, for those that ended last.
+    Return the query for the waits that are not over, followed by those that ended last.
 
     :param query: The query for all of them.
-    :param limit: For how many there is room.
+    :param limit: Maximum number of rows.
     """
     under_way = case((_in_states(UNDER_WAY), 0), else_=1)
     return query.order_by(under_way, XComModel.timestamp.desc()).limit(limit)
 
 
-def in_states(query: Select[Any], states: Iterable[State]) -> Select[Any]:
+def in_states(query: Select[Any], states: Iterable[WaitStatus]) -> Select[Any]:
     """
-    Return the query for the waits that may be in one of the states, as far as their tasks tell.
+    Return the query for the waits that may have one of the statuses, by the states of their tasks.
 
     :param query: The query for all of them.
-    :param states: The states.
+    :param states: The statuses.
     """
     return query.where(_in_states(states))
 
 
-def _in_states(states: Iterable[State]) -> Any:
+def _in_states(states: Iterable[WaitStatus]) -> Any:
     task_states = set().union(*(_TASK_STATES[state] for state in states))
     known = TaskInstance.state.in_(sorted(state.value for state in task_states))
     # A task that was cleared has no state until it is scheduled again.
     return or_(known, TaskInstance.state.is_(None)) if task_states & _WAITING else known
 
 
-def tell(row: Any) -> dict[str, Any] | None:
+def serialize_wait(row: Any) -> dict[str, Any] | None:
     """
     Return one wait as plain JSON values without its history, or None if the XCom was not written by a wait.
 
     :param row: A row of :func:`waits_query`.
     """
     published = _published(row.value, with_history=False)
-    return None if published is None else _tell(row, published)
+    return None if published is None else _serialized(row, published)
 
 
-def _tell(row: Any, published: PublishedProgress) -> dict[str, Any]:
+def _serialized(row: Any, published: PublishedProgress) -> dict[str, Any]:
     progress = None
-    # What an earlier try has seen says nothing about this one, which may wait for another import.
+    # The progress of an earlier try is ignored, because it may be that of another import.
     is_current = published.try_number == row.try_number
     if is_current and published.progress is not None:
         progress = ImportProgress.from_dict(published.progress)
@@ -171,12 +171,12 @@ def _tell(row: Any, published: PublishedProgress) -> dict[str, Any]:
         "ended_at": row.end_date.timestamp() if row.end_date and state not in UNDER_WAY else None,
         "waiting_since": row.start_date.timestamp() if row.start_date else None,
     }
-    return wait | _progress(progress) | (_poll(published, progress, state) if is_current else _NO_POLL)
+    return wait | _progress(progress) | (_poll(published, progress, state) if is_current else _EMPTY_POLL)
 
 
-def tell_history(row: Any) -> Sequence[Sequence[float]]:
+def serialize_history(row: Any) -> Sequence[Sequence[float]]:
     """
-    Return the percentages that a wait has seen in this try, as pairs of time and percent, oldest first.
+    Return the percentages of a wait in this try, as pairs of time and percent, oldest first.
 
     :param row: A row of :func:`waits_query`.
     """
@@ -186,11 +186,11 @@ def tell_history(row: Any) -> Sequence[Sequence[float]]:
     return [point for point in published.history if all(map(math.isfinite, point))]
 
 
-def order(wait: Mapping[str, Any]) -> tuple[Any, ...]:
+def sort_key(wait: Mapping[str, Any]) -> tuple[Any, ...]:
     """
-    Return by what waits are sorted: under way or over, the newest first; not by what changes with each poll.
+    Return the sort key: running waits first, the newest first. It does not change between polls.
 
-    :param wait: What :func:`tell` returned.
+    :param wait: What :func:`serialize_wait` returned.
     """
     is_over = wait["state"] not in UNDER_WAY
     moment = (wait["ended_at"] if is_over else wait["waiting_since"]) or 0.0
@@ -205,35 +205,35 @@ def _published(value: str, *, with_history: bool) -> PublishedProgress | None:
         if isinstance(values, dict) and not with_history:
             values = values | {"history": ()}
         return PublishedProgress.from_dict(values)
-    # Deeply nested values end in a RecursionError, numbers without end in an OverflowError.
+    # A deeply nested value raises RecursionError, an infinite number OverflowError.
     except (ValueError, RecursionError, OverflowError):
         return None
 
 
-def _state(task_state: str | None, progress: ImportProgress | None) -> State:
+def _state(task_state: str | None, progress: ImportProgress | None) -> WaitStatus:
     if task_state in _DONE:
-        return State.DONE
+        return WaitStatus.DONE
     if task_state in _SKIPPED:
-        return State.SKIPPED
+        return WaitStatus.SKIPPED
     if task_state in _RETRYING:
-        return State.RETRYING
+        return WaitStatus.RETRYING
     if task_state in _FAILED:
-        return State.FAILED if progress and progress.state in _OVER_AT_THE_VENDOR else State.GAVE_UP
+        return WaitStatus.FAILED if progress and progress.state in _OVER_AT_THE_VENDOR else WaitStatus.GAVE_UP
     if progress and progress.state is ImportState.RUNNING:
-        return State.RUNNING
+        return WaitStatus.RUNNING
     if progress and progress.state is ImportState.ACTION_REQUIRED:
-        return State.NEEDS_ACTION
-    return State.WAITING
+        return WaitStatus.NEEDS_ACTION
+    return WaitStatus.WAITING
 
 
-_NO_PROGRESS = dict.fromkeys(
+_EMPTY_PROGRESS = dict.fromkeys(
     ("import_state", "percent", "total", "processed", "failed", "vendor_status", "message", "warning")
 )
 
 
 def _progress(progress: ImportProgress | None) -> dict[str, Any]:
     if progress is None:
-        return _NO_PROGRESS
+        return _EMPTY_PROGRESS
     return {
         "import_state": progress.state,
         "percent": progress.percent,
@@ -246,12 +246,12 @@ def _progress(progress: ImportProgress | None) -> dict[str, Any]:
     }
 
 
-_NO_POLL = dict.fromkeys(
+_EMPTY_POLL = dict.fromkeys(
     ("deadline", "polled_at", "progress_at", "percent_per_minute", "records_per_minute", "ends_at", "error"),
 ) | {"failures": 0}
 
 
-def _poll(published: PublishedProgress, progress: ImportProgress | None, state: State) -> dict[str, Any]:
+def _poll(published: PublishedProgress, progress: ImportProgress | None, state: WaitStatus) -> dict[str, Any]:
     pace = _number(published.percent_per_minute)
     total = _count(progress.total) if progress else None
     return {
@@ -261,8 +261,8 @@ def _poll(published: PublishedProgress, progress: ImportProgress | None, state: 
         "progress_at": _number(published.progress_at),
         "percent_per_minute": pace,
         "records_per_minute": _number(pace * total / 100) if pace is not None and total else None,
-        # What is over does not end any more, whatever was expected.
-        "ends_at": _number(published.ends_at) if state in UNDER_WAY - {State.RETRYING} else None,
+        # An estimate is of no use once the wait is over.
+        "ends_at": _number(published.ends_at) if state in UNDER_WAY - {WaitStatus.RETRYING} else None,
         "error": _text(published.error),
         "failures": _count(published.failures) or 0,
     }
@@ -271,7 +271,7 @@ def _poll(published: PublishedProgress, progress: ImportProgress | None, state: 
 def _text(value: Any) -> str | None:
     if value is None:
         return None
-    # Half a pair of surrogates cannot be sent.
+    # Unpaired surrogates cannot be sent.
     return str(value)[:MAX_TEXT_LENGTH].encode("utf-8", "replace").decode()
 
 
@@ -290,11 +290,11 @@ def _count(value: Any) -> int | None:
 
 
 def _web_address(value: Any) -> str | None:
-    """Return an address that a browser may be sent to, or None: a script, for one, is an address too."""
+    """Return an address that is safe as a link, or None: a script, for example, is an address too."""
     try:
         parts = urlsplit(value) if isinstance(value, str) else None
     except ValueError:
         return None
     is_usable = parts is not None and parts.scheme in ("http", "https") and bool(parts.netloc)
-    # Cut, it would lead elsewhere.
+    # Not shortened, because a shorter address would lead elsewhere.
     return _text(value) if is_usable and len(value) <= MAX_TEXT_LENGTH else None

@@ -217,7 +217,7 @@ function refuse(status) {
   }
   if (status === 404 && one) {
     forget();
-    return say("This task has told nothing of an import", [
+    return say("This task has not published any import", [
       "Only sensors of airflow-provider-import-progress do, from their first poll in a try on.",
       "If this is one of them and it has begun, look at its log: it may not have reached the vendor yet.",
     ], linkTo("../plugin/imports", "All imports"));
