@@ -16,7 +16,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from airflow_import_progress.cli.display import Bar, Note, View, terminal
+from airflow_import_progress.cli.bar import Bar, make_console
+from airflow_import_progress.cli.watched import LogLine, WatchedImport
 from airflow_import_progress.sandbox import Sandbox
 
 _IMPORT_ID = "IMP-7F3A"
@@ -34,16 +35,17 @@ class _Picture(Bar):
 
     _polls_left = _POLLS
 
-    def on_progress(self, notes: Sequence[Note]) -> None:
+    def on_progress(self, lines: Sequence[LogLine]) -> None:
         """
         Take the picture when it is time.
 
-        :param notes: What the wait says.
+        :param lines: The lines that were logged with it.
         """
-        self.noted(notes)
+        self.on_log(lines)
         self._polls_left -= 1
         if not self._polls_left:
-            self.view.next_poll_at = self.view.polled_at and self.view.polled_at + 4
+            state = self.watched.state
+            state.next_poll_at = state.polled_at and state.polled_at + 4
             self.console.print(self.render())
             raise _TakenError
 
@@ -51,8 +53,8 @@ class _Picture(Bar):
 def main() -> int:
     """Watch an import for a while, write the picture, and return the exit status."""
     (file,) = sys.argv[1:]
-    view, out = View(None), io.StringIO()
-    picture = _Picture(view, out, terminal(out, width=_WIDTH, color_system="truecolor", record=True))
+    watched, out = WatchedImport(None), io.StringIO()
+    picture = _Picture(watched, out, make_console(out, width=_WIDTH, color_system="truecolor", record=True))
     picture.console.print(f"$ airflow-import-progress watch leadsy {_IMPORT_ID} --max-failed-records 10")
     with tempfile.TemporaryDirectory() as home, Sandbox() as sandbox:
         os.environ["AIRFLOW_HOME"] = home
@@ -69,7 +71,7 @@ def main() -> int:
             task_id="watch", import_code=_IMPORT_ID, max_failed_records=10, poke_interval=5, timeout=3600
         )
         try:
-            watch(sensor, picture, view)
+            watch(sensor, picture, watched)
         except _TakenError:
             Path(file).write_text(_svg(picture))
             return 0

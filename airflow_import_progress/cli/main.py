@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Any, TextIO
 from airflow_import_progress.cli.arguments import DEFAULT_POKE_INTERVAL, DEFAULT_TIMEOUT, parser
 
 if TYPE_CHECKING:
-    from airflow_import_progress.cli.display import Display, View
+    from airflow_import_progress.cli.display import Display
+    from airflow_import_progress.cli.watched import WatchedImport
     from airflow_import_progress.sensors.base import BaseImportSensor
 
-INTERRUPTED = 128 + signal.SIGINT
-READER_IS_GONE = 128 + signal.SIGPIPE
-#: What may stand in an address that Airflow's configuration has, such as that of its database.
+INTERRUPTED_EXIT_CODE = 128 + signal.SIGINT
+BROKEN_PIPE_EXIT_CODE = 128 + signal.SIGPIPE
+#: The user and password in an address of Airflow's configuration, such as that of its database.
 CREDENTIALS = re.compile(r"//\S*@")
 
 
 def main() -> int:
-    """Run the command as a process of its own, and return the exit status."""
-    # A shell ignores SIGINT for what it starts in the background. SIGTERM would leave a terminal without its cursor.
+    """Run the command as a process, and return the exit status."""
+    # A shell ignores SIGINT for a command in the background. SIGTERM would leave a terminal without a cursor.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
@@ -35,66 +36,67 @@ def main() -> int:
         with _own_output() as out:
             return perform(options, out)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return INTERRUPTED_EXIT_CODE
     except BrokenPipeError:
-        return READER_IS_GONE
+        return BROKEN_PIPE_EXIT_CODE
     except Exception as error:
-        # Python's own exit status for it is 1, which says that the import failed.
+        # Not by Python, whose exit status, 1, would mean that the import failed.
         print(f"airflow-import-progress: {_in_words(error)}", file=sys.stderr)
         return 2
 
 
 def perform(options: argparse.Namespace, out: TextIO) -> int:
     """
-    Do what the arguments say, and return the exit status.
+    Run the command, and return the exit status.
 
-    :param options: The arguments, as the parser read them.
+    :param options: The parsed arguments.
     :param out: Where to write.
     """
-    # Only now: what reads the arguments has no use for any of these, and they take their time.
-    from airflow_import_progress.cli.display import Outcome, View, inert
+    # Imported here, because they are slow to import and the parser does not need them.
+    from airflow_import_progress.cli.watched import Outcome, WatchedImport, printable
 
-    view = View(getattr(options, "conn_id", None))
+    watched = WatchedImport(getattr(options, "conn_id", None))
     try:
-        with _display(options, view, out) as display:
+        with _display(options, watched, out) as display:
             try:
                 sensor = _sensor(options)
-                view.conn_id = sensor.get_hook().conn_id
+                watched.conn_id = sensor.get_hook().conn_id
                 from airflow_import_progress.cli.watching import watch
 
-                outcome = watch(sensor, display, view)
+                outcome = watch(sensor, display, watched)
             except KeyboardInterrupt:
-                words = view.progress.in_words() if view.progress else "nothing is known of it yet"
+                words = watched.progress.in_words() if watched.progress else "no progress yet"
                 outcome = Outcome.interrupted(
-                    f"{view.subject or 'the import'}: {words}. Only the watch ends, not the import."
+                    f"{watched.subject or 'the import'}: {words}. Only the watch ends, not the import."
                 )
             except (_ArgumentError, BrokenPipeError):
                 raise
             except Exception as error:
                 outcome = Outcome.unknown(error, _in_words(error))
     except _ArgumentError as error:
-        options.parser.error(inert(str(error)))
-    display.ended(outcome)
+        options.parser.error(printable(str(error)))
+    display.on_end(outcome)
     return outcome.exit_code
 
 
 class _ArgumentError(Exception):
-    """Raised when the arguments cannot be right, in the words of the classes that take them."""
+    """Raised for invalid arguments, with the message of the class that refused them."""
 
 
-def _display(options: argparse.Namespace, view: View, out: TextIO) -> Display:
-    from airflow_import_progress.cli.display import Bar, JsonLines, Lines
+def _display(options: argparse.Namespace, watched: WatchedImport, out: TextIO) -> Display:
+    from airflow_import_progress.cli.bar import Bar
+    from airflow_import_progress.cli.display import JsonLines, TextLines
 
     if getattr(options, "json", False):
-        return JsonLines(view, out)
-    # Whether it is one, not what FORCE_COLOR says: a log of colours is one thing, a log of bars another.
+        return JsonLines(watched, out)
+    # Independent of FORCE_COLOR: colors are useful in a log, bars are not.
     if out.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
-        return Bar(view, out)
-    return Lines(view, out)
+        return Bar(watched, out)
+    return TextLines(watched, out)
 
 
 def _sensor(options: argparse.Namespace) -> BaseImportSensor:
-    """Return the sensor that would wait for the import, which checks the arguments."""
+    """Return the sensor that would wait for the import. It checks the arguments."""
     kind = options.watched
     sensor_class = pkgutil.resolve_name(kind.sensor)
 
@@ -117,34 +119,34 @@ def _sensor(options: argparse.Namespace) -> BaseImportSensor:
             timeout=given.get("timeout", DEFAULT_TIMEOUT),
             **arguments,
         )
-        # What looks like a template is refused only here.
+        # Called for its checks: it refuses templates.
         sensor.get_import()
     except Exception as error:
-        # Airflow has various exceptions for its own arguments.
+        # Any exception, because Airflow raises various ones for its own arguments.
         raise _ArgumentError(str(error)) from None
     return sensor
 
 
 def _in_words(error: Exception) -> str:
-    """Return what went wrong where nobody foresaw it."""
+    """Return the message of an unexpected error."""
     return CREDENTIALS.sub("//***@", f"{type(error).__name__}: {error}")
 
 
 def _keep_airflow_quiet() -> None:
-    """Have Airflow log and warn of nothing: what matters of it comes as an error, and is told."""
+    """Silence the log and the warnings of Airflow. Its errors are shown."""
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "CRITICAL"
     if not sys.warnoptions:
-        # Airflow turns its own warnings on unless somebody chose.
+        # Set, because Airflow otherwise turns its own warnings on.
         sys.warnoptions.append("ignore")
         warnings.simplefilter("ignore")
 
 
 def _own_output() -> TextIO:
-    """Return the standard output, and turn whatever else is written there to where errors go."""
+    """Return the standard output, and redirect everything else that is written to it to the standard error."""
     sys.stdout.flush()
     own = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # A terminal may not have all the letters that a vendor has.
+    # The encoding of a terminal may lack characters of a vendor's texts.
     return open(own, "w", encoding=sys.stdout.encoding, errors="backslashreplace")
 
 

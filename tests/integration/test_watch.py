@@ -15,11 +15,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_import_progress.cli import bar as bar_module
 from airflow_import_progress.cli import display as display_module
 from airflow_import_progress.cli import main, watching
 from airflow_import_progress.cli.arguments import parser
-from airflow_import_progress.cli.display import Bar, Note, Outcome, View, terminal
+from airflow_import_progress.cli.bar import Bar, make_console
 from airflow_import_progress.cli.kinds import KINDS
+from airflow_import_progress.cli.watched import LogLine, Outcome, WatchedImport
 from airflow_import_progress.progress import ImportProgress, ImportState
 from tests.behaviours import BEHAVIOURS, LIMITED_CONN_ID, Ending, import_id_of
 from tests.integration.conftest import API_KEY, TaskInstance, a_dag, wait_to_the_end
@@ -46,7 +48,8 @@ def watch(clock, sandbox, connect_to, monkeypatch):
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
     faked = SimpleNamespace(time=clock.time, sleep=clock.sleep)
     monkeypatch.setattr(watching, "time", faked)
-    monkeypatch.setattr(display_module, "time", faked)
+    for module in (bar_module, display_module):
+        monkeypatch.setattr(module, "time", faked)
 
     def watch(*arguments):
         out = io.StringIO()
@@ -289,13 +292,13 @@ def test_an_interruption_ends_with_130_and_what_is_known(watch, monkeypatch, lea
 @pytest.fixture
 def bar(clock, monkeypatch):
     """Return a bar on a terminal that is 100 columns wide, and a function that returns what was written."""
-    monkeypatch.setattr(display_module, "time", SimpleNamespace(time=clock.time))
+    monkeypatch.setattr(bar_module, "time", SimpleNamespace(time=clock.time))
     monkeypatch.delenv("NO_COLOR", raising=False)
 
     def bar(**settings):
-        out, view = io.StringIO(), View("leadsy_default")
+        out, view = io.StringIO(), WatchedImport("leadsy_default")
         view.begin(vendor="Leadsy", import_id="x", subject="Leadsy import 'x'", now=clock.now, timeout=600)
-        console = terminal(out, width=100, color_system="standard", **settings)
+        console = make_console(out, width=100, color_system="standard", **settings)
         return Bar(view, out, console), view, out
 
     return bar
@@ -313,8 +316,11 @@ def written(bar, out):
 
 def test_the_bar_shows_what_is_known_of_the_import_and_of_the_polls(bar, clock):
     bar, view, out = bar()
-    view.on_progress(a_progress(percent=42.0, total=3000, processed=1260, failed=3), clock.now)
-    view.seconds_left, view.next_poll_at = lambda now: 180, clock.now + 12
+    view.state.progress, view.state.polled_at = (
+        a_progress(percent=42.0, total=3000, processed=1260, failed=3),
+        clock.now,
+    )
+    view.seconds_left, view.state.next_poll_at = lambda now: 180, clock.now + 12
     clock.now += 8
     subject, moving, words, polls = (line.rstrip() for line in written(bar, out).splitlines())
     assert subject == "Leadsy import 'x'"
@@ -325,19 +331,19 @@ def test_the_bar_shows_what_is_known_of_the_import_and_of_the_polls(bar, clock):
 
 def test_a_failed_poll_stays_above_the_bar_which_tells_when_it_is_asked_again(bar, clock):
     bar, view, out = bar()
-    view.on_error("it is down", clock.now)
-    view.next_poll_at = clock.now + 5
-    bar.on_error([Note("Poll failed (number 1 of at most 10 in a row), next in 5 s. it is down", is_warning=True)])
+    view.state.error, view.state.polled_at, view.state.failures = "it is down", clock.now, 1
+    view.state.next_poll_at = clock.now + 5
+    bar.on_error([LogLine("Poll failed (number 1 of at most 10 in a row), next in 5 s. it is down", is_warning=True)])
     note, *_, words, polls = written(bar, out).splitlines()
     assert note[9:] == "Poll failed (number 1 of at most 10 in a row), next in 5 s. it is down"
-    assert words == "nothing is known of it yet"
+    assert words == "no progress yet"
     assert " · 1 poll failed in a row · next poll in 5 s · " in polls
 
 
 def test_the_bar_does_not_take_a_vendor_that_asks_for_fewer_requests_for_one_that_fails(bar, clock):
     bar, view, out = bar()
-    view.on_error("HTTP 429", clock.now, is_failure=False)
-    view.next_poll_at = clock.now + 60
+    view.state.error, view.state.polled_at, view.state.is_refused = "HTTP 429", clock.now, True
+    view.state.next_poll_at = clock.now + 60
     *_, polls = written(bar, out).splitlines()
     assert " · the vendor asks for fewer requests · next poll in 60 s · " in polls
     assert "failed" not in polls
@@ -353,10 +359,10 @@ def test_the_bar_gives_the_cursor_back(bar):
 def test_markup_and_escapes_in_what_a_vendor_says_are_inert_at_a_terminal(bar, clock):
     bar, view, out = bar(no_color=True)
     view.subject = f"import {HOSTILE}"
-    view.on_progress(a_progress(percent=1.0), clock.now)
-    bar.noted([Note(f"said {HOSTILE}", is_warning=True)])
+    view.state.progress, view.state.polled_at = a_progress(percent=1.0), clock.now
+    bar.on_log([LogLine(f"said {HOSTILE}", is_warning=True)])
     shown = written(bar, out)
-    bar.ended(Outcome("failed", 1, f"it {HOSTILE}"))
+    bar.on_end(Outcome("failed", 1, f"it {HOSTILE}"))
     assert shown.count("[red]") == 2
     assert "[/]" in shown
     assert "\x1b]" not in out.getvalue()
@@ -367,10 +373,10 @@ def test_markup_and_escapes_in_what_a_vendor_says_are_inert_at_a_terminal(bar, c
 def test_the_bar_has_no_colour_if_nobody_wants_any(bar, clock, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     bar, view, out = bar()
-    view.on_progress(a_progress(percent=50.0), clock.now)
-    bar.noted([Note("a warning", is_warning=True)])
+    view.state.progress, view.state.polled_at = a_progress(percent=50.0), clock.now
+    bar.on_log([LogLine("a warning", is_warning=True)])
     written(bar, out)
-    bar.ended(Outcome("done", 0, "x"))
+    bar.on_end(Outcome("done", 0, "x"))
     assert not re.search(r"\x1b\[[\d;]*3\d", out.getvalue())
 
 
