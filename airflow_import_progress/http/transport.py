@@ -14,9 +14,8 @@ import re
 import ssl
 import sys
 import time
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache, partial
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_import_progress import __version__
 from airflow_import_progress.exceptions import ImportProtocolError
 from airflow_import_progress.http.connection import VendorConnection
+from airflow_import_progress.http.encoding import decoded
 from airflow_import_progress.http.exchange import Request, RequestKey, Response, request_key
 from airflow_import_progress.http.single_flight import SingleFlight
 from airflow_import_progress.http.transport_errors import UnreadableError, translated
@@ -376,7 +376,7 @@ def _response(
     lower_headers = {name.lower(): value for name, value in headers.items()}
     limit, unreadable = request.max_answer_bytes, None
     try:
-        body = _decoded(request_line, body, lower_headers.get("content-encoding", ""), limit)
+        body = decoded(request_line, body, lower_headers.get("content-encoding", ""), limit)
     except ImportProtocolError as error:
         # The body of an error is not required: its status is sufficient.
         body, unreadable = (b"", error) if 200 <= status < 300 else (body[:limit], None)
@@ -388,25 +388,6 @@ def _response(
         secrets=connection.secrets,
         unreadable=unreadable,
     )
-
-
-def _decoded(request_line: str, body: bytes, encoding: str, limit: int) -> bytes:
-    if encoding.strip().lower() in ("gzip", "x-gzip", "deflate"):
-        # Sent although it was not accepted. Decoded here, with a limit on the decoded size.
-        decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-        decoded = b""
-        with suppress(zlib.error):
-            decoded = decoder.decompress(body, limit + 1)
-        if not decoder.eof and len(decoded) <= limit:
-            raise ImportProtocolError(f"{request_line} answered with a body that cannot be unpacked.", transient=True)
-        body = decoded
-    elif encoding.strip().lower() not in ("", "identity"):
-        raise ImportProtocolError(
-            f"{request_line} answered in the encoding {encoding[:40]!r}, which was not accepted.", transient=True
-        )
-    if len(body) > limit:
-        raise ImportProtocolError(f"{request_line} returned more than the limit of {limit:,} bytes.")
-    return body
 
 
 def _request_line(request: Request, connection: VendorConnection) -> str:

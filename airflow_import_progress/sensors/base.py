@@ -5,17 +5,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress.compat import (
-    AirflowFailException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
     BaseOperator,
     PokeReturnValue,
     TaskDeferralError,
@@ -34,6 +30,7 @@ from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.imports import Import
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.progress import ImportProgress
+from airflow_import_progress.sensors.skipping import skipping
 from airflow_import_progress.sensors.without_workers import SensorWithoutWorkers, class_path
 from airflow_import_progress.waiting.event import progress_in, reason_not_started
 from airflow_import_progress.waiting.gate import Decision, Gate
@@ -205,7 +202,7 @@ class BaseImportSensor(SensorWithoutWorkers):
         :param context: The context of the execution.
         :return: The last progress as a dict.
         """
-        with self._skipping():
+        with skipping(soft_fail=self.soft_fail, never_fail=self.never_fail):
             return self._wait(context)
 
     def execute_complete(
@@ -259,7 +256,7 @@ class BaseImportSensor(SensorWithoutWorkers):
         """
         # Not by BaseSensorOperator's own method: the exceptions that it turns into a skip differ between versions of
         # Airflow, and from those while poking.
-        with self._skipping():
+        with skipping(soft_fail=self.soft_fail, never_fail=self.never_fail):
             try:
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except (TaskDeferralError, TaskDeferralTimeout) as error:
@@ -397,22 +394,3 @@ class BaseImportSensor(SensorWithoutWorkers):
             "end_from_trigger": self._ends_in_triggerer(),
             "do_xcom_push": self.do_xcom_push,
         }
-
-    @contextmanager
-    def _skipping(self) -> Iterator[None]:
-        try:
-            yield
-        except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as error:
-            if self.soft_fail or self.never_fail:
-                raise self._skip(error) from error
-            raise
-        except (AirflowSkipException, AirflowRescheduleException):
-            raise
-        except Exception as error:
-            if self.never_fail:
-                raise self._skip(error) from error
-            raise
-
-    def _skip(self, error: BaseException) -> AirflowSkipException:
-        argument = "soft_fail" if self.soft_fail else "never_fail"
-        return AirflowSkipException(f"Skipped because {argument}=True: {error}")
