@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_import_progress.hooks.leadsy import LeadsyHook, LeadsyImport, checked_status_map
+from airflow_import_progress.hooks.leadsy import LeadsyHook, LeadsyImport
+from airflow_import_progress.hooks.leadsy_status import checked_status_map
 from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sensors.base import BaseImportSensor
 from airflow_import_progress.waiting.gate import Gate
