@@ -287,8 +287,9 @@ def test_an_unknown_name_keeps_waiting_with_a_warning_that_shows_how_to_map_it()
     assert (progress.state, progress.vendor_status) == (ImportState.RUNNING, "Manual Review")
     assert progress.warning == (
         "Leadsy's status 'Manual Review' (number 7) is unknown to this package, so the wait continues. Define its "
-        'meaning with status_map={"manual_review": "running"} on the sensor, or as the extra \'status_map\' of the connection; '
-        "instead of 'running' it may be one of 'pending', 'action_required', 'succeeded', 'failed', 'cancelled'."
+        'meaning with status_map={"manual_review": "running"} on the sensor, or as the extra \'status_map\' of the '
+        "connection; instead of 'running' it may be one of 'pending', 'action_required', 'succeeded', 'failed', "
+        "'cancelled'."
     )
 
 
