@@ -37,8 +37,8 @@ class RocketChatImportSensor(BaseImportSensor):
         began; ISO 8601 or a datetime, UTC unless it has another time zone (templated). Not given: at any time.
     :param on_action_required: What to do while the file is loaded but not prepared, or prepared but not started:
         ``"wait"`` (the default) logs it and keeps waiting, ``"fail"`` fails.
-    :param max_failed_records: How many records may have failed, from 0. With servers that do not count errors, the sensor fails.
-        Default None: any number.
+    :param max_failed_records: How many records may have failed, from 0. With servers that do not count errors, the
+        sensor fails. Default None: any number.
     :param min_success_rate: The share of the processed records that must not have failed, in percent: 0, or above 1
         up to 100. Default None: any share.
     :param min_records: How many records must have been imported, from 1. Without it an import without records
