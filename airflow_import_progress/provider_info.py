@@ -1,42 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What Airflow learns about this provider at discovery.
+The provider's metadata, which Airflow reads at discovery.
 
-It imports nothing, because every Airflow process loads it. The fields of the connection forms are declared
-here once: Airflow reads them from here since 3.2, and the hooks derive from them what older versions ask for.
+It imports nothing, because every Airflow process loads it. The connection forms are declared here once: Airflow 3.2 and
+later reads them from here, and the hooks derive from them the forms of older versions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-#: The same triggers wait for the imports of all vendors.
+#: The triggers are the same for the imports of all vendors.
 _TRIGGERS = ["airflow_import_progress.triggers.import_progress", "airflow_import_progress.triggers.start"]
 
 
-def shared_conn_fields(
-    *, limit: str = "as many as they like", page: str = "Empty: no button."
-) -> dict[str, dict[str, Any]]:
+def shared_conn_fields(*, limit: str = "no limit", page: str = "Empty: no button.") -> dict[str, dict[str, Any]]:
     """
-    Return the extras that the connections of all vendors share.
+    Return the fields of the extras that the connections of all vendors have.
 
-    :param limit: How many requests a minute are sent at the most by default, in words.
-    :param page: What to enter for the vendor's page of an import, and what comes of nothing, as sentences.
+    :param limit: The default limit of requests a minute, in words.
+    :param page: Example and default of the vendor's page of an import, as sentences.
     """
     return {
         "import_page": {
             "label": "Page of an import",
-            "description": f"Where the button on a waiting task leads to. {page}",
+            "description": f"Address of the button on a waiting task. {page}",
             "schema": {"type": ["string", "null"]},
         },
         "requests_per_minute": {
             "label": "Requests a minute",
-            "description": f"The most that all waits of one triggerer send together, from 0.1. Empty: {limit}.",
+            "description": f"Limit of all waits of one triggerer together, from 0.1. Empty: {limit}.",
             "schema": {"type": ["number", "null"], "minimum": 0.1, "maximum": 100_000},
         },
         "timeout": {
             "label": "Request timeout",
-            "description": "How long one request may take, in seconds, from 0.1 to 300. Empty: 30.",
+            "description": "Maximum duration of one request in seconds, from 0.1 to 300. Empty: 30.",
             "schema": {"type": ["number", "null"], "minimum": 0.1, "maximum": 300},
         },
         "verify": {
@@ -49,6 +48,42 @@ def shared_conn_fields(
             "description": "Address of an HTTP proxy, such as http://proxy.example:3128. Empty: none.",
             "schema": {"type": ["string", "null"]},
         },
+    }
+
+
+def connection_type(
+    conn_type: str,
+    *,
+    hook: str,
+    name: str,
+    labels: Mapping[str, str],
+    placeholders: Mapping[str, str],
+    fields: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """
+    Return a connection type with its form. The form shows the login only if it has a label.
+
+    :param conn_type: The connection type.
+    :param hook: The path of the hook's class.
+    :param name: The vendor's name.
+    :param labels: Labels of the login and of the password.
+    :param placeholders: Placeholders of the standard fields; those of port and schema have a default.
+    :param fields: The fields of the extras.
+    """
+    return {
+        "connection-type": conn_type,
+        "hook-class-name": hook,
+        "hook-name": name,
+        "ui-field-behaviour": {
+            "hidden-fields": ["extra"] if "login" in labels else ["login", "extra"],
+            "relabeling": {"host": "Host", **labels, "port": "Port", "schema": "Scheme"},
+            "placeholders": {
+                "port": "443; the Test button of Airflow 3.3 needs it",
+                "schema": "https",
+                **placeholders,
+            },
+        },
+        "conn-fields": fields,
     }
 
 
@@ -100,47 +135,28 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "extra-links": ["airflow_import_progress.links.ImportLink"],
         "connection-types": [
-            {
-                "connection-type": "lucca",
-                "hook-class-name": "airflow_import_progress.hooks.lucca.LuccaHook",
-                "hook-name": "Lucca",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["login", "extra"],
-                    "relabeling": {"host": "Host", "password": "API key", "port": "Port", "schema": "Scheme"},
-                    "placeholders": {
-                        "host": "acme.ilucca.net",
-                        "password": "the key that Lucca gave you",
-                        "port": "443; the Test button of Airflow 3.3 needs it",
-                        "schema": "https",
-                    },
-                },
-                "conn-fields": shared_conn_fields(
+            connection_type(
+                "lucca",
+                hook="airflow_import_progress.hooks.lucca.LuccaHook",
+                name="Lucca",
+                labels={"password": "API key"},
+                placeholders={"host": "acme.ilucca.net", "password": "the key that Lucca gave you"},
+                fields=shared_conn_fields(
                     limit="50, Lucca's limit",
                     page="Such as https://acme.ilucca.net/…/{summary_id}. Empty: no button.",
                 ),
-            },
-            {
-                "connection-type": "rocketchat",
-                "hook-class-name": "airflow_import_progress.hooks.rocketchat.RocketChatHook",
-                "hook-name": "Rocket.Chat",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["extra"],
-                    "relabeling": {
-                        "host": "Host",
-                        "login": "User ID or name",
-                        "password": "Token or password",
-                        "port": "Port",
-                        "schema": "Scheme",
-                    },
-                    "placeholders": {
-                        "host": "chat.example.com",
-                        "login": "the ID of the user, such as aobEdbYhXfu5hkeqG",
-                        "password": "a personal access token of this user",
-                        "port": "443; the Test button of Airflow 3.3 needs it",
-                        "schema": "https",
-                    },
+            ),
+            connection_type(
+                "rocketchat",
+                hook="airflow_import_progress.hooks.rocketchat.RocketChatHook",
+                name="Rocket.Chat",
+                labels={"login": "User ID or name", "password": "Token or password"},
+                placeholders={
+                    "host": "chat.example.com",
+                    "login": "the ID of the user, such as aobEdbYhXfu5hkeqG",
+                    "password": "a personal access token of this user",
                 },
-                "conn-fields": {
+                fields={
                     "auth_method": {
                         "label": "Authentication",
                         "description": "token: a user's ID and a personal access token. password: a user's name and "
@@ -152,37 +168,28 @@ def get_provider_info() -> dict[str, Any]:
                         page="Empty: the workspace's list of imports, /admin/import at the host.",
                     ),
                 },
-            },
-            {
-                "connection-type": "zilliz",
-                "hook-class-name": "airflow_import_progress.hooks.zilliz.ZillizHook",
-                "hook-name": "Zilliz",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["extra"],
-                    "relabeling": {
-                        "host": "Host",
-                        "login": "Milvus user",
-                        "password": "API key or password",
-                        "port": "Port",
-                        "schema": "Scheme",
-                    },
-                    "placeholders": {
-                        "host": "api.cloud.zilliz.com; empty with a cloud region",
-                        "login": "empty for an API key",
-                        "password": "the API key, or the password of the Milvus user",
-                        "port": "443, of a Milvus usually 19530; the Test button of Airflow 3.3 needs it",
-                        "schema": "https",
-                    },
+            ),
+            connection_type(
+                "zilliz",
+                hook="airflow_import_progress.hooks.zilliz.ZillizHook",
+                name="Zilliz",
+                labels={"login": "Milvus user", "password": "API key or password"},
+                placeholders={
+                    "host": "api.cloud.zilliz.com; empty with a cloud region",
+                    "login": "empty for an API key",
+                    "password": "the API key, or the password of the Milvus user",
+                    "port": "443, of a Milvus usually 19530; the Test button of Airflow 3.3 needs it",
                 },
-                "conn-fields": {
+                fields={
                     "cluster_id": {
                         "label": "Cluster ID",
-                        "description": "Of imports that name none, such as in01-1234567890abcde. Empty for a Milvus.",
+                        "description": "Of imports without their own, such as in01-1234567890abcde. Empty for a "
+                        "Milvus.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "cloud_region": {
                         "label": "Cloud region",
-                        "description": "For v1 in place of the host, such as gcp-us-west1.",
+                        "description": "For v1 instead of the host, such as gcp-us-west1.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "api_version": {
@@ -195,37 +202,32 @@ def get_provider_info() -> dict[str, Any]:
                         page="Such as https://cloud.zilliz.com/…/{job_id}. Empty: no button.",
                     ),
                 },
-            },
-            {
-                "connection-type": "leadsy",
-                "hook-class-name": "airflow_import_progress.hooks.leadsy.LeadsyHook",
-                "hook-name": "Leadsy",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["login", "extra"],
-                    "relabeling": {"host": "Host", "password": "Token", "port": "Port", "schema": "Scheme"},
-                    "placeholders": {
-                        "host": "the host of Leadsy's API, such as leadsy.example.com",
-                        "password": "the token alone, without Bearer",
-                        "port": "443; the Test button of Airflow 3.3 needs it",
-                        "schema": "https",
-                    },
+            ),
+            connection_type(
+                "leadsy",
+                hook="airflow_import_progress.hooks.leadsy.LeadsyHook",
+                name="Leadsy",
+                labels={"password": "Token"},
+                placeholders={
+                    "host": "the host of Leadsy's API, such as leadsy.example.com",
+                    "password": "the token alone, without Bearer",
                 },
-                "conn-fields": {
+                fields={
                     "auth_scheme": {
                         "label": "Authentication scheme",
-                        "description": "The word in front of the token; none sends the token alone. Empty: Bearer.",
+                        "description": "The word before the token; none sends the token alone. Empty: Bearer.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "status_map": {
                         "label": "Status map",
-                        "description": "What Leadsy's statuses mean, as a JSON object of names or integers to states, "
-                        'such as {"partially_completed": "succeeded"}. Empty: what their names say.',
+                        "description": "The meaning of Leadsy's statuses, as a JSON object of names or integers to "
+                        'states, such as {"partially_completed": "succeeded"}. Empty: the usual meanings.',
                         "schema": {"type": ["string", "object", "null"], "format": "multiline"},
                     },
                     **shared_conn_fields(
                         page="Such as https://leadsy.example.com/…/{import_code}. Empty: no button.",
                     ),
                 },
-            },
+            ),
         ],
     }

@@ -16,8 +16,17 @@ from airflow_import_progress.exceptions import (
     ImportRequestError,
 )
 from airflow_import_progress.hooks.base import ImportProgressHook
-from airflow_import_progress.http.answers import as_address, as_count, as_flag, as_moment, as_number, as_text
-from airflow_import_progress.http.connection import VendorConnection, read_base_url, read_text
+from airflow_import_progress.http.answers import (
+    as_address,
+    as_count,
+    as_flag,
+    as_moment,
+    as_number,
+    as_text,
+    known_or_excerpt,
+    redacted_address,
+)
+from airflow_import_progress.http.connection import VendorConnection, read_base_url, read_text, require_credential
 from airflow_import_progress.http.exchange import (
     Conversation,
     Request,
@@ -62,7 +71,10 @@ __all__ = [
     "checked_id",
     "excerpt",
     "is_transient",
+    "known_or_excerpt",
     "quoted",
     "read_base_url",
     "read_text",
+    "redacted_address",
+    "require_credential",
 ]

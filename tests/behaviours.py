@@ -218,7 +218,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
         Ending.NOT_FOUND_OUT,
         _answers(_leads("processing"), _leads("pondered", finished_at="2026-11-22T10:00:00Z")),
         ImportProtocolError,
-        "answered that the import is over, but",
+        "reported a finished import, but",
         **_LEADSY,
     ),
     "transient fault, then done": Behaviour(

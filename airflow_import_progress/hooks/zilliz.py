@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Zilliz Cloud, by its APIs v1 and v2, and the open-source Milvus: import jobs of vectors into a collection.
+Zilliz Cloud with its APIs v1 and v2, and the open-source Milvus: import jobs of vectors into a collection.
 
-Sources of what is known about the vendor: the published API reference (https://docs.zilliz.com/reference/restful,
-section "Import") and the server's source, https://github.com/milvus-io/milvus.
+Sources: the published API reference (https://docs.zilliz.com/reference/restful, section "Import") and the server's
+source, https://github.com/milvus-io/milvus.
 """
 
 from __future__ import annotations
@@ -14,27 +14,29 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
+from airflow_import_progress.hooks.zilliz_answers import (
+    LIMITER_CODES,
+    UNKNOWN_JOB_CODES,
+    progress_v1,
+    progress_v2,
+    read_code,
+    read_data,
+    unexpected,
+)
 from airflow_import_progress.vendor import (
     Conversation,
     Import,
-    ImportPollError,
     ImportProgress,
     ImportProgressHook,
-    ImportProtocolError,
     ImportRequestError,
-    ImportState,
     Request,
     Response,
     VendorConnection,
-    as_count,
-    as_moment,
-    as_number,
-    as_text,
     checked_id,
     excerpt,
-    is_transient,
     read_base_url,
     read_text,
+    require_credential,
 )
 
 if TYPE_CHECKING:
@@ -47,53 +49,20 @@ V2_IMPORT_PATH = "/v2/vectordb/jobs/import"
 V2_PROGRESS_PATH = f"{V2_IMPORT_PATH}/describe"
 #: The path before October 2024, which newer servers of Milvus still have.
 OLD_V2_PROGRESS_PATH = f"{V2_IMPORT_PATH}/get_progress"
-#: A job that no Milvus has: its jobs have long numbers.
-NO_JOB = "0"
+#: A job that no Milvus has: the numbers of its jobs are long.
+UNKNOWN_JOB_ID = "0"
 
 CONTROL_PLANE = "api.cloud.zilliz.com"
 CHINESE_CONTROL_PLANE = "api.cloud.zilliz.com.cn"
 CONTROL_PLANES = frozenset({CONTROL_PLANE, CHINESE_CONTROL_PLANE})
-#: Where Zilliz Cloud is, which never answers without credentials.
+#: The domains of Zilliz Cloud, which always requires credentials.
 CLOUD_DOMAINS = (".zilliz.com", ".zilliz.com.cn", ".zillizcloud.com")
 REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 
-#: v1 documents 200, v2 documents 0, and servers of both answer the other one.
-SUCCESS_CODES = frozenset({0, 200})
-#: Too many requests, in Milvus's ``merr`` package; and HTTP's 429, should it come under HTTP 200.
-LIMITER_CODES = frozenset({4, 8, 429, 1807})
-#: What ``merr`` marks as retriable and a question about a job can meet: the limiter's, not ready, unavailable, short of
-#: resources; and its cancellations and timeouts.
-TRANSIENT_CODES = LIMITER_CODES | {1, 2, 12, 10000, 10001}
-#: Milvus answers this code to an error that has none, such as one of a coordinator that is away. The message then has
-#: one of these words, of gRPC or of Milvus's clients of its coordinators.
-UNEXPECTED_CODE = 65535
-UNAVAILABLE_WORDS = re.compile(
-    r"code = (Unavailable|DeadlineExceeded|Canceled)|connection refused|connection error|context deadline exceeded"
-    r"|not ready|not healthy|is not serving|find no available|service unavailable|node not found|node not match"
-    r"|empty grpc client|transport is closing",
-    re.IGNORECASE,
-)
-#: Not authenticated (Milvus), the same (both), token not found (Zilliz v1), API key illegal (Zilliz v2).
-UNAUTHORISED_CODES = frozenset({1400, 1800, 21119, 80002})
-#: What Milvus answers a question about a job that it does not have; newer servers tell it from a file's errors.
-UNKNOWN_JOB_CODES = frozenset({2100, 2101})
-
-STATES: Mapping[str, ImportState] = {
-    "Pending": ImportState.PENDING,
-    "Importing": ImportState.RUNNING,
-    "InProgress": ImportState.RUNNING,
-    "Uncommitted": ImportState.ACTION_REQUIRED,
-    "Committing": ImportState.RUNNING,
-    "Completed": ImportState.SUCCEEDED,
-    "Failed": ImportState.FAILED,
-}
-
-#: Both versions name every file of a job; Milvus takes 1,024, and each may stand for many columns in a file each.
+#: Both versions list every file of a job; Milvus takes 1,024, each of which may be one file per column.
 MAX_JOB_BYTES = 16 * 1024 * 1024
 #: An answer with one of the limiter's codes is at most this long, in bytes.
 MAX_REFUSAL_BYTES = 64 * 1024
-#: How many files travel with the progress, those with an error first.
-SHOWN_FILES = 5
 
 
 @dataclass(frozen=True)
@@ -101,20 +70,20 @@ class ZillizImportJob(Import):
     """
     Identify an import job in Zilliz Cloud or in Milvus.
 
-    :param job_id: The ``jobId`` that was answered when the import was started.
-    :param cluster_id: The cluster that it imports into; None takes the connection's extra ``cluster_id``. A Milvus
+    :param job_id: The ``jobId`` that was returned when the import was started.
+    :param cluster_id: The cluster of the collection. Default None: the connection's extra ``cluster_id``. A Milvus
         needs none.
-    :param project_id: The project of an on-demand database, together with ``region_id`` in place of a cluster.
+    :param project_id: The project of an on-demand database, together with ``region_id`` instead of a cluster.
     :param region_id: The region of an on-demand database.
-    :param db_name: The database of the collection, where the rights of the key are by database; v1 knows none.
-    :raises ValueError: if one of them is no identifier, or if they contradict each other.
+    :param db_name: The database of the collection, if the rights of the key depend on the database; v1 has none.
+    :raises ValueError: if one of them is not an identifier, or if they contradict each other.
     """
 
     label: ClassVar[str] = "Zilliz import job"
     failure_advice: ClassVar[str] = (
-        "Look at the job in Zilliz Cloud's console or in the log of Milvus, and mend the files before importing again."
+        "Check the job in Zilliz Cloud's console or in the log of Milvus, and correct the files before importing again."
     )
-    action_advice: ClassVar[str] = f"Commit it with POST {V2_IMPORT_PATH}/commit, or give it up with /abort."
+    action_advice: ClassVar[str] = f"Commit it with POST {V2_IMPORT_PATH}/commit, or abandon it with /abort."
 
     job_id: str
     cluster_id: str | None = None
@@ -136,29 +105,29 @@ class ZillizImportJob(Import):
 
     @property
     def import_id(self) -> str:
-        """Return the ``job_id``."""
+        """The ``job_id``."""
         return self.job_id
 
     def poll(self, connection: VendorConnection) -> Conversation[ImportProgress]:
         """
-        Ask how far the job is: one request, whose form depends on the connection's API version.
+        Request the job, in the form of the connection's API version.
 
-        A Milvus of 2024 may not have the path of v2 yet: then a second one, to the path that it had before.
+        A Milvus of 2024 may not have the path of v2 yet, and needs a second request, to the earlier path.
 
-        :param connection: The connection that is used.
-        :raises ImportRequestError: if it is not known where the job is, before anything is sent.
+        :param connection: The connection.
+        :raises ImportRequestError: if the cluster or project of the job is missing, before anything is sent.
         """
         if _api_version(connection) == "v1":
             response = yield self._request_v1(connection)
-            return _progress_v1(self.job_id, self._data(response), response)
-        response = yield from _described(self._request_v2(connection), connection)
-        return _progress_v2(self.job_id, self._data(response), response)
+            return progress_v1(self.job_id, self._data(response), response)
+        response = yield from _request_job_v2(self._request_v2(connection), connection)
+        return progress_v2(self.job_id, self._data(response), response)
 
     def _request_v1(self, connection: VendorConnection) -> Request:
         if self.project_id is not None:
             raise ImportRequestError(
-                "Zilliz's API v1 does not know project_id and region_id. Set the connection's extra 'api_version' to "
-                "'v2' and its host to Zilliz's control plane."
+                "Zilliz's API v1 does not support project_id and region_id. Set the connection's extra 'api_version' "
+                "to 'v2' and its host to Zilliz's control plane."
             )
         cluster_id = self.cluster_id or _configured_cluster(connection)
         if cluster_id is None:
@@ -182,12 +151,12 @@ class ZillizImportJob(Import):
             body["clusterId"] = cluster_id
         elif _is_control_plane(connection):
             raise ImportRequestError(
-                "Zilliz Cloud needs to know where a job is. Give cluster_id, or project_id and region_id, or enter "
-                "the connection's extra 'cluster_id'."
+                "Zilliz Cloud needs the cluster or the project of a job. Give cluster_id, or project_id and region_id, "
+                "or enter the connection's extra 'cluster_id'."
             )
         headers = {}
         if self.db_name is not None:
-            # Milvus reads the body first, Zilliz's own client sends the header.
+            # Milvus reads the body first; Zilliz's own client sends the header.
             body["dbName"] = headers["DB-Name"] = self.db_name
         return Request(
             method="POST",
@@ -198,21 +167,21 @@ class ZillizImportJob(Import):
         )
 
     def _data(self, response: Response) -> dict[str, Any]:
-        data = _data(response)
-        told = data.get("jobId")
-        if told is not None and str(told) != self.job_id:
-            raise _unexpected(response, f"the job {self.job_id!r}, not another one")
+        data = read_data(response)
+        job_id = data.get("jobId")
+        if job_id is not None and str(job_id) != self.job_id:
+            raise unexpected(response, f"the job {self.job_id!r}, not another one")
         return data
 
 
 class ZillizHook(ImportProgressHook):
     """
-    Talk to Zilliz Cloud or to one Milvus.
+    Send requests to Zilliz Cloud or to one Milvus.
 
-    The connection: password the API key, or login and password of a Milvus user; host
-    ``controller.api.{region}.zillizcloud.com`` (v1), ``api.cloud.zilliz.com`` (v2) or that of the Milvus, or none
-    with the extra ``cloud_region`` or the ``api_version`` ``v2``; extras ``api_version`` (``v1`` or ``v2``),
-    ``cloud_region``, ``cluster_id``, ``timeout``, ``verify`` and ``proxy``.
+    The connection has the API key as password, or the login and password of a Milvus user. Its host is
+    ``controller.api.{region}.zillizcloud.com`` (v1), ``api.cloud.zilliz.com`` (v2) or that of the Milvus; it may be
+    empty with the extra ``cloud_region`` or with the ``api_version`` ``v2``. The extras are ``api_version`` (``v1`` or
+    ``v2``), ``cloud_region``, ``cluster_id``, ``timeout``, ``verify`` and ``proxy``.
 
     :param zilliz_conn_id: The Airflow connection of type ``zilliz``.
     """
@@ -224,8 +193,8 @@ class ZillizHook(ImportProgressHook):
     import_classes: ClassVar[Sequence[type[Import]]] = (ZillizImportJob,)
     requests_per_minute: ClassVar[float | None] = 1200
     refusal_advice: ClassVar[Mapping[int, str]] = {
-        401: "Zilliz did not accept the credentials: put a valid API key into the connection's password, or the user "
-        "and password of a Milvus into its login and password; and check that the key may read the cluster.",
+        401: "Zilliz did not accept the credentials: enter a valid API key as the connection's password, or the user "
+        "and password of a Milvus as its login and password; and check that the key may read the cluster.",
         403: "Give the API key or the Milvus user the right to read import jobs.",
         404: "There is no such import API: a Milvus needs the connection's extra 'api_version' 'v2', Zilliz's v1 the "
         "host controller.api.{region}.zillizcloud.com, its v2 the host api.cloud.zilliz.com.",
@@ -236,11 +205,11 @@ class ZillizHook(ImportProgressHook):
 
     def base_url(self, connection: Connection, extra: Mapping[str, Any]) -> str:
         """
-        Return the connection's address, or without a host the one that its extras lead to.
+        Return the address of the connection's host, or without a host that of its extras.
 
-        :param connection: The connection as Airflow has it.
+        :param connection: The connection as stored in Airflow.
         :param extra: Its extras.
-        :raises ImportRequestError: if neither leads to one.
+        :raises ImportRequestError: if neither gives an address.
         """
         if read_text("host", connection.host):
             return super().base_url(connection, extra)
@@ -248,33 +217,32 @@ class ZillizHook(ImportProgressHook):
 
     def validate_connection(self, connection: VendorConnection) -> None:
         """
-        Refuse a connection without usable credentials, or whose extras contradict its host.
+        Raise if the connection has no usable credentials, or if its extras contradict its host.
 
         :param connection: The connection, already read.
-        :raises ImportRequestError: if something is missing or wrong.
+        :raises ImportRequestError: if something is missing or not valid.
         """
         if not connection.password and (connection.login or not _may_lack_credentials(connection)):
             raise ImportRequestError(
                 "The connection has no password. Enter the API key there, or a Milvus user and password in login and "
                 "password. A Milvus without authentication needs neither, but the extra 'api_version' 'v2'."
             )
-        if not (_token(connection).isascii() and _token(connection).isprintable()):
-            raise ImportRequestError(
-                "The connection's login or password has characters that cannot be sent. Enter the API key alone, or "
-                "a Milvus user and password."
-            )
+        if connection.password:
+            require_credential("login or password", _token(connection), "API key, or the Milvus user and password,")
         if _api_version(connection) == "v1" and _is_control_plane(connection):
             raise ImportRequestError(
-                "The connection's host is Zilliz's control plane, which speaks v2 only. Remove the extra "
+                "The connection's host is Zilliz's control plane, which supports only v2. Remove the extra "
                 "'api_version', or enter the host controller.api.{region}.zillizcloud.com."
             )
         _configured_cluster(connection)
 
     def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """
-        Send one request with the API key, or the user and password, as a bearer token; without any to an open Milvus.
+        Send one request with the API key, or the user and password, as a bearer token.
 
-        :param request: What to ask.
+        A Milvus without authentication needs none.
+
+        :param request: The request.
         :param connection: The connection with the credentials.
         """
         if not connection.password:
@@ -285,44 +253,43 @@ class ZillizHook(ImportProgressHook):
         """
         Return whether an answer is HTTP 429, or has one of the codes of the limiter, mostly under HTTP 200.
 
-        :param response: The answer.
+        :param response: The response.
         """
-        is_refusal = len(response.body) <= MAX_REFUSAL_BYTES and _code(response) in LIMITER_CODES
+        is_refusal = len(response.body) <= MAX_REFUSAL_BYTES and read_code(response) in LIMITER_CODES
         return is_refusal or super().is_rate_limited(response)
 
     def probe(self, connection: VendorConnection) -> Conversation[str]:
         """
-        Ask Zilliz for the cluster's import jobs, or for the clusters if the connection names none.
+        Request the cluster's import jobs from Zilliz, or the clusters if the connection names none.
 
-        A Milvus is asked for a job that it does not have.
+        From a Milvus, request a job that does not exist.
 
         :param connection: The connection to verify.
         """
         version, cluster_id = _api_version(connection), _configured_cluster(connection)
-        words = f"{connection.base_url} accepted the credentials"
+        message = f"{connection.base_url} accepted the credentials"
         if cluster_id is None and (version == "v1" or _is_control_plane(connection)):
-            _data((yield Request(method="GET", path=f"/{version}/clusters")))
-            return f"{words}. Enter the extra 'cluster_id' to verify that they may read its import jobs."
+            read_data((yield Request(method="GET", path=f"/{version}/clusters")))
+            return f"{message}. Enter the extra 'cluster_id' to verify that they may read its import jobs."
         if version == "v1":
             request = Request(
                 method="GET",
                 path=f"{V1_IMPORT_PATH}/list",
                 params={"clusterId": str(cluster_id), "pageSize": "10", "currentPage": "1"},
             )
-            _data((yield request))
+            read_data((yield request))
         elif _is_control_plane(connection):
-            body = {"clusterId": cluster_id, "pageSize": 10, "currentPage": 1}
-            _data((yield Request(method="POST", path=f"{V2_IMPORT_PATH}/list", json=body)))
+            page = {"clusterId": cluster_id, "pageSize": 10, "currentPage": 1}
+            read_data((yield Request(method="POST", path=f"{V2_IMPORT_PATH}/list", json=page)))
         else:
-            # As a wait does: a Milvus lists all its jobs at once, and an older one has another path for a single job.
-            body = {"jobId": NO_JOB} if cluster_id is None else {"jobId": NO_JOB, "clusterId": cluster_id}
-            response = yield from _described(Request(method="POST", path=V2_PROGRESS_PATH, json=body), connection)
-            if _code(response) not in UNKNOWN_JOB_CODES:
-                _data(response)
-        return f"{words} for the import jobs{f' of cluster {cluster_id!r}' if cluster_id else ''} ({version})."
-
-
-# The connection
+            # The same request as a poll. A Milvus would list all its jobs at once.
+            body = {"jobId": UNKNOWN_JOB_ID}
+            if cluster_id is not None:
+                body["clusterId"] = cluster_id
+            response = yield from _request_job_v2(Request(method="POST", path=V2_PROGRESS_PATH, json=body), connection)
+            if read_code(response) not in UNKNOWN_JOB_CODES:
+                read_data(response)
+        return f"{message} for the import jobs{f' of cluster {cluster_id!r}' if cluster_id else ''} ({version})."
 
 
 def _token(connection: VendorConnection) -> str:
@@ -362,7 +329,7 @@ def _configured_cluster(connection: VendorConnection) -> str | None:
         return checked_id("cluster_id", value)
     except ValueError:
         raise ImportRequestError(
-            f"The connection's extra 'cluster_id' is no cluster's id: {excerpt(str(value))!r}."
+            f"The connection's extra 'cluster_id' is not a cluster id: {excerpt(str(value))!r}."
         ) from None
 
 
@@ -375,8 +342,8 @@ def _cloud_host(extra: Mapping[str, Any]) -> str:
         )
     if "-cn-" in region:
         raise ImportRequestError(
-            f"The address of a Chinese region cannot be told from {region!r}, because Zilliz's documents disagree on "
-            f"it. Enter the connection's host: that of v1 as your console shows it, or {CHINESE_CONTROL_PLANE} for v2."
+            f"The address of the Chinese region {region!r} is unknown, because Zilliz's documents disagree on it. "
+            f"Enter the connection's host: that of v1 as your console shows it, or {CHINESE_CONTROL_PLANE} for v2."
         )
     if _read_api_version(extra) == "v2":
         return CONTROL_PLANE
@@ -388,207 +355,17 @@ def _cloud_host(extra: Mapping[str, Any]) -> str:
     return f"controller.api.{region}.zillizcloud.com"
 
 
-# The answers
-
-
-def _described(request: Request, connection: VendorConnection) -> Conversation[Response]:
-    """Ask for a job by v2, at the old path if the server does not have the new one."""
+def _request_job_v2(request: Request, connection: VendorConnection) -> Conversation[Response]:
+    """Request a job, at the old path if the server does not have the new one."""
     response = yield request
     if response.status != 404 or _is_control_plane(connection):
         return response
     old = yield replace(request, path=OLD_V2_PROGRESS_PATH)
     if old.status == 404:
-        # Without its status: the usual advice is to set what is set already.
+        # Without its status, whose advice is to set extras that are set already.
         raise ImportRequestError(
-            f"{response.request_line} answered HTTP 404, and so did {old.request_line}. A Milvus from 2.4 on has one "
+            f"{response.request_line} returned HTTP 404, and so did {old.request_line}. A Milvus from 2.4 on has one "
             f"of the two, so this is another server, or a gateway that does not pass them on. Check the connection's "
             f"host, port and path."
         )
     return old
-
-
-def _code(response: Response) -> int | None:
-    answer = response.parsed_or_none()
-    return as_count(answer.get("code")) if isinstance(answer, dict) else None
-
-
-def _says_unavailable(response: Response) -> bool:
-    # In the whole message: a stack trace may be in front of the words.
-    answer = response.parsed_or_none()
-    return isinstance(answer, dict) and UNAVAILABLE_WORDS.search(str(answer.get("message"))) is not None
-
-
-def _data(response: Response) -> dict[str, Any]:
-    """Return what is in the envelope, which tells success and failure for itself, mostly under HTTP 200."""
-    code = _code(response)
-    if code not in LIMITER_CODES and is_transient(response.status):
-        # Whatever other code: the proxy in front of the server fails.
-        response.raise_for_status()
-    said = f"{response.request_line} answered the error {code}: {response.error_text().rstrip('.')}."
-    if code in TRANSIENT_CODES or (code == UNEXPECTED_CODE and _says_unavailable(response)):
-        raise ImportPollError(
-            said,
-            transient=True,
-            rate_limited=code in LIMITER_CODES,
-            retry_after=response.retry_after,
-            status=response.status,
-        )
-    if code in UNAUTHORISED_CODES:
-        raise ImportRequestError(said, status=401)
-    if code in UNKNOWN_JOB_CODES:
-        raise ImportRequestError(
-            f"{said} There is no such job: check job_id, and cluster_id or the connection's host. Some hours after "
-            f"the end of a job Milvus forgets it (dataCoord.import.taskRetention); how it ended is then in its log."
-        )
-    answer = response.json()
-    if not isinstance(answer, dict) or code is None:
-        raise _unexpected(response, 'an object with a "code"')
-    if code not in SUCCESS_CODES:
-        raise ImportRequestError(f"{said} Check job_id and cluster_id, and look the code up with Zilliz.")
-    data = answer.get("data")
-    if not isinstance(data, dict):
-        raise _unexpected(response, 'an object with the object "data"')
-    return data
-
-
-def _progress_v1(job_id: str, data: dict[str, Any], response: Response) -> ImportProgress:
-    files = _files(data, response)
-    error = _error(data, files, "errorMessage", response)
-    ready = as_number(data.get("readyPercentage"))
-    if ready is not None and not 0 <= ready <= 100:
-        ready = None
-    if ready is None and error is None:
-        raise _unexpected(response, 'a "readyPercentage" from 0 to 1')
-    # A fraction. 1 is the end even so if it should mean 1 %: Zilliz's own clients stop there.
-    percent = None if ready is None else ready * 100 if ready <= 1 else ready
-    if error is not None:
-        state = ImportState.FAILED
-    elif percent == 100:
-        state = ImportState.SUCCEEDED
-    else:
-        state = ImportState.RUNNING
-    warning = None
-    is_over = bool(data.get("completeTime"))
-    if state is ImportState.RUNNING and is_over:
-        warning = (
-            "Zilliz says since when the job is over (completeTime), but neither that it is done (readyPercentage) nor "
-            "what is wrong (errorMessage). The wait goes on until it does, or until its timeout: look at the job in "
-            "Zilliz Cloud's console."
-        )
-    if state is ImportState.SUCCEEDED and not is_over:
-        warning = (
-            f"Zilliz says that it is done (readyPercentage {ready:g}), but not since when (completeTime). It counts "
-            f"as done."
-        )
-    return ImportProgress(
-        import_id=job_id,
-        state=state,
-        percent=percent,
-        vendor_status=ready,
-        message=error,
-        finished_at=as_moment(data.get("completeTime")),
-        warning=warning,
-        details=_details(data, files, response),
-    )
-
-
-def _progress_v2(job_id: str, data: dict[str, Any], response: Response) -> ImportProgress:
-    files = _files(data, response)
-    status = as_text(data.get("state"))
-    if status is None:
-        raise _unexpected(response, 'a "state"')
-    state, warning = STATES.get(status), None
-    if state is None:
-        if data.get("completeTime"):
-            raise _unexpected(response, "a state that is known, now that the job is over")
-        state = ImportState.RUNNING
-        warning = (
-            f"Zilliz reports the state {response.excerpt(status, 50)!r}, which this version does not know. The "
-            f"wait goes on until it reports Completed or Failed, or until its timeout."
-        )
-    if state is ImportState.SUCCEEDED and any(file.get("state") == "Failed" for file in files):
-        raise _unexpected(response, "a completed job without a failed file")
-    total, imported = as_count(data.get("totalRows")), as_count(data.get("importedRows"))
-    if state is ImportState.SUCCEEDED and total is not None and imported is not None and imported < total:
-        # Milvus reports one number as both; the references call totalRows the rows of the whole collection.
-        warning = (
-            f"Zilliz reports a completed job with {imported:,} imported of {total:,} rows. That is usual where the "
-            f"total counts the whole collection. If each row counts, set min_records."
-        )
-    percent = as_number(data.get("progress"))
-    return ImportProgress(
-        import_id=job_id,
-        state=state,
-        percent=percent if percent is not None and 0 <= percent <= 100 else None,
-        total=total,
-        processed=imported,
-        imported=imported,
-        vendor_status=status if status in STATES else response.excerpt(status, 50),
-        message=_error(data, files, "reason", response),
-        started_at=as_moment(data.get("createTime")),
-        finished_at=as_moment(data.get("completeTime")),
-        warning=warning,
-        details=_details(data, files, response),
-    )
-
-
-def _files(data: dict[str, Any], response: Response) -> list[dict[str, Any]]:
-    files = data.get("details")
-    if files is None:
-        return []
-    # An error could hide in what is none.
-    if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
-        raise _unexpected(response, 'a list of files as "details"')
-    return files
-
-
-def _error(data: dict[str, Any], files: list[dict[str, Any]], field: str, response: Response) -> str | None:
-    """Return the words of an error of the job, else of a file, whatever it consists of, or None if there is none."""
-    if data.get(field):
-        return _words(data[field], response) or "no reason given"
-    for file in files:
-        if file.get(field):
-            name = _name(file.get("fileName"), response) or "a file"
-            return f"{name}: {_words(file[field], response) or 'no reason given'}"
-    return None
-
-
-def _details(data: dict[str, Any], files: list[dict[str, Any]], response: Response) -> dict[str, Any]:
-    shown = sorted(files, key=lambda file: not (file.get("errorMessage") or file.get("reason")))[:SHOWN_FILES]
-    return _known(
-        collection=_name(data.get("collectionName"), response),
-        file_count=len(files),
-        files=[
-            _known(
-                name=_name(file.get("fileName"), response),
-                state=_state(file.get("state"), response),
-                imported_rows=as_count(file.get("importedRows")),
-                total_rows=as_count(file.get("totalRows")),
-                error=_words(file.get("errorMessage") or file.get("reason"), response),
-            )
-            for file in shown
-        ],
-    )
-
-
-def _known(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value not in (None, "")}
-
-
-def _name(value: Any, response: Response) -> str:
-    return "" if value is None else response.name(str(value))
-
-
-def _state(value: Any, response: Response) -> str:
-    return value if isinstance(value, str) and value in STATES else _words(value, response)
-
-
-def _words(value: Any, response: Response) -> str:
-    return "" if value is None else response.excerpt(str(value), 200)
-
-
-def _unexpected(response: Response, expected: str) -> ImportProtocolError:
-    return ImportProtocolError(
-        f"{response.request_line} answered {response.excerpt()!r} where Zilliz's API promises {expected}. Whether the "
-        f"import succeeded is unknown: look in Zilliz Cloud or Milvus, and report this if it lasts."
-    )

@@ -1,33 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Read the fields of vendors' answers, which are not always of the type that their documents promise.
+Read the fields of vendors' answers, which are not always of the documented type.
 
-Each function returns None for what it cannot read: whether that matters is the vendor's module to say.
+The functions ``as_*`` return the value in the type that their name says, or None if it cannot be read as one. They do
+not raise: the vendor's module decides whether a missing value is an error.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pendulum
 
+if TYPE_CHECKING:
+    from airflow_import_progress.http.exchange import Response
+
 MAX_ADDRESS_LENGTH = 2000
-#: Counts of more digits than this are no counts, and slow to read.
+#: Numbers with more digits are not counts, and slow to parse.
 MAX_COUNT_DIGITS = 18
-#: Smaller numbers of seconds since the epoch are years or the like, larger ones are milliseconds.
-EARLIEST_SECONDS, LATEST_SECONDS = 1e8, 1e11
-#: Without a year the rest of a date would be made up: "Friday" and "now" are times, too, to those who parse them.
+#: Seconds since the epoch. A smaller number is not a time but a year, for example; a larger one is in milliseconds.
+MIN_SECONDS, MAX_SECONDS = 1e8, 1e11
+#: A date needs a year: from "Friday" or "now" the parser would make up the rest.
 YEAR = re.compile(r"\d{4}", re.ASCII)
 
 
 def as_count(value: Any) -> int | None:
     """
-    Return a number of records: a whole number from 0, also as a string or with a fraction of zero.
+    Return a number of records: a whole number from 0, also from a string or from a float without a fraction.
 
-    :param value: What the vendor answered.
+    :param value: The field of the vendor's answer.
     """
     if isinstance(value, str) and re.fullmatch(r"\d+", value.strip(), re.ASCII) and len(value) <= MAX_COUNT_DIGITS:
         return int(value)
@@ -39,9 +43,9 @@ def as_count(value: Any) -> int | None:
 
 def as_number(value: Any) -> float | None:
     """
-    Return a finite number, also as a string.
+    Return a finite number, also from a string.
 
-    :param value: What the vendor answered.
+    :param value: The field of the vendor's answer.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -54,9 +58,9 @@ def as_number(value: Any) -> float | None:
 
 def as_flag(value: Any) -> bool | None:
     """
-    Return a truth value, also as one of the strings ``"true"`` and ``"false"``.
+    Return a boolean, also from one of the strings ``"true"`` and ``"false"``.
 
-    :param value: What the vendor answered.
+    :param value: The field of the vendor's answer.
     """
     if isinstance(value, str):
         return {"true": True, "false": False}.get(value.strip().lower())
@@ -65,26 +69,26 @@ def as_flag(value: Any) -> bool | None:
 
 def as_text(value: Any) -> str | None:
     """
-    Return a text that says something.
+    Return a text that is not empty or blank, without the space around it.
 
-    :param value: What the vendor answered.
+    :param value: The field of the vendor's answer.
     """
     return value.strip() or None if isinstance(value, str) else None
 
 
 def as_moment(value: Any) -> pendulum.DateTime | None:
     """
-    Return a point in time, in UTC unless the vendor says otherwise.
+    Return a point in time, in UTC unless it has another time zone.
 
-    It may be ISO 8601, another common notation, or a number of seconds or milliseconds since the epoch.
+    The field may be in ISO 8601 or another common notation, or a number of seconds or milliseconds since the epoch.
 
-    :param value: What the vendor answered.
+    :param value: The field of the vendor's answer.
     """
     number, text = as_number(value), as_text(value)
     try:
         if number is not None:
-            seconds = number / 1000 if number >= LATEST_SECONDS else number
-            return pendulum.from_timestamp(seconds) if seconds >= EARLIEST_SECONDS else None
+            seconds = number / 1000 if number >= MAX_SECONDS else number
+            return pendulum.from_timestamp(seconds) if seconds >= MIN_SECONDS else None
         moment = pendulum.parse(text, strict=False, exact=True) if text and YEAR.search(text) else None
     except (ValueError, OverflowError, OSError):
         return None
@@ -95,9 +99,9 @@ def as_moment(value: Any) -> pendulum.DateTime | None:
 
 def as_address(value: Any) -> str | None:
     """
-    Return the address of a file at the vendor without its query, which may be a signature that opens the file.
+    Return the address of a file without its user, password and query, which may give access to the file.
 
-    :param value: What the vendor answered.
+    :param value: The field of the vendor's answer.
     """
     text = as_text(value)
     if not text or not text.isprintable() or len(text) > MAX_ADDRESS_LENGTH:
@@ -110,3 +114,28 @@ def as_address(value: Any) -> str | None:
     if parts.scheme not in ("http", "https") or not host:
         return None
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def redacted_address(value: Any, response: Response) -> str | None:
+    """
+    Return the address of a file as :func:`as_address`, also without the connection's secrets.
+
+    :param value: The field of the vendor's answer.
+    :param response: The response that has the field.
+    """
+    address = as_address(value)
+    return None if address is None else response.redacted(address)
+
+
+def known_or_excerpt(status: str, response: Response, *, is_known: bool, length: int = 100) -> str:
+    """
+    Return a known status unchanged, and an excerpt of an unknown one.
+
+    A known status does not disclose a secret, even if a secret is the same word.
+
+    :param status: The status in the vendor's answer.
+    :param response: The response that has the status.
+    :param is_known: Whether the vendor's module knows the status.
+    :param length: Maximum length of the excerpt, in characters.
+    """
+    return status if is_known else response.excerpt(status, length)

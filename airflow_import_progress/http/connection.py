@@ -129,6 +129,23 @@ def read_text(name: str, value: Any) -> str:
     return text
 
 
+def require_credential(name: str, value: str, expected: str) -> None:
+    """
+    Raise if a credential is missing or cannot be sent in a header.
+
+    :param name: The connection's field, such as ``"password"``.
+    :param value: The field, already read.
+    :param expected: What to enter there, such as ``"Lucca API key"``.
+    :raises ImportRequestError: The message does not have the value.
+    """
+    if not value:
+        raise ImportRequestError(f"The connection has no {name}. Enter the {expected} there.")
+    if not (value.isascii() and value.isprintable()):
+        raise ImportRequestError(
+            f"The connection's {name} has characters that cannot be sent. Enter the {expected} alone."
+        )
+
+
 def read_base_url(host: Any, scheme: Any, port: Any) -> str:
     """Return the address that requests go to, from the fields host, schema and port."""
     text = read_text("host", host).rstrip("/")

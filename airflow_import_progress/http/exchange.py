@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One HTTP exchange with a vendor, without the sending, and what can be wrong with an answer.
+The requests to vendors and their responses, without the sending.
 
-Vendor code never sends: it is a generator that yields a :class:`Request` and is handed a :class:`Response`.
-``hooks/base.py`` drives such a conversation with requests or with aiohttp, so that a vendor's knowledge is
-written once for both.
+Vendor code never sends: it is a generator that yields a :class:`Request` and receives a :class:`Response`.
+``hooks/base.py`` drives such a conversation with requests or with aiohttp, so vendor code is written once for both.
 """
 
 from __future__ import annotations
@@ -28,29 +27,29 @@ from airflow_import_progress.progress import NotForXCom
 T = TypeVar("T")
 
 NOT_JSON: Final = object()
-#: How much of a text is looked at to make an excerpt, in characters: more than an excerpt and any secret together.
-EXCERPT_SOURCE = 8192
-#: An address, as people or as JSON write it: the user and password in it, or its query, may be what opens a file.
+#: Characters of a text that are read to make an excerpt: more than an excerpt and any secret together.
+MAX_EXCERPT_SOURCE = 8192
+#: An address in plain text or in JSON. Its user and password, or its query, may give access to a file.
 ADDRESS = re.compile(r"(:(?:\\?/){2})(?:[^\s/?#@'\"]*@)?([^\s?'\"]*)(?:\?[^\s'\"]*)?")
 
-#: Largest body that a progress endpoint may answer with, in bytes.
+#: Default limit of a response's body, in bytes.
 MAX_ANSWER_BYTES = 1024 * 1024
+MAX_IDENTIFIER_LENGTH = 500
 _TRANSIENT_STATUSES = frozenset({408, 425, 429})
-#: Where an identifier begins or ends with one of these, it is the JSON or the Python that it was written in.
+#: Quotes and brackets of JSON or Python, which must not be passed on with an identifier.
 OPENING_MARKS, CLOSING_MARKS = frozenset("\"'`{[("), frozenset("\"'`}])")
-#: Keys under which vendors put the words of an error, in order of preference.
+#: Keys of the error messages in vendors' responses, in order of preference.
 ERROR_TEXT_KEYS = ("Message", "message", "detail", "error", "title")
 
-
-#: The content of a request, and its headers, among which may be the credentials. A tuple, because each poll makes one.
+#: The content of a request, and its headers, which may include the credentials. A tuple, because each poll creates one.
 RequestKey = tuple[tuple[str, str, int, str], tuple[tuple[str, str], ...]]
 
 
 def is_transient(status: int) -> bool:
     """
-    Return whether asking again later may well work after this HTTP status.
+    Return whether a later request may succeed after this HTTP status.
 
-    :param status: The status.
+    :param status: The HTTP status.
     """
     return status >= 500 or status in _TRANSIENT_STATUSES
 
@@ -58,18 +57,18 @@ def is_transient(status: int) -> bool:
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """
-    Say what to ask, relative to the host of the connection.
+    A request, relative to the connection's address.
 
     :param method: The HTTP method.
     :param path: The path from the root, beginning with ``/``; identifiers in it go through :func:`quoted`.
     :param params: Query parameters; their values are quoted when sent.
     :param json: A body to send as JSON, or None.
-    :param data: A body to send as it is, or a form's fields, or None.
+    :param data: A body to send unchanged, or a form's fields, or None.
     :param files: Parts of a multipart form: field name to (file name, content, content type), or None.
     :param headers: Headers besides those of the authentication.
-    :param max_answer_bytes: Largest acceptable body of the answer, in bytes; default 1 MiB.
-    :param shared: Whether those who send the same at the same time on one event loop share one request and its
-        answer, as many waits do that need one log-in.
+    :param max_answer_bytes: Limit of the response's body, in bytes. Default 1 MiB.
+    :param shared: Whether identical requests that are in flight on one event loop share one response, such as the
+        log-in that many waits need.
     """
 
     method: str
@@ -83,7 +82,7 @@ class Request:
     shared: bool = False
 
     def __post_init__(self) -> None:
-        # An address in place of a path would carry the credentials to another host, a line break another header.
+        # An address instead of a path would send the credentials to another host; a line break would add a header.
         if not (self.path.startswith("/") and self.path.isascii() and self.path.isprintable() and " " not in self.path):
             raise ValueError(f"path must begin with '/' and be quoted, not {self.path!r}")
 
@@ -98,17 +97,17 @@ class Request:
 
 def request_key(request: Request) -> RequestKey:
     """
-    Return the key of a request. Only requests with the same key may share an answer.
+    Return the key of a request. Only requests with the same key may share a response.
 
-    All fields of the request are part of it except ``shared``, which does not change the answer. ``max_answer_bytes``
-    is part of it because an answer that one request accepts may be too long for another one.
+    All fields of the request are part of it except ``shared``, which does not change the response.
+    ``max_answer_bytes`` is part of it because a response that one request accepts may be too long for another one.
 
     :param request: The request.
     """
     rest = ""
     # Most requests have only a path.
     if request.params or request.json is not None or request.data is not None or request.files is not None:
-        # Unlike JSON or equality, repr keeps types apart: 1, True and "1", bytes and text, None and an empty body.
+        # Unlike JSON or equality, repr distinguishes 1, True and "1", bytes and text, None and an empty body.
         rest = repr((request.params, request.json, request.data, request.files))
     return (request.method, request.path, request.max_answer_bytes, rest), tuple(request.headers.items())
 
@@ -116,14 +115,15 @@ def request_key(request: Request) -> RequestKey:
 @dataclass(frozen=True, kw_only=True)
 class Response(NotForXCom):
     """
-    Hold a vendor's answer.
+    A vendor's response.
 
     :param status: The HTTP status.
     :param headers: The headers, with names in lower case.
-    :param body: The body, whole and bounded.
-    :param request_line: What was asked, for error messages, such as ``"GET https://acme.ilucca.net/path"``.
-    :param secrets: What must not appear in an excerpt, whatever the vendor repeats.
-    :param unreadable: The reason why the body of a successful answer could not be read, such as its length. None if
+    :param body: The complete body, at most as long as the request allows.
+    :param request_line: The method and address of the request for error messages, such as
+        ``"GET https://acme.ilucca.net/path"``.
+    :param secrets: The texts that must not appear in an excerpt.
+    :param unreadable: The reason why the body of a successful response could not be read, such as its length. None if
         it was read.
     """
 
@@ -139,28 +139,28 @@ class Response(NotForXCom):
     @cached_property
     def _parsed(self) -> Any:
         try:
-            return json.loads(self.body, parse_constant=_refuse_constant, object_pairs_hook=_object_without_duplicates)
-        # A deeply nested body ends in RecursionError, one with an endless number in ValueError.
+            return json.loads(self.body, parse_constant=_refuse_constant)
+        # A deeply nested body raises RecursionError, a number with too many digits ValueError.
         except (ValueError, RecursionError):
             return NOT_JSON
 
     def parsed_or_none(self) -> Any:
-        """Return the body as JSON whatever the status, or None if it is not JSON."""
+        """Return the parsed body whatever the status, or None if it is not JSON."""
         return None if self._parsed is NOT_JSON else self._parsed
 
     def json(self) -> Any:
         """
-        Return the body of a successful answer as JSON.
+        Return the parsed body of a successful response.
 
-        :raises ImportPollError: if the status says that asking again later may work.
+        :raises ImportPollError: if a later request may succeed after this status.
         :raises ImportRequestError: if the status is any other but 2xx.
-        :raises ImportProtocolError: if the body is not JSON. That is transient, because it is what proxies and
-            maintenance pages answer.
+        :raises ImportProtocolError: if the body is not JSON. That is transient, because proxies and maintenance pages
+            return such bodies.
         """
         self.raise_for_status()
         if self._parsed is NOT_JSON:
             raise ImportProtocolError(
-                f"{self.request_line} answered HTTP {self.status} with something that is not JSON: "
+                f"{self.request_line} returned HTTP {self.status} with a body that is not JSON: "
                 f"{self.excerpt() or 'an empty body'}.",
                 transient=True,
                 retry_after=self.retry_after,
@@ -170,15 +170,15 @@ class Response(NotForXCom):
 
     @property
     def is_too_long(self) -> bool:
-        """Whether the body of a successful answer was longer than the request allows."""
-        # Whatever else keeps a body from being read may pass.
+        """Whether the body of a successful response was longer than the request allows."""
+        # All other reasons why a body cannot be read are transient.
         return self.unreadable is not None and not self.unreadable.transient
 
     def raise_for_status(self) -> None:
         """
         Raise unless the status is 2xx and the body was read.
 
-        :raises ImportPollError: if the status says that asking again later may work (408, 425, 429, 5xx).
+        :raises ImportPollError: if a later request may succeed after this status (408, 425, 429, 5xx).
         :raises ImportRequestError: if the status is any other.
         :raises ImportProtocolError: if the status is 2xx but the body could not be read.
         """
@@ -187,56 +187,79 @@ class Response(NotForXCom):
                 raise self.unreadable
             return
         if 300 <= self.status < 400:
-            target = None
+            target = ""
             with suppress(ValueError):
                 target = self.redacted(urlsplit(self.headers.get("location", "")).hostname or "")
             raise ImportRequestError(
-                f"{self.request_line} answered HTTP {self.status}, a redirect to {target or 'elsewhere'!r}. "
-                f"Redirects are not followed, because the credentials are meant for the connection's host alone. "
+                f"{self.request_line} returned HTTP {self.status}, a redirect to {target or 'elsewhere'!r}. "
+                f"Redirects are not followed, because the credentials are only for the connection's host. "
                 f"Check the connection's host.",
                 status=self.status,
             )
-        phrase = _phrase(self.status)
-        words = f"{self.request_line} answered HTTP {self.status} {phrase}".rstrip()
-        said = self.error_text()
-        if said and said != phrase:
-            words = f"{words}: {said.rstrip('.')}"
+        phrase = ""
+        with suppress(ValueError):
+            phrase = HTTPStatus(self.status).phrase
+        message = f"{self.request_line} returned HTTP {self.status} {phrase}".rstrip()
+        reason = self.error_text()
+        if reason and reason != phrase:
+            message = f"{message}: {reason.rstrip('.')}"
         if is_transient(self.status):
-            raise ImportPollError(
-                f"{words}.",
-                transient=True,
-                rate_limited=self.status == 429,
-                retry_after=self.retry_after,
-                status=self.status,
-            )
-        raise ImportRequestError(f"{words}.", status=self.status)
+            raise self.poll_error(f"{message}.", rate_limited=self.status == 429)
+        raise ImportRequestError(f"{message}.", status=self.status)
+
+    def poll_error(self, message: str, *, rate_limited: bool = False) -> ImportPollError:
+        """
+        Return the error for a response after which a later request may succeed.
+
+        :param message: What happened.
+        :param rate_limited: Whether the vendor refused the request because it receives too many.
+        """
+        return ImportPollError(
+            message, transient=True, rate_limited=rate_limited, retry_after=self.retry_after, status=self.status
+        )
+
+    def unexpected(self, expected: str, vendor: str, *, returned: str | None = None) -> ImportProtocolError:
+        """
+        Return the error for a response that is not what the vendor's API promises.
+
+        :param expected: What the API promises, such as ``'an object with the key "progress"'``.
+        :param vendor: The vendor's name.
+        :param returned: A description of the response. Default None: an excerpt of the body.
+        """
+        if returned is None:
+            returned = repr(self.excerpt() or "an empty body")
+        return ImportProtocolError(
+            f"{self.request_line} returned {returned} where {vendor}'s API promises {expected}. Whether the import "
+            f"succeeded is unknown: check in {vendor}, and report this if it persists."
+        )
 
     @property
     def retry_after(self) -> float | None:
-        """Return the seconds that the vendor asks to wait (``Retry-After``, seconds or date), or None."""
+        """The seconds to wait before the next request (``Retry-After``, seconds or date), or None."""
         return parse_retry_after(self.headers.get("retry-after"), now=time.time())
 
     def with_retry_after(self, seconds: float) -> Response:
         """
-        Return the same answer as one that asks to wait, for vendors that say so in their own way.
+        Return the same response with a ``Retry-After``, for vendors that report the time to wait in another way.
 
-        :param seconds: How long to wait, in seconds.
+        :param seconds: The time to wait, in seconds.
         """
         return replace(self, headers={**self.headers, "retry-after": f"{seconds:.3f}"})
 
     def with_secret(self, secret: str) -> Response:
         """
-        Return the same answer, parsed once for both, with one more text that must not appear in an excerpt.
+        Return the same response with one more text that must not appear in an excerpt.
 
         :param secret: The text.
         """
         other = replace(self, secrets=(*self.secrets, secret))
+        # The body is parsed once for both.
         if "_parsed" in vars(self):
             vars(other)["_parsed"] = self._parsed
         return other
 
     def error_text(self) -> str:
-        """Return the vendor's words for an error, or the beginning of the body if there are none."""
+        """Return the vendor's error message, or the beginning of the body if there is none."""
         parsed = self.parsed_or_none()
         if isinstance(parsed, dict):
             for key in ERROR_TEXT_KEYS:
@@ -246,15 +269,15 @@ class Response(NotForXCom):
 
     def name(self, text: str, length: int = 200) -> str:
         """
-        Return the beginning of a name that the vendor gives, such as that of a file, as one printable line.
+        Return the beginning of a name from the response, such as that of a file, as one printable line.
 
-        Addresses in it lose their query, user and password, as in :meth:`excerpt`. But a name that happens to contain a
-        secret keeps it, because without it would be another name.
+        Addresses in it lose their query, user and password, as in :meth:`excerpt`. A name that contains a secret is
+        not redacted, because it would become another name.
 
         :param text: The name.
-        :param length: Longest result, in characters.
+        :param length: Maximum length of the result, in characters.
         """
-        return excerpt(ADDRESS.sub(r"\1\2", text[:EXCERPT_SOURCE]), length)
+        return excerpt(ADDRESS.sub(r"\1\2", text[:MAX_EXCERPT_SOURCE]), length)
 
     def redacted(self, text: str) -> str:
         """
@@ -266,17 +289,17 @@ class Response(NotForXCom):
 
     def excerpt(self, text: str | None = None, length: int = 300) -> str:
         """
-        Return the beginning of a text that the vendor has worded, as one printable line without secrets.
+        Return the beginning of a text from the response, as one printable line without secrets.
 
-        Addresses in it lose their query and the user and password, which may open what they lead to.
+        Addresses in it lose their query, user and password, which may give access to a file.
 
-        :param text: The text; None takes the body.
-        :param length: Longest result, in characters.
+        :param text: The text. Default None: the body.
+        :param length: Maximum length of the result, in characters.
         """
         if text is None:
-            text = self.body[: EXCERPT_SOURCE * 4].decode("utf-8", "replace")
-        # Before anything is cut: half a secret would not be recognised any more.
-        return excerpt(ADDRESS.sub(r"\1\2", redacted(text[:EXCERPT_SOURCE], self.secrets)), length)
+            text = self.body[: MAX_EXCERPT_SOURCE * 4].decode("utf-8", "replace")
+        # Redact before the text is cut: half a secret would not be recognized.
+        return excerpt(ADDRESS.sub(r"\1\2", redacted(text[:MAX_EXCERPT_SOURCE], self.secrets)), length)
 
 
 #: A conversation with a vendor that ends in a T.
@@ -285,7 +308,7 @@ Conversation = Generator[Request, Response, T]
 
 def quoted(identifier: str) -> str:
     """
-    Return an identifier so that it is one segment of a path, whatever it contains.
+    Return an identifier quoted as one segment of a path, whatever it contains.
 
     :param identifier: The vendor's identifier.
     """
@@ -294,13 +317,13 @@ def quoted(identifier: str) -> str:
 
 def checked_id(name: str, value: object) -> str:
     """
-    Return an import's identifier as text, or refuse a value that cannot be one.
+    Return an import's identifier as text, or raise if the value cannot be one.
 
-    A task that pushed nothing renders to ``"None"`` or to an empty string. Sent to a vendor, that would at best
-    be an unknown import, and at worst a request for another resource.
+    A template of a task that pushed nothing renders to ``"None"`` or to an empty string. Sent to a vendor, that would
+    at best be an unknown import, and at worst a request for another resource.
 
     :param name: Name of the argument, for the message.
-    :param value: The identifier: a text, or a whole number or a UUID, which are written in one way only.
+    :param value: The identifier: a text, a whole number or a UUID.
     :raises ValueError: if it is not an identifier; the message names the argument.
     """
     if isinstance(value, int | UUID) and not isinstance(value, bool):
@@ -321,17 +344,17 @@ def checked_id(name: str, value: object) -> str:
     if value[0] in OPENING_MARKS or value[-1] in CLOSING_MARKS:
         raise ValueError(
             f"{name} must be the identifier alone, without quotes or brackets, not {excerpt(value)!r}. If it comes "
-            f"from the XCom of a shell command, that may be JSON: take the identifier out of it."
+            f"from the XCom of a shell command, that may be JSON: extract the identifier from it."
         )
-    # Quoting does not keep the two of dots from walking the path.
-    if not value.isprintable() or len(value) > 500 or value in (".", ".."):
+    # Quoting does not change "." and "..", which would lead to another path.
+    if not value.isprintable() or len(value) > MAX_IDENTIFIER_LENGTH or value in (".", ".."):
         raise ValueError(f"{name} is not an identifier of an import: {excerpt(value)!r}")
     return value
 
 
 def parse_retry_after(value: str | None, *, now: float) -> float | None:
     """
-    Return the seconds that a ``Retry-After`` header asks to wait, or None if it does not say.
+    Return the seconds of a ``Retry-After`` header, or None if it cannot be read.
 
     :param value: The header's value: seconds or an HTTP date.
     :param now: The time in seconds since the epoch.
@@ -352,10 +375,10 @@ def excerpt(text: str, length: int = 300) -> str:
     """
     Return the beginning of a text as one printable line.
 
-    :param text: Any text, such as a vendor's.
-    :param length: Longest result, in characters.
+    :param text: Any text.
+    :param length: Maximum length of the result, in characters.
     """
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[:EXCERPT_SOURCE]).split())
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[:MAX_EXCERPT_SOURCE]).split())
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
@@ -364,25 +387,11 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     Return a text without secrets.
 
     :param text: Any text.
-    :param secrets: What must not appear in it.
+    :param secrets: The texts that must not appear in it.
     """
     for secret in secrets:
         text = text.replace(secret, "***")
     return text
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
-
-
-def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a key stands twice, and nobody knows which counts")
-    return result
 
 
 def _refuse_constant(name: str) -> None:

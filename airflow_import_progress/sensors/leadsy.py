@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_import_progress.hooks.leadsy import LeadsyHook, LeadsyImport, checked_status_map
+from airflow_import_progress.hooks.leadsy import LeadsyHook, LeadsyImport
+from airflow_import_progress.hooks.leadsy_status import checked_status_map
 from airflow_import_progress.vendor import (
     BaseImportSensor,
     Gate,
@@ -21,26 +22,26 @@ class LeadsyImportSensor(BaseImportSensor):
     """
     Wait until an import of leads into Leadsy has succeeded, and fail if it has not.
 
-    Leadsy calls an import completed even if records of it failed; ``max_failed_records`` and ``min_success_rate``
-    look at those. It does not publish the names of its statuses: one that is unknown keeps the wait going and is
-    warned of once, or fails it if the import is over. ``status_map`` says what such a status means.
+    Leadsy reports an import as completed even if records of it failed, which ``max_failed_records`` and
+    ``min_success_rate`` limit. It does not publish the names of its statuses. With an unknown status the wait continues
+    and logs one warning, or fails if the import is over. Define the meaning of such a status with ``status_map``.
 
     See :class:`~airflow_import_progress.sensors.base.BaseImportSensor` for the modes, the errors and the
     arguments that all sensors share.
 
-    :param import_code: The ``import_code`` that Leadsy answered when the import was started (templated).
+    :param import_code: The ``import_code`` that Leadsy returned when the import was started (templated).
     :param leadsy_conn_id: The Airflow connection of type ``leadsy`` (templated).
-    :param status_map: What Leadsy's statuses mean: names or integers of statuses to states (``"pending"``,
+    :param status_map: The meaning of Leadsy's statuses: names or integers of statuses to states (``"pending"``,
         ``"running"``, ``"action_required"``, ``"succeeded"``, ``"failed"``, ``"cancelled"``), such as
-        ``{"partially_completed": "succeeded"}``. It counts before the extra ``status_map`` of the connection, and that
-        before what this package takes for likely. Default None: nothing.
+        ``{"partially_completed": "succeeded"}``. It has precedence over the extra ``status_map`` of the connection,
+        which has precedence over the usual meanings. Default None: an empty map.
     :param max_failed_records: How many records may have failed, from 0. Default None: any number.
     :param min_success_rate: The share of the processed records that must not have failed, in percent: 0, or above 1 up
         to 100. Default None: any share.
     :param min_records: How many records must have been imported (processed less failed), from 1. Without it an import
-        without any record passes. Default None: any number.
+        without records passes. Default None: any number.
     :param kwargs: The arguments that all sensors share.
-    :raises ValueError: if an argument cannot be right; the message names it.
+    :raises ValueError: if an argument is not valid; the message names it.
     """
 
     template_fields: Sequence[str] = ("import_code", "leadsy_conn_id")
@@ -64,5 +65,5 @@ class LeadsyImportSensor(BaseImportSensor):
         )
         self.import_code = import_code
         self.leadsy_conn_id = leadsy_conn_id
-        # Checked while the DAG is parsed even if the import is known only later.
+        # Checked while the DAG is parsed, even if the import is a template.
         self.status_map = checked_status_map(status_map)

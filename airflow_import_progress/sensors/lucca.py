@@ -20,16 +20,16 @@ class LuccaLeaveImportSensor(BaseImportSensor):
     """
     Wait until an import of leaves into Lucca Absences has succeeded, and fail if it has not.
 
-    Use it behind a task that started the import with ``async=true`` and before whatever needs the leaves.
-    Lucca tells of a leave import only how far it is, not which lines it refused.
+    Use it after a task that started the import with ``async=true`` and before the tasks that need the leaves.
+    For a leave import Lucca reports only the progress, not the lines that it refused.
 
     See :class:`~airflow_import_progress.sensors.base.BaseImportSensor` for the modes, the errors and the
     arguments that all sensors share.
 
-    :param summary_id: The ``summaryId`` that Lucca answered when the import was started (templated).
+    :param summary_id: The ``summaryId`` that Lucca returned when the import was started (templated).
     :param lucca_conn_id: The Airflow connection of type ``lucca`` (templated).
     :param kwargs: The arguments that all sensors share.
-    :raises ValueError: if an argument cannot be right; the message names it.
+    :raises ValueError: if an argument is not valid; the message names it.
     """
 
     template_fields: Sequence[str] = ("summary_id", "lucca_conn_id")
@@ -48,13 +48,13 @@ class LuccaUserLocationImportSensor(BaseImportSensor):
     """
     Wait until an import of user locations into Lucca Office has succeeded, and fail if it has not.
 
-    Lucca calls an import done once every line was processed, refused lines included. With ``check_results`` the
-    refused lines count as failed records, which ``max_failed_records`` and ``min_success_rate`` look at.
+    Lucca reports an import as done once every line is processed, including refused ones. With ``check_results`` the
+    refused lines count as failed records, which ``max_failed_records`` and ``min_success_rate`` limit.
 
     See :class:`~airflow_import_progress.sensors.base.BaseImportSensor` for the modes, the errors and the
     arguments that all sensors share.
 
-    :param summary_id: The ``summaryId`` that Lucca answered when the import was started (templated).
+    :param summary_id: The ``summaryId`` that Lucca returned when the import was started (templated).
     :param lucca_conn_id: The Airflow connection of type ``lucca`` (templated).
     :param check_results: Whether to read the import's results once it is processed. Default False.
     :param max_failed_records: How many lines Lucca may have refused, from 0; needs ``check_results``. Default
@@ -62,9 +62,9 @@ class LuccaUserLocationImportSensor(BaseImportSensor):
     :param min_success_rate: The share of the lines that Lucca must have accepted, in percent: 0, or above 1 up to 100;
         needs ``check_results``. Default None: any share.
     :param min_records: How many locations must have been created or deleted, from 1; needs ``check_results``. Without
-        it an import without any line passes. Default None: any number.
+        it an import without lines passes. Default None: any number.
     :param kwargs: The arguments that all sensors share.
-    :raises ValueError: if an argument cannot be right; the message names it.
+    :raises ValueError: if an argument is not valid; the message names it.
     """
 
     template_fields: Sequence[str] = ("summary_id", "lucca_conn_id")

@@ -24,10 +24,10 @@ class RocketChatImportSensor(BaseImportSensor):
     """
     Wait until an import into a Rocket.Chat workspace is done, and fail if it has failed or was cancelled.
 
-    A workspace has one import, and reports the last one for ever: without a word about which one is meant, the
-    result of an import of last week lets this sensor pass. Best give ``operation_id``; then an import that died
-    in a restart of the server, or that another one has superseded, fails this sensor too. An import that is not
-    ``importer_key``'s, or that was created before ``started_after``, fails it as well.
+    A workspace has one import, and reports the last one for ever. Without an argument that identifies the import, the
+    sensor passes with the result of last week's import. Give ``operation_id`` if possible: the sensor then also fails
+    if the import died in a restart of the server, or if another one has superseded it. It also fails if the import is
+    not of ``importer_key``, or if it was created before ``started_after``.
 
     See :class:`~airflow_import_progress.sensors.base.BaseImportSensor` for the modes, the errors and the
     arguments that all sensors share. Rocket.Chat allows ten requests a minute for each endpoint and address
@@ -37,20 +37,18 @@ class RocketChatImportSensor(BaseImportSensor):
     :param operation_id: The ``_id`` of the import operation (templated). Not given: any operation.
     :param importer_key: The importer that the import uses, such as ``"csv"`` or ``"slack"`` (templated). Not
         given: any importer.
-    :param started_after: A time before the import was created, such as one that the task which starts it took
-        beforehand and returned; ISO 8601 or a datetime, UTC unless it says otherwise (templated). Not given: at
-        any time.
+    :param started_after: A time before the import was created, such as the time at which the task that starts it
+        began; ISO 8601 or a datetime, UTC unless it has another time zone (templated). Not given: at any time.
     :param on_action_required: What to do while the file is loaded but not prepared, or prepared but not started:
-        ``"wait"`` (the default) says so in the log and keeps waiting, ``"fail"`` fails.
-    :param max_failed_records: How many records may have failed, from 0. Servers that count no errors fail it.
-        Default None: any number.
+        ``"wait"`` (the default) logs it and keeps waiting, ``"fail"`` fails.
+    :param max_failed_records: How many records may have failed, from 0. With servers that do not count errors, the
+        sensor fails. Default None: any number.
     :param min_success_rate: The share of the processed records that must not have failed, in percent: 0, or above 1
-        up to 100.
-        Default None: any share.
-    :param min_records: How many records must have been imported, from 1. Without it an import without any record
-        passes. Servers that count no errors fail it. Default None: any number.
+        up to 100. Default None: any share.
+    :param min_records: How many records must have been imported, from 1. Without it an import without records
+        passes. With servers that do not count errors, the sensor fails. Default None: any number.
     :param kwargs: The arguments that all sensors share.
-    :raises ValueError: if an argument cannot be right; the message names it.
+    :raises ValueError: if an argument is not valid; the message names it.
     """
 
     template_fields: Sequence[str] = ("operation_id", "importer_key", "started_after", "rocketchat_conn_id")

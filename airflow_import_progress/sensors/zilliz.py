@@ -23,27 +23,28 @@ class ZillizImportSensor(BaseImportSensor):
     """
     Wait until an import job in Zilliz Cloud or in Milvus has succeeded, and fail if it has not.
 
-    Use it behind a task that started the import and before whatever searches the collection. Whether it asks by
-    Zilliz's API v1 or v2 is a matter of the connection.
+    Use it after a task that started the import and before the tasks that search the collection. The connection
+    determines whether it uses Zilliz's API v1 or v2.
 
     See :class:`~airflow_import_progress.sensors.base.BaseImportSensor` for the modes, the errors and the
     arguments that all sensors share.
 
-    :param job_id: The ``jobId`` that was answered when the import was started (templated).
-    :param cluster_id: The cluster that it imports into (templated). Not given: the connection's extra
+    :param job_id: The ``jobId`` that was returned when the import was started (templated).
+    :param cluster_id: The cluster of the collection (templated). Not given: the connection's extra
         ``cluster_id``; a Milvus needs none.
-    :param project_id: The project of an on-demand database, together with ``region_id`` in place of a cluster
+    :param project_id: The project of an on-demand database, together with ``region_id`` instead of a cluster
         (templated).
     :param region_id: The region of an on-demand database (templated).
-    :param db_name: The database of the collection, where the rights of the key are by database (templated).
+    :param db_name: The database of the collection, if the rights of the key depend on the database (templated).
         Not given: the vendor's own default.
     :param zilliz_conn_id: The Airflow connection of type ``zilliz`` (templated).
     :param on_action_required: ``"wait"`` keeps waiting while a loaded job waits to be committed, ``"fail"`` does
         not. Default ``"wait"``.
-    :param min_records: How many rows must have been imported, from 1. Without it a job without any row passes. A Milvus
-        reports them (``importedRows``), the API v1 does not and so fails. Default None: any number.
+    :param min_records: How many rows must have been imported, from 1. Without it a job without rows passes. The sensor
+        fails where the rows are not reported: always with the API v1, and with v2 of Zilliz Cloud if it does not
+        report ``importedRows``. A Milvus reports them. Default None: any number.
     :param kwargs: The arguments that all sensors share.
-    :raises ValueError: if an argument cannot be right; the message names it.
+    :raises ValueError: if an argument is not valid; the message names it.
     """
 
     template_fields: Sequence[str] = ("job_id", "cluster_id", "project_id", "region_id", "db_name", "zilliz_conn_id")

@@ -178,7 +178,7 @@ def test_a_failed_import_fails_the_task_with_what_is_known(run_sensor, ended_imp
         run_sensor(LeadsyImportSensor, import_code=import_code)
     assert str(caught.value) == (
         f"Leadsy import '{import_code}' (connection 'leadsy_default') failed at the vendor (status 'failed': 10 of 500 "
-        f"records failed; error file: https://files.leadsy.example/imports/{import_code}/errors.csv). Look at the "
+        f"records failed; error file: https://files.leadsy.example/imports/{import_code}/errors.csv). Check the "
         f"import in Leadsy."
     )
 

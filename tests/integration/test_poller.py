@@ -21,7 +21,7 @@ from typing import ClassVar
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportRequestError
-from airflow_import_progress.hooks import rocketchat
+from airflow_import_progress.hooks import rocketchat_login
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
 from airflow_import_progress.http.connection import VendorConnection
@@ -658,7 +658,7 @@ def test_a_wait_with_the_new_key_does_not_take_the_refusal_of_the_old_one(vendor
 
 
 def test_a_log_in_goes_on_when_the_wait_that_began_it_is_cancelled(vendor, monkeypatch):
-    monkeypatch.setattr(rocketchat, "_log_ins", {})
+    monkeypatch.setattr(rocketchat_login, "_log_ins", {})
     look_up = vendor_look_up(login="u", extra={"auth_method": "password"})
     monkeypatch.setattr("airflow_import_progress.http.connection_cache.ConnectionCache._alook_up", look_up)
     answer = {"key": "csv", "step": "importer_importing_users", "count": {}, "success": True}

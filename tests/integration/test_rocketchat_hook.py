@@ -15,7 +15,7 @@ from airflow_import_progress.exceptions import (
     ImportPollError,
     ImportRequestError,
 )
-from airflow_import_progress.hooks import rocketchat
+from airflow_import_progress.hooks import rocketchat_login
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
 from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
@@ -27,7 +27,7 @@ USERS = [{"importIds": [f"hr-{number}"], "emails": [f"{number}@example.com"]} fo
 
 @pytest.fixture
 def rocketchat_sandbox(running_sandbox, connect_to, monkeypatch):
-    monkeypatch.setattr(rocketchat, "_log_ins", {})
+    monkeypatch.setattr(rocketchat_login, "_log_ins", {})
     running_sandbox.set_credentials("rocketchat", auth_token=TOKEN, username="importer", password=PASSWORD)
     connect_to("rocketchat")
     yield running_sandbox
@@ -327,7 +327,7 @@ def test_an_operation_that_fails_fails_the_task(run_sensor, create):
         run_sensor(RocketChatImportSensor, operation_id=operation_id)
     assert str(caught.value) == (
         f"Rocket.Chat import '{operation_id}' (connection 'rocketchat_default') failed at the vendor "
-        f"(status 'importer_import_failed'). Look at Administration > Import in Rocket.Chat."
+        f"(status 'importer_import_failed'). Check Administration > Import in Rocket.Chat."
     )
 
 
@@ -343,7 +343,7 @@ def test_somebody_who_has_to_act_is_waited_for(run_sensor, create, logged):
     assert run_sensor(RocketChatImportSensor)["state"] == "succeeded"
     log = logged()
     assert "it waits for somebody to act at the vendor (status 'importer_user_selection')" in log
-    assert "Go on with it under Administration > Import in Rocket.Chat" in log
+    assert "Continue it under Administration > Import in Rocket.Chat" in log
 
 
 @pytest.mark.parametrize("polls_before", [0, 1])
@@ -374,7 +374,7 @@ def test_says_once_that_somebody_has_to_act(run_sensor, create, caplog, logged):
 def test_a_timeout_says_who_has_to_act(run_sensor, create):
     create(answers=[step("importer_user_selection")])
     with pytest.raises(
-        AirflowSensorTimeout, match=r"\(status 'importer_user_selection'\)\. It waits for .* Go on with it"
+        AirflowSensorTimeout, match=r"\(status 'importer_user_selection'\)\. It waits for .* Continue it"
     ):
         run_sensor(RocketChatImportSensor, timeout=300)
 
@@ -388,7 +388,7 @@ def test_a_timeout_repeats_what_kept_it_waiting(run_sensor, create):
 def test_says_once_that_it_trusts_whatever_the_workspace_reports(run_sensor, create, caplog, logged):
     create(answers=[*[step("importer_importing_users")] * 5, step("importer_done")])
     run_sensor(RocketChatImportSensor)
-    assert count_of("trusts whatever the workspace reports", caplog, logged) == 1
+    assert count_of("trusts the import that the workspace reports", caplog, logged) == 1
 
 
 def test_an_unknown_step_is_waited_out_with_one_warning(run_sensor, create, caplog, logged):
@@ -425,7 +425,7 @@ def test_the_token_of_a_log_in_is_in_no_log_and_no_exception(
 ):
     create(answers=[step("importer_importing_users")])
     asyncio.run(RocketChatHook().aget_progress(RocketChatImport()))
-    ((_, log_in),) = rocketchat._log_ins.values()
+    ((_, log_in),) = rocketchat_login._log_ins.values()
     body = f'{{"success": false, "error": "{log_in.auth_token} {PASSWORD}", "errorType": "error-odd"}}'
     rocketchat_sandbox.add_fault({"status": 503, "body": body}, vendor="rocketchat", times=2)
     rocketchat_sandbox.add_fault({"status": 400, "body": body}, vendor="rocketchat", times=None)

@@ -140,7 +140,7 @@ def test_what_is_to_be_said_once_of_an_import_is_said(watch, sandbox):
     sandbox.create_import("rocketchat", "csv", {"duration": 0})
     watched = watch("rocketchat")
     assert watched.exit_code == 0
-    assert "warning: last Rocket.Chat import (connection 'rocketchat_default'): nothing says which" in watched.lines[1]
+    assert "warning: last Rocket.Chat import (connection 'rocketchat_default'): no argument" in watched.lines[1]
 
 
 def test_polls_come_closer_than_those_of_a_sensor(watch, sandbox, clock, leave_import):
@@ -178,7 +178,7 @@ def test_json_tells_of_failed_polls_and_warnings(watch, sandbox):
     sandbox.add_fault({"status": 503}, vendor="rocketchat")
     warning, failed, progress, _ = (json.loads(line) for line in watch("rocketchat", "--json").out)
     assert (warning["event"], failed["event"], progress["event"]) == ("warning", "poll_failed", "progress")
-    assert "nothing says which import is meant" in warning["message"]
+    assert "no argument identifies the import" in warning["message"]
     assert "HTTP 503" in failed["error"]
     assert failed["failures"] == 1
     assert failed["at"] < failed["next_poll_at"] < "2027-01-15T08:00:06+00:00"

@@ -224,7 +224,7 @@ def test_the_connection_test_asks_an_old_milvus_as_a_wait_does(old_milvus):
     old_milvus.add_fault({"status": 404, "body": "404 page not found"}, path_contains="/get_progress", times=None)
     verified, words = ZillizHook().test_connection()
     assert not verified
-    assert "answered HTTP 404, and so did" in words
+    assert "returned HTTP 404, and so did" in words
 
 
 def test_a_server_without_either_path_does_not_advise_what_is_set_already(old_milvus, get_by):
@@ -323,7 +323,7 @@ def test_a_job_that_fails_fails_the_task_with_what_is_known(run_sensor, create_v
         run_sensor(ZillizImportSensor, job_id=job_id)
     assert str(caught.value).startswith(
         f"Zilliz import job '{job_id}' (connection 'zilliz_default') failed at the vendor "
-        f"(status 0.4: the schema does not match). Look at the job in Zilliz Cloud's console"
+        f"(status 0.4: the schema does not match). Check the job in Zilliz Cloud's console"
     )
 
 

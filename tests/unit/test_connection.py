@@ -88,8 +88,11 @@ def test_the_address_is_https_unless_the_schema_says_otherwise(read, fields, bas
         ({"host": "acme.ilucca.net:80", "port": 443}, "Remove one of the two"),
         ({"password": ""}, "Enter the Lucca API key"),
         ({"password": None}, "Enter the Lucca API key"),
-        ({"password": "key\r\nX-Injected: 1"}, "characters that no Lucca API key has"),
-        ({"password": "clé"}, "characters that no Lucca API key has"),
+        (
+            {"password": "key\r\nX-Injected: 1"},
+            "password has characters that cannot be sent. Enter the Lucca API key alone",
+        ),
+        ({"password": "clé"}, "password has characters that cannot be sent. Enter the Lucca API key alone"),
         ({"conn_type": "http"}, "of type 'http', not 'lucca'"),
         ({"extra": {"timeout": 0}}, "'timeout'"),
         ({"extra": {"timeout": 301}}, "'timeout'"),

@@ -30,7 +30,13 @@ def response(status=200, body=b"{}", **headers):
 
 @pytest.mark.parametrize(
     ("body", "value"),
-    [(b"57", 57), (b'{"progress": 43}', {"progress": 43}), (b"\xef\xbb\xbf100", 100), (b'"\xc3\xa9"', "é")],
+    [
+        (b"57", 57),
+        (b'{"progress": 43}', {"progress": 43}),
+        (b"\xef\xbb\xbf100", 100),
+        (b'"\xc3\xa9"', "é"),
+        (b'{"progress": 100, "progress": 43}', {"progress": 43}),
+    ],
 )
 def test_reads_json(body, value):
     assert response(body=body).json() == value
@@ -47,9 +53,8 @@ def test_reads_json(body, value):
         b"\xff\xfe\xfd",
         b"1" * 100_000,
         b"[" * 100_000,
-        b'{"progress": -1, "progress": 100}',
     ],
-    ids=["empty", "html", "NaN", "Infinity", "python", "binary", "endless number", "deep", "duplicate key"],
+    ids=["empty", "html", "NaN", "Infinity", "python", "binary", "endless number", "deep"],
 )
 def test_what_is_not_json_is_a_protocol_error_that_may_pass(body):
     with pytest.raises(ImportProtocolError) as caught:
@@ -91,7 +96,7 @@ def test_a_redirect_is_refused_and_only_its_host_is_told():
 def test_an_error_repeats_the_vendors_words(body, words):
     with pytest.raises(ImportRequestError) as caught:
         response(400, body).raise_for_status()
-    assert str(caught.value) == f"GET https://acme.example/imports/1 answered HTTP 400 Bad Request: {words}."
+    assert str(caught.value) == f"GET https://acme.example/imports/1 returned HTTP 400 Bad Request: {words}."
 
 
 @pytest.mark.parametrize(
@@ -118,7 +123,7 @@ def test_retry_after_is_read_as_seconds_or_date(value, seconds):
 def test_an_error_without_words_repeats_none(body):
     with pytest.raises(ImportRequestError) as caught:
         response(401, body).raise_for_status()
-    assert str(caught.value).endswith("answered HTTP 401 Unauthorized.")
+    assert str(caught.value).endswith("returned HTTP 401 Unauthorized.")
 
 
 def test_a_requests_repr_has_no_header_and_no_body():

@@ -286,9 +286,10 @@ def test_an_unknown_name_keeps_waiting_with_a_warning_that_shows_how_to_map_it()
     progress = poll_file(status_name="Manual Review", status=7)
     assert (progress.state, progress.vendor_status) == (ImportState.RUNNING, "Manual Review")
     assert progress.warning == (
-        "Leadsy's status 'Manual Review' (number 7) is unknown to this package, so the wait goes on. Say what it means "
-        'with status_map={"manual_review": "running"} on the sensor, or as the extra \'status_map\' of the connection; '
-        "in place of 'running' it may be one of 'pending', 'action_required', 'succeeded', 'failed', 'cancelled'."
+        "Leadsy's status 'Manual Review' (number 7) is unknown to this package, so the wait continues. Define its "
+        'meaning with status_map={"manual_review": "running"} on the sensor, or as the extra \'status_map\' of the '
+        "connection; instead of 'running' it may be one of 'pending', 'action_required', 'succeeded', 'failed', "
+        "'cancelled'."
     )
 
 
@@ -313,10 +314,10 @@ def test_an_unknown_name_at_the_end_fails_closed_and_says_how_to_map_it(finished
         poll_file(status_name="Listo", status=2, finished_at=finished_at)
     assert not caught.value.transient
     assert str(caught.value) == (
-        "GET it answered that the import is over, but its status 'Listo' (number 2) is unknown to this package. "
-        "Whether the import succeeded is unknown: look in Leadsy. If it did, say so with "
+        "GET it reported a finished import, but its status 'Listo' (number 2) is unknown to this package. "
+        "Whether the import succeeded is unknown: check in Leadsy. If it succeeded, set "
         'status_map={"listo": "succeeded"} on the sensor, or as the extra \'status_map\' of the connection, otherwise '
-        "with 'failed' in place of 'succeeded', and clear this task."
+        "with 'failed' instead of 'succeeded', and clear this task."
     )
 
 
@@ -339,8 +340,8 @@ def test_a_status_without_a_name_is_unknown_whatever_its_integer(name):
 def test_an_import_without_any_status_is_waited_for_unless_it_is_over(number):
     progress = poll_file(status_name=None, status=number)
     assert (progress.state, progress.vendor_status) == (ImportState.RUNNING, None)
-    assert progress.warning.startswith("Leadsy tells no status of the import")
-    with pytest.raises(ImportProtocolError, match="is over, but not with what status"):
+    assert progress.warning.startswith("Leadsy reports no status of the import")
+    with pytest.raises(ImportProtocolError, match="reported a finished import without a status"):
         poll_file(status_name=None, status=number, finished_at=OVER)
 
 
@@ -475,12 +476,12 @@ def test_a_body_without_the_import_is_not_repeated_because_addresses_and_people_
     [([COMPLETED], "a list"), ({}, "an empty object"), ("completed", '"completed"'), (None, "null")],
 )
 def test_a_body_without_the_import_is_told_by_its_shape(answer, shown):
-    with pytest.raises(ImportProtocolError, match=f"answered {shown} where"):
+    with pytest.raises(ImportProtocolError, match=f"returned {shown} where"):
         poll(answer)
 
 
 def test_another_imports_progress_is_a_protocol_error():
-    with pytest.raises(ImportProtocolError, match=r"with the import 'IMP-OTHER' where .* the import 'IMP-7F3A'"):
+    with pytest.raises(ImportProtocolError, match=r"returned the import 'IMP-OTHER' where .* the import 'IMP-7F3A'"):
         poll({"import_file": COMPLETED | {"import_code": "IMP-OTHER"}})
 
 

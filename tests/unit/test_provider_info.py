@@ -86,6 +86,14 @@ def test_the_form_is_the_same_for_every_airflow(declared):
     assert list(hook_class.get_connection_form_widgets()) == list(declared["conn-fields"])
 
 
+@pytest.mark.parametrize("declared", INFO["connection-types"], ids=lambda declared: declared["connection-type"])
+def test_the_form_names_the_limit_of_the_hook(declared):
+    module, _, name = declared["hook-class-name"].rpartition(".")
+    limit = getattr(importlib.import_module(module), name).requests_per_minute
+    words = "Empty: no limit." if limit is None else f"Empty: {limit:,}"
+    assert words in declared["conn-fields"]["requests_per_minute"]["description"]
+
+
 def test_a_dag_file_that_names_sensors_loads_no_http_client():
     modules = [module for entry in INFO["sensors"] for module in entry["python-modules"]]
     program = (

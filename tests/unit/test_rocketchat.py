@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
-from airflow_import_progress.hooks import rocketchat
+from airflow_import_progress.hooks import rocketchat, rocketchat_answers, rocketchat_login
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.exchange import Response
@@ -244,7 +244,7 @@ def test_done_is_done_whatever_the_counts_say(count):
 
 
 def test_without_any_identification_it_says_what_it_trusts():
-    assert "trusts whatever the workspace reports" in RocketChatImport().warning_before_start
+    assert "trusts the import that the workspace reports" in RocketChatImport().warning_before_start
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_an_operation_that_another_one_replaced_has_failed_as_superseded(status)
 
 def test_an_operation_that_one_without_a_time_replaced_has_failed_as_superseded():
     progress = poll(RocketChatImport(operation_id="ours"), operation("importer_done", importerKey="slack", ts=None))
-    assert progress.message.startswith(f"superseded by the import '{OPERATION_ID}' (slack), so how it ended")
+    assert progress.message.startswith(f"superseded by the import '{OPERATION_ID}' (slack), so its outcome is unknown")
 
 
 def test_the_words_for_a_superseded_import_are_no_status_of_the_other_one():
@@ -540,7 +540,7 @@ UNAUTHORIZED = ({"success": False, "status": "error", "message": "You must be lo
 
 @pytest.fixture(autouse=True)
 def _no_log_ins(monkeypatch):
-    monkeypatch.setattr(rocketchat, "_log_ins", {})
+    monkeypatch.setattr(rocketchat_login, "_log_ins", {})
 
 
 def ask(connection, *answers, path="/api/v1/me"):
@@ -653,7 +653,7 @@ def test_a_log_in_without_a_token_is_no_log_in(answer):
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"data": {"userId": "u1", "authToken": "fresh-token"', b'{"fresh-token": 1, "fresh-token": 2}', b"<html>"],
+    [b'{"data": {"userId": "u1", "authToken": "fresh-token"', b"<html>"],
 )
 def test_a_log_in_that_is_not_json_is_tried_again_and_never_quoted(body):
     with pytest.raises(ImportProtocolError, match="without the user id and token") as caught:
@@ -698,7 +698,7 @@ def test_waits_as_long_as_the_words_of_the_rate_limit_say():
 
 
 def test_the_reset_of_the_rate_limit_is_in_milliseconds(monkeypatch):
-    monkeypatch.setattr(rocketchat.time, "time", lambda: 1760000012.0)
+    monkeypatch.setattr(rocketchat_answers.time, "time", lambda: 1760000012.0)
     (_, response) = ask(CONNECTION, ({"success": False}, 429, {"x-ratelimit-reset": "1760000042000"}))
     assert response.retry_after == 30
 

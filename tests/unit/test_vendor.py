@@ -34,9 +34,12 @@ NAMES = {
     "checked_id",
     "excerpt",
     "is_transient",
+    "known_or_excerpt",
     "quoted",
     "read_base_url",
     "read_text",
+    "redacted_address",
+    "require_credential",
 }
 
 
