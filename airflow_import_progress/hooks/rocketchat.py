@@ -157,7 +157,7 @@ class RocketChatImport(Import):
                 f"started_after ({self.started_after}): this import was never started, started_after is later than its "
                 f"start, or the clocks of Airflow and Rocket.Chat differ",
             )
-        # A restart of the server makes an operation invalid and never changes its status again.
+        # After a restart of the server an operation is invalid, and its status never changes again.
         has_died = as_flag(operation.get("valid")) is False or state == "error"
         if has_died and progress.state not in FINAL_STATES:
             return replace(
