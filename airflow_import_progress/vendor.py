@@ -7,6 +7,9 @@ See ``docs/add-a-vendor.md``.
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
     ImportFailedError,
@@ -38,9 +41,11 @@ from airflow_import_progress.http.exchange import (
 )
 from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
-from airflow_import_progress.sensors.base import BaseImportSensor
 from airflow_import_progress.waiting.gate import Gate, OnActionRequired
+
+if TYPE_CHECKING:
+    from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
+    from airflow_import_progress.sensors.base import BaseImportSensor
 
 __all__ = [
     "NOT_GIVEN",
@@ -78,3 +83,18 @@ __all__ = [
     "redacted_address",
     "require_credential",
 ]
+
+_SENSORS = {
+    "NOT_GIVEN": "airflow_import_progress.sensors.arguments",
+    "BaseImportSensor": "airflow_import_progress.sensors.base",
+    "NotGiven": "airflow_import_progress.sensors.arguments",
+}
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # Imported on first use: a triggerer imports the hooks on its event loop, and does not need the sensors.
+        if name not in _SENSORS:
+            raise AttributeError(f"{__name__} has no {name!r}")
+        return getattr(importlib.import_module(_SENSORS[name]), name)

@@ -139,7 +139,7 @@ class Response(NotForXCom):
     @cached_property
     def _parsed(self) -> Any:
         try:
-            return json.loads(self.body, parse_constant=_refuse_constant)
+            return json.loads(self.body, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
         # A deeply nested body raises RecursionError, a number with too many digits ValueError.
         except (ValueError, RecursionError):
             return NOT_JSON
@@ -392,6 +392,14 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
     return text
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        # With Python's rule, that the last value counts, "failed" and then "completed" would be a success.
+        raise ValueError("an object has the same key twice")
+    return result
 
 
 def _refuse_constant(name: str) -> None:

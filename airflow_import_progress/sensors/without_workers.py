@@ -198,10 +198,9 @@ class SensorWithoutWorkers(IdentifyingSensor):
 
         :param methods: The names of methods.
         """
-        mro = type(self).__mro__
-        subclasses = mro[: mro.index(next(cls for cls in mro if "_is_base_of_sensors" in vars(cls)))]
+        base = next(cls for cls in type(self).__mro__ if "_is_base_of_sensors" in vars(cls))
         for name in methods:
-            if name in vars(self) or any(name in vars(cls) for cls in subclasses):
+            if name in vars(self) or getattr(type(self), name) is not getattr(base, name):
                 return name
         return None
 

@@ -35,7 +35,6 @@ def response(status=200, body=b"{}", **headers):
         (b'{"progress": 43}', {"progress": 43}),
         (b"\xef\xbb\xbf100", 100),
         (b'"\xc3\xa9"', "é"),
-        (b'{"progress": 100, "progress": 43}', {"progress": 43}),
     ],
 )
 def test_reads_json(body, value):
@@ -53,8 +52,9 @@ def test_reads_json(body, value):
         b"\xff\xfe\xfd",
         b"1" * 100_000,
         b"[" * 100_000,
+        b'{"progress": -1, "progress": 100}',
     ],
-    ids=["empty", "html", "NaN", "Infinity", "python", "binary", "endless number", "deep"],
+    ids=["empty", "html", "NaN", "Infinity", "python", "binary", "endless number", "deep", "duplicate key"],
 )
 def test_what_is_not_json_is_a_protocol_error_that_may_pass(body):
     with pytest.raises(ImportProtocolError) as caught:

@@ -13,7 +13,7 @@ import pytest
 from airflow.listeners import hookimpl
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, task_group
 
-from airflow_import_progress.compat import waits_without_workers
+from airflow_import_progress.compat import BaseOperator, waits_without_workers
 from airflow_import_progress.exceptions import ImportProgressError
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
@@ -284,6 +284,14 @@ class TestEnd:
         waiting = sensor(**argument)
         assert waiting._reason_to_end_on_worker() == reason
         assert started_by(waiting)["end_from_trigger"] is False
+
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_a_mixin_that_only_a_worker_calls_ends_on_a_worker_wherever_it_is_listed(self, is_first):
+        mixin = type("Audit", (BaseOperator,), {"post_execute": lambda self, *_: None})
+        bases = (mixin, LuccaLeaveImportSensor) if is_first else (LuccaLeaveImportSensor, mixin)
+        with dag():
+            waiting = type("Audited", bases, {})(task_id="wait", summary_id="3c90", **BOTH)
+        assert waiting._reason_to_end_on_worker() == "only a worker calls post_execute"
 
     @pytest.mark.parametrize("method", ["post_execute", "execute_complete", "resume_execution"])
     def test_a_method_that_only_a_worker_calls_ends_on_a_worker(self, method):
