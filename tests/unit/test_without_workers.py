@@ -13,7 +13,7 @@ import pytest
 from airflow.listeners import hookimpl
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, task_group
 
-from airflow_import_progress.compat import BaseOperator, waits_without_workers
+from airflow_import_progress.compat import waits_without_workers
 from airflow_import_progress.exceptions import ImportProgressError
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
