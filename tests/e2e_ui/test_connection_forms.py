@@ -180,7 +180,7 @@ def test_address_and_credentials_are_enough(page: Page, sandbox: Sandbox, vendor
         pytest.param({"host": "nowhere.invalid"}, "the host name could not be resolved", id="unknown host"),
         pytest.param({"host": "127.0.0.1/../api"}, "must be a host name, such as", id="odd path in the host"),
         pytest.param({"extra": {"timeout": "soon"}}, "must be seconds from 0.1 to 300", id="no number"),
-        pytest.param({"extra": {"import_page": "https://a.example/{x}"}}, "no argument of the import", id="no page"),
+        pytest.param({"extra": {"import_page": "https://a.example/{x}"}}, "unknown placeholder {x}", id="no page"),
     ],
 )
 @VENDORS
