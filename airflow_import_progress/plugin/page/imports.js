@@ -45,21 +45,21 @@ start();
 
 function start() {
   followTheme();
-  const request_line = parameters();
-  if (asked.run_id && asked.task_id) {
+  const requested = parameters();
+  if (requested.run_id && requested.task_id) {
     one = {
-      dag_id: asked.dag_id,
-      run_id: asked.run_id,
-      task_id: asked.task_id,
+      dag_id: requested.dag_id,
+      run_id: requested.run_id,
+      task_id: requested.task_id,
       // The template of a task that is not mapped is left as it is.
-      map_index: /^\d+$/.test(asked.map_index ?? "") ? asked.map_index : "-1",
+      map_index: /^\d+$/.test(requested.map_index ?? "") ? requested.map_index : "-1",
     };
     $("title").textContent = "Import";
   } else {
-    wanted.vendor = asked.vendor ?? "";
-    wanted.state = asked.state in LABELS || asked.state === "under_way" ? asked.state : "";
-    wanted.dag = asked.dag_id ?? "";
-    wanted.days = [...$("days").options].some(({ value }) => value === asked.days) ? asked.days : "";
+    wanted.vendor = requested.vendor ?? "";
+    wanted.state = requested.state in LABELS || requested.state === "under_way" ? requested.state : "";
+    wanted.dag = requested.dag_id ?? "";
+    wanted.days = [...$("days").options].some(({ value }) => value === requested.days) ? requested.days : "";
     setUpFilters();
   }
   document.addEventListener("click", followLink);
