@@ -205,7 +205,7 @@ async def forget_result(ti: Any) -> None:
     """
     result = _xcom_of(ti, _xcom().XCOM_RETURN_KEY)
     if await pull_result(ti, ti.task_id, result["key"]) is not None:
-        # In a thread, because this may be refused on the event loop and there is no other way to delete it.
+        # In a thread: an XCom can only be deleted synchronously, and that may be refused on the event loop.
         await asyncio.to_thread(_xcom().delete, **result)
 
 

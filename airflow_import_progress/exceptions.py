@@ -34,7 +34,7 @@ class ImportProgressError(RuntimeError):
     :param rate_limited: True if the vendor refused the request because it gets too many. The vendor is available then,
         and a wait continues until its timeout.
     :param retry_after: Seconds that the vendor asked to wait before the next request, or None.
-    :param status: The HTTP status of the answer, or None if there was no answer.
+    :param status: The HTTP status of the answer. None: there was no answer.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class Bar(Display):
     """
     A moving bar, for a terminal.
 
-    :param view: The watched.
+    :param watched: The watched import.
     :param out: The terminal.
     :param console: The console that writes to it. Default: one with the settings that rich detects.
     """

@@ -13,7 +13,6 @@ from airflow_import_progress.exceptions import ImportFailedError, ImportProgress
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.sensors.base import BaseImportSensor
-from airflow_import_progress.waiting.rules import WaitRules
 from airflow_import_progress.waiting.wait import Wait
 
 
@@ -68,12 +67,7 @@ def _wait(
     wait = Wait(
         import_=import_,
         conn_id=hook.conn_id,
-        rules=WaitRules(
-            poke_interval=float(sensor.poke_interval),
-            min_poke_interval=float(sensor.min_poke_interval),
-            max_consecutive_failures=sensor.max_consecutive_failures,
-            gate=sensor.gate,
-        ),
+        rules=sensor.wait_rules,
         state=state,
         log=log,
         clock=time.time,

@@ -144,7 +144,7 @@ class LeadsyHook(ImportProgressHook):
 
     def validate_connection(self, connection: VendorConnection) -> None:
         """
-        Raise if the connection has no usable token, or extras that are not valid.
+        Raise if the token is missing, or if the token or an extra is not valid.
 
         :param connection: The connection, already read.
         :raises ImportRequestError: if something is missing or not valid.

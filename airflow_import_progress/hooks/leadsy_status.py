@@ -67,7 +67,7 @@ class Status:
     The status of an import as Leadsy reports it.
 
     :param name: Its name, or None.
-    :param number: Its integer, which has no documented meaning, or None.
+    :param number: Its integer, or None. Leadsy does not document the meaning of the integers.
     """
 
     name: str | None

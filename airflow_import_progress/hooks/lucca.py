@@ -138,10 +138,10 @@ class LuccaHook(ImportProgressHook):
 
     def validate_connection(self, connection: VendorConnection) -> None:
         """
-        Raise if the connection has no usable API key.
+        Raise if the API key is missing or cannot be sent.
 
         :param connection: The connection, already read.
-        :raises ImportRequestError: if the key is missing or cannot be sent.
+        :raises ImportRequestError: if it is.
         """
         require_credential("password", connection.password, "Lucca API key")
 

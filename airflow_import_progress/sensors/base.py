@@ -273,7 +273,8 @@ class BaseImportSensor(SensorWithoutWorkers):
     # The wait -----------------------------------------------------------------------------------------------
 
     @property
-    def _rules(self) -> WaitRules:
+    def wait_rules(self) -> WaitRules:
+        """The rules that the wait keeps to in every mode."""
         return WaitRules(
             poke_interval=self.poke_interval,
             min_poke_interval=self.min_poke_interval,
@@ -313,7 +314,7 @@ class BaseImportSensor(SensorWithoutWorkers):
         wait = Wait(
             import_=import_,
             conn_id=self._conn_id,
-            rules=self._rules,
+            rules=self.wait_rules,
             state=WaitState(started_at=started_at, deadline=started_at + self.timeout),
             log=self.log,
             clock=time.time,
@@ -390,7 +391,7 @@ class BaseImportSensor(SensorWithoutWorkers):
         return {
             "import_class": class_path(self.import_class),
             "hook_class": class_path(self.hook_class),
-            "rules": self._rules.to_dict(),
+            "rules": self.wait_rules.to_dict(),
             "end_from_trigger": self._ends_in_triggerer(),
             "do_xcom_push": self.do_xcom_push,
         }

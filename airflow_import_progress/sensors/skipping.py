@@ -24,17 +24,18 @@ def skipping(*, soft_fail: bool, never_fail: bool) -> Iterator[None]:
     :param never_fail: Whether to skip after any error.
     :raises AirflowSkipException: in place of such an error.
     """
+    argument = "soft_fail" if soft_fail else "never_fail"
     try:
         yield
     except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as error:
         if soft_fail or never_fail:
-            raise _skip(error, "soft_fail" if soft_fail else "never_fail") from error
+            raise _skip(error, argument) from error
         raise
     except (AirflowSkipException, AirflowRescheduleException):
         raise
     except Exception as error:
         if never_fail:
-            raise _skip(error, "soft_fail" if soft_fail else "never_fail") from error
+            raise _skip(error, argument) from error
         raise
 
 
