@@ -96,8 +96,9 @@ dist: $(INSTALLED) ## build the wheel and the source distribution into dist/
 	@rm -rf dist
 	$(BIN)/python -m hatchling build
 
+release-check: export TAG := $(TAG)
 release-check: ## whether the version, the changelog and the stored triggers are those of a tag: make release-check TAG=v0.1.0
-	@$(PYTHON) -m tools.release_check '$(TAG)'
+	@$(PYTHON) -m tools.release_check "$$TAG"
 
 venv: $(INSTALLED) ## install everything into .venv; the other targets do it when needed
 
