@@ -37,7 +37,7 @@ GROUPS = --group dev
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench dist constraints $(PIN) clean
+.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench docs dist constraints $(PIN) clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -48,7 +48,7 @@ demo: $(INSTALLED) ## watch good and bad imports in a real Airflow; says whether
 ui: $(INSTALLED) ## leave Airflow's UI up with the example DAGs and a vendor's sandbox, until Ctrl-C
 	@$(BIN)/python -m demo.ui
 
-check: $(INSTALLED) ## lint, formatting, types and the floors of the package
+check: $(INSTALLED) docs ## lint, formatting, types, the layers of the package and its documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(IN_TEMPORARY_HOME) $(BIN)/mypy
@@ -95,11 +95,17 @@ e2e-ha-celery: $(CELERY_INSTALLED) ## the same with CeleryExecutor and a real Re
 bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: two hours; BENCH_SECONDS=20 for a quick look
 	$(IN_TEMPORARY_HOME) $(BENCH_VENV)/bin/python -m benchmarks
 
+docs: $(INSTALLED) ## build the documentation and the API reference into build/docs; warnings are errors
+	$(IN_TEMPORARY_HOME) $(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs build/docs
+
 dist: $(INSTALLED) ## build the wheel and the source distribution into dist/
 	@rm -rf dist
 	$(BIN)/python -m hatchling build
 
 venv: $(INSTALLED) ## install everything into .venv; the other targets do it when needed
+
+# The documentation is built with the newest version of Airflow only.
+$(INSTALLED) constraints-$(AIRFLOW_VERSION): GROUPS += --group docs
 
 $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is %s. Name another one: make PYTHON=/path/to/python3.12" % sys.version.split()[0])'
@@ -161,5 +167,5 @@ $(PIN): constraints-%:
 	cp "$$env/constraints.txt" constraints/$*.txt
 
 clean: ## remove .venv, caches and what was built
-	rm -rf $(VENV) $(OLDER_VENVS) $(LOWEST_VENV) $(FIDELITY_VENV) $(CELERY_VENV) $(BENCH_VENV) tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OLDER_VENVS) $(LOWEST_VENV) $(FIDELITY_VENV) $(CELERY_VENV) $(BENCH_VENV) build tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find airflow_import_progress benchmarks demo example_dags tests -name __pycache__ -type d -prune -exec rm -rf {} +
