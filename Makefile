@@ -48,9 +48,10 @@ demo: $(INSTALLED) ## watch good and bad imports in a real Airflow; says whether
 ui: $(INSTALLED) ## leave Airflow's UI up with the example DAGs and a vendor's sandbox, until Ctrl-C
 	@$(BIN)/python -m demo.ui
 
-check: $(INSTALLED) docs ## lint, formatting, types, the layers of the package and its documentation
+check: $(INSTALLED) docs dist ## lint, formatting, spelling, types, the layers of the package, its documentation and its distributions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(IN_TEMPORARY_HOME) $(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -98,14 +99,15 @@ bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: two hours; BE
 docs: $(INSTALLED) ## build the documentation and the API reference into build/docs; warnings are errors
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs build/docs
 
-dist: $(INSTALLED) ## build the wheel and the source distribution into dist/
+dist: $(INSTALLED) ## build the wheel and the source distribution into dist/, and check what PyPI shows of them
 	@rm -rf dist
 	$(BIN)/python -m hatchling build
+	$(BIN)/twine check --strict dist/*
 
 venv: $(INSTALLED) ## install everything into .venv; the other targets do it when needed
 
-# The documentation is built with the newest version of Airflow only.
-$(INSTALLED) constraints-$(AIRFLOW_VERSION): GROUPS += --group docs
+# The documentation is built, and the distributions are checked, with the newest version of Airflow only.
+$(INSTALLED) constraints-$(AIRFLOW_VERSION): GROUPS += --group docs --group checks
 
 $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is %s. Name another one: make PYTHON=/path/to/python3.12" % sys.version.split()[0])'
