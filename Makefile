@@ -4,6 +4,7 @@
 PYTHON ?= python3
 AIRFLOW_VERSION = 3.3.2
 OLDER_AIRFLOW_VERSIONS = 2.11.2 3.0.6 3.1.8 3.2.2
+PYTHON_VERSIONS = 3.12 3.13
 
 VENV = .venv
 BIN = $(VENV)/bin
@@ -18,11 +19,14 @@ BENCH_VENV = $(VENV)-bench
 BENCH_INSTALLED = $(BENCH_VENV)/installed
 OLDER_VENVS = $(OLDER_AIRFLOW_VERSIONS:%=$(VENV)-%)
 OLDER_INSTALLED = $(OLDER_VENVS:%=%/installed)
+PYTHON_VENVS = $(PYTHON_VERSIONS:%=$(VENV)-python-%)
+PYTHON_INSTALLED = $(PYTHON_VENVS:%=%/installed)
 TYPINGS_INSTALLED = tests/fidelity/node_modules/.package-lock.json
 
 CONSTRAINTS = constraints/$(AIRFLOW_VERSION).txt
 RESOLVE = $(OLDER_AIRFLOW_VERSIONS:%=resolve-%) resolve-$(AIRFLOW_VERSION)
 MATRIX = $(OLDER_AIRFLOW_VERSIONS:%=matrix-%) matrix-$(AIRFLOW_VERSION)
+PYTHONS = $(PYTHON_VERSIONS:%=python-%)
 PIN = $(OLDER_AIRFLOW_VERSIONS:%=constraints-%) constraints-$(AIRFLOW_VERSION)
 
 # What these leave unbounded, although their API server does not work with later ones.
@@ -37,7 +41,7 @@ GROUPS = --group dev
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench docs dist constraints $(PIN) clean
+.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) pythons $(PYTHONS) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench docs dist constraints $(PIN) clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -68,6 +72,11 @@ matrix-$(AIRFLOW_VERSION): $(INSTALLED)
 $(MATRIX):
 	@echo "On Airflow $(@:matrix-%=%):"
 	$(IN_TEMPORARY_HOME) $(<D)/bin/python -m pytest tests/unit tests/integration tests/e2e_versions
+
+pythons: $(PYTHONS) ## the same tests with the newest Airflow on later versions of Python; make python-3.13 for one
+
+$(PYTHONS): python-%: $(VENV)-python-%/installed
+	$(IN_TEMPORARY_HOME) $(<D)/bin/python -m pytest tests/unit tests/integration tests/sandbox
 
 resolve: $(RESOLVE) ## whether pip finds versions of all requirements under Airflow's official constraints, for each version of Airflow
 
@@ -130,6 +139,13 @@ $(OLDER_INSTALLED): $(VENV)-%/installed: pyproject.toml constraints/%.txt
 	@$(@D)/bin/python $(PIP_INSTALL) --constraint constraints/$*.txt --editable . $(GROUPS)
 	@touch $@
 
+$(PYTHON_INSTALLED): $(VENV)-python-%/installed: pyproject.toml $(CONSTRAINTS)
+	@echo "Installing Airflow $(AIRFLOW_VERSION) and the tools into $(@D), with Python $*: takes about a minute, once"
+	@$(or $(lastword $(wildcard $(HOME)/.pyenv/versions/$*.*/bin/python3)),python$*) -m venv --clear $(@D)
+	@$(@D)/bin/python $(UPGRADE_PIP)
+	@$(@D)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable . $(GROUPS)
+	@touch $@
+
 # An environment of its own: Zilliz's client brings 450 MB that nothing else needs.
 $(FIDELITY_INSTALLED): $(CONSTRAINTS) Makefile
 	@echo "Installing Zilliz's client into $(FIDELITY_VENV): takes about a minute, once"
@@ -169,5 +185,5 @@ $(PIN): constraints-%:
 	cp "$$env/constraints.txt" constraints/$*.txt
 
 clean: ## remove .venv, caches and what was built
-	rm -rf $(VENV) $(OLDER_VENVS) $(LOWEST_VENV) $(FIDELITY_VENV) $(CELERY_VENV) $(BENCH_VENV) build tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OLDER_VENVS) $(PYTHON_VENVS) $(LOWEST_VENV) $(FIDELITY_VENV) $(CELERY_VENV) $(BENCH_VENV) build tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find airflow_import_progress benchmarks demo example_dags tests -name __pycache__ -type d -prune -exec rm -rf {} +
