@@ -41,7 +41,7 @@ GROUPS = --group dev
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) pythons $(PYTHONS) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench docs dist release-check constraints $(PIN) clean
+.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) pythons $(PYTHONS) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench docs dist release-check stored-triggers constraints $(PIN) clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -114,7 +114,7 @@ dist: $(INSTALLED) ## build the wheel and the source distribution into dist/, an
 	$(BIN)/twine check --strict dist/*
 
 release-check: ## whether the version, the changelog and the stored triggers are those of a tag: make release-check TAG=v0.1.0
-	@$(PYTHON) -m tools.release_check '$(TAG)'
+	@$(PYTHON) -m tools.release_check "$$TAG"
 
 venv: $(INSTALLED) ## install everything into .venv; the other targets do it when needed
 
@@ -175,6 +175,9 @@ $(TYPINGS_INSTALLED): tests/fidelity/package-lock.json
 	@echo "Installing Rocket.Chat's published types into tests/fidelity/node_modules"
 	@cd tests/fidelity && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
+
+stored-triggers: $(INSTALLED) ## store the triggers of a new version, with which later versions are tested
+	$(IN_TEMPORARY_HOME) STORE_TRIGGERS=yes $(BIN)/python -m pytest tests/integration/test_upgrades.py -k has_stored_this
 
 constraints: $(PIN) ## pin anew, in constraints/, what each version of Airflow is installed with, except for the lowest
 
