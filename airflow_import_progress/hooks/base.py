@@ -101,7 +101,7 @@ class ImportProgressHook(BaseHook, ABC):
 
         :param connection: The connection.
         :return: A conversation that ends in a description of what was verified. It raises
-            :class:`ImportProgressError` if the connection does not work.
+            :class:`.ImportProgressError` if the connection does not work.
         """
 
     def validate_connection(self, connection: VendorConnection) -> None:

@@ -22,7 +22,7 @@ class Vendor(ABC):
     """
     The imitation of one vendor's import API.
 
-    It holds no state: what changes is in the :class:`World` that its handlers find in ``request.app[WORLD]``.
+    It holds no state: what changes is in the :class:`.World` that its handlers find in ``request.app[WORLD]``.
     """
 
     #: Name by which users choose the vendor.

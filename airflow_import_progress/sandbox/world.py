@@ -192,7 +192,7 @@ class World:
 
         :param vendor: name of the vendor
         :param kind: one of the vendor's kinds of import
-        :param script: its course, see :meth:`Script.from_json`; None: it succeeds
+        :param script: its course, see :meth:`.Script.from_json`; None: it succeeds
         :param import_id: its id; None: a new one
         """
         known = self._vendor(vendor)
@@ -327,7 +327,7 @@ class World:
         """
         Let coming requests go wrong.
 
-        :param fault: how, see :func:`fault_from_json`
+        :param fault: how, see :func:`.fault_from_json`
         :param vendor: hit only requests to this vendor; None: to any
         :param import_id: hit only requests about this import; None: about any
         :param path_contains: hit only paths with this text; None: any
@@ -399,7 +399,7 @@ class World:
         Change how a vendor behaves.
 
         :param vendor: name of the vendor
-        :param changes: what changes, by name; see :meth:`Vendor.change`
+        :param changes: what changes, by name; see :meth:`.Vendor.change`
         """
         with self.undisturbed():
             self._vendor(vendor).change(self, changes)

@@ -28,6 +28,7 @@ class NotGiven(Enum):
         return self.value
 
 
+#: The default of an optional argument that identifies the import, see :class:`NotGiven`.
 NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 

@@ -68,11 +68,11 @@ class BaseImportSensor(SensorWithoutWorkers):
 
     The outcomes are the same in every mode:
 
-    * The import failed, was cancelled or was refused by the gate: :class:`ImportFailedError`, which spends no
+    * The import failed, was cancelled or was refused by the gate: :class:`.ImportFailedError`, which spends no
       retries. ``soft_fail`` and ``never_fail`` make it a skip.
     * ``timeout`` has passed: ``AirflowSensorTimeout``, which spends no retries. ``soft_fail`` and ``never_fail``
       make it a skip.
-    * The state of the import is unknown (:class:`ImportProgressError`): the task fails and may be retried.
+    * The state of the import is unknown (:class:`.ImportProgressError`): the task fails and may be retried.
       ``never_fail`` makes it a skip. With ``silent_fail`` it is logged, and the wait continues until the timeout.
 
     A subclass may start the import in ``execute()``, set the argument that identifies it, and call
@@ -157,7 +157,7 @@ class BaseImportSensor(SensorWithoutWorkers):
         """
         The gate that decides whether the import passes. Default: the import must have succeeded.
 
-        A vendor's sensor sets one that is made of its arguments. Only a :class:`Gate` can be set, because a trigger
+        A vendor's sensor sets one that is made of its arguments. Only a :class:`.Gate` can be set, because a trigger
         makes it again from its arguments.
         """
         return self._gate

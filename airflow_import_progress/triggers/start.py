@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 class StartImportProgressTrigger(BaseTrigger):
     """
-    Begin a wait in the triggerer, and wait as :class:`ImportProgressTrigger` does.
+    Begin a wait in the triggerer, and wait as :class:`.ImportProgressTrigger` does.
 
     A wait that cannot begin here begins on a worker: the event is then ``{"status": "not_started", "reason": ...}``,
     and the sensor waits as if it had not been started from a trigger.
 
-    :param import_class: As for :class:`ImportProgressTrigger`.
+    :param import_class: As for :class:`.ImportProgressTrigger`.
     :param import_fields: The arguments of the import that are literals.
     :param xcoms: The arguments of the import that are results of other tasks: name to (task, key).
-    :param hook_class: As for :class:`ImportProgressTrigger`.
+    :param hook_class: As for :class:`.ImportProgressTrigger`.
     :param conn_id: The Airflow connection.
     :param rules: The rules of the wait.
     :param timeout: How long the wait may last, in seconds.

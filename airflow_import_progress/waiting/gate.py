@@ -42,7 +42,7 @@ class Gate:
     """
     Decide whether an import passes.
 
-    Only :attr:`ImportState.SUCCEEDED` ever passes, and only if the vendor reports the counts that the limits need and
+    Only :attr:`.ImportState.SUCCEEDED` ever passes, and only if the vendor reports the counts that the limits need and
     they are within the limits.
 
     :param max_failed_records: How many records may have failed in an import that succeeded, from 0. None: any number.

@@ -10,20 +10,28 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.module_loading import import_string
+from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_import_progress import __version__
+from airflow_import_progress.compat import waits_without_workers
+from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
+from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
+from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
+from airflow_import_progress.sensors.zilliz import ZillizImportSensor
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
 from airflow_import_progress.triggers.start import StartImportProgressTrigger
 from airflow_import_progress.waiting.rules import WaitRules
 from airflow_import_progress.waiting.state import WaitState
-from tests.integration.conftest import a_task_instance, fired
+from tests.integration.conftest import a_dag, a_task_instance, fired
 
-STORED = sorted((Path(__file__).parent / "stored_triggers").glob("*.json"))
+FOLDER = Path(__file__).parent / "stored_triggers"
+STORED = sorted(FOLDER.glob("*.json"))
 
 #: What each waits for, by the names of the sandbox.
 IMPORTS = {
@@ -33,6 +41,29 @@ IMPORTS = {
     "zilliz": ("zilliz", "cloud"),
     "leadsy": ("leadsy", "lead"),
     "start-lucca-leave": ("lucca", "leave"),
+}
+
+#: The sensor of each and the arguments with which its trigger is stored; IMPORT stands for the import's identifier.
+SENSORS = {
+    "lucca-leave": (LuccaLeaveImportSensor, {"summary_id": "IMPORT"}),
+    "lucca-user-location": (
+        LuccaUserLocationImportSensor,
+        {
+            "summary_id": "IMPORT",
+            "check_results": True,
+            "max_failed_records": 3,
+            "min_success_rate": 95,
+            "exponential_backoff": True,
+            "max_wait": 120,
+        },
+    ),
+    "rocketchat": (
+        RocketChatImportSensor,
+        {"operation_id": "IMPORT", "importer_key": "csv", "started_after": "2020-01-01T00:00:00+00:00"},
+    ),
+    "zilliz": (ZillizImportSensor, {"job_id": "IMPORT", "cluster_id": "in01-sandbox", "silent_fail": True}),
+    "leadsy": (LeadsyImportSensor, {"import_code": "IMPORT", "max_failed_records": 2, "max_consecutive_failures": 4}),
+    "start-lucca-leave": (LuccaLeaveImportSensor, {"summary_id": "IMPORT", "start_from_trigger": True}),
 }
 
 
@@ -53,6 +84,37 @@ def test_a_trigger_that_a_release_has_stored_inflates_and_waits(stored, script, 
         assert import_id in event["message"]
     else:
         assert (event["status"], event["progress"]["import_id"]) == ("success", import_id)
+
+
+def stored_by(sensor):
+    """Return the trigger that Airflow stores for a sensor."""
+    if sensor.start_from_trigger:
+        args = sensor.start_trigger_args
+        return {"classpath": args.trigger_cls, "kwargs": args.trigger_kwargs}
+    with pytest.raises(TaskDeferred) as caught:
+        sensor.execute({})
+    classpath, kwargs = caught.value.trigger.serialize()
+    return {"classpath": classpath, "kwargs": kwargs}
+
+
+@pytest.mark.parametrize("kind", IMPORTS)
+def test_the_current_version_has_stored_this(kind, clock, running_sandbox, connect_to):
+    if kind.startswith("start-") and not waits_without_workers():
+        pytest.skip("from Airflow 3.3 on")
+    vendor, import_kind = IMPORTS[kind]
+    sensor_class, arguments = SENSORS[kind]
+    connect_to(vendor)
+    # A wait that starts in the triggerer is stored before anything is polled.
+    import_id = "IMPORT" if kind.startswith("start-") else running_sandbox.create_import(vendor, import_kind, {})
+    arguments = {name: import_id if value == "IMPORT" else value for name, value in arguments.items()}
+    with a_dag():
+        sensor = sensor_class(task_id="wait", poke_interval=30, timeout=3600, **arguments)
+    trigger = json.dumps(stored_by(sensor), indent=2).replace(import_id, "IMPORT")
+    running_sandbox.reset()
+    file = FOLDER / f"{__version__}-{kind}.json"
+    if not file.exists() and "STORE_TRIGGERS" in os.environ:
+        file.write_text(f"{trigger}\n")
+    assert file.exists(), f"Version {__version__} has no stored triggers: run make stored-triggers"
 
 
 def test_the_current_version_has_stored_every_kind_of_wait():

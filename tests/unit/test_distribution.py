@@ -51,6 +51,16 @@ def test_the_wheel_tells_airflow_of_the_provider_and_has_its_license(built):
     assert "Requires-Dist: apache-airflow>=2.11\n" in metadata
 
 
+def test_links_and_images_of_the_description_are_absolute_because_pypi_has_no_files_beside_it(built):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        description = archive.read(metadata).decode().partition("\n\n")[2]
+    targets = re.findall(r"""\]\(([^)\s]+)|\b(?:src|srcset|href)=["']([^"']+)""", description)
+    assert targets
+    assert [target for pair in targets for target in pair if target and not re.match("https://|#", target)] == []
+
+
 OFFICIAL_CONSTRAINTS = sorted((ROOT / "constraints/official").glob("*.txt"))
 
 
