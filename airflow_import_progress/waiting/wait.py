@@ -211,7 +211,7 @@ class Wait:
         if verdict.decision is Decision.PASS:
             return None
         now = time.time()
-        return self._until_next(self.schedule.gap_after_progress(now - self.started_at, self._pace.ending(now)))
+        return self._until_next(self.schedule.gap_after_progress(now - self.started_at, self._pace.gap(now)))
 
     def on_error(self, error: ImportProgressError) -> float:
         """
