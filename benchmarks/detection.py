@@ -92,7 +92,7 @@ def _watch(
                 percent = shape(now / over_after)
                 percent = None if percent is None else told(percent)
                 pace.observe(ImportProgress(import_id="1", state=ImportState.RUNNING, percent=percent), now)
-            now += schedule.gap_after_progress(now, pace.ending(now))
+            now += schedule.gap_after_progress(now, pace.gap(now))
             asked += 1
         requests.append(asked)
         lags.append(now - over_after)

@@ -1,65 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When to poll next. Pure: time and chance are passed in."""
+"""When to poll next. Pure: the time and the source of random numbers are passed in."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import inf, sqrt
-from typing import NamedTuple, TypeGuard
+from math import inf
+from typing import TypeGuard
 
 from airflow_import_progress.http.rate_limit import MAX_RETRY_AFTER
 from airflow_import_progress.progress import ImportProgress, ImportState
 
-#: After the first failed poll in a row the wait is this long at the most, in seconds; it doubles from there.
+#: Longest gap after the first failed poll in a row, in seconds; it doubles from there.
 INITIAL_FAILURE_GAP = 5.0
-#: The doubling ends here, in seconds, so that the end of an outage is noticed.
+#: Limit of the doubling, in seconds, so that the end of an outage is noticed.
 MAX_FAILURE_GAP = 300.0
-#: How close polls come, in seconds, where an import is about to end.
+#: Default of the shortest gap around the predicted end of an import, in seconds.
 MIN_POKE_INTERVAL = 5.0
-#: No poll is followed by another one sooner than this, in seconds.
+#: Shortest gap between any two polls, in seconds.
 MIN_GAP = 1.0
 #: Overdue first polls, such as those of a triggerer that restarts, are spread over at most this, in seconds.
 MAX_FIRST_POLL_SPREAD = 60.0
-#: How much of a gap is left to chance, so that waits which began together spread out.
+#: Share of a gap that is random, so that waits which began together spread out.
 JITTER = 0.2
-#: How many different percentages the estimate of the end looks back.
-PACE_WINDOW = 8
-#: What the pace predicts is believed to within this share of the time that it says is left.
-TOLERANCE = 0.05
-#: Two percentages closer than this are told apart, farther than this are taken for whole numbers: a vendor that tells
-#: whole numbers has done up to one more percent than it says.
-COARSEST_STEP = 1.0
-#: A pace that falls off is believed later by this factor if it fits nothing, and if it fits a curve.
-FALLING_PACE = 2.5
-CURVED_PACE = 1.3
-#: A curve is believed earlier by this factor, because its last bend is the least known.
-EARLY_CURVE = 0.75
-#: So many times wider must the room be that one way to go on leaves, to be preferred to another.
-CLEARLY_WIDER = 3.0
-#: So many percentages must agree with a curve before it is believed alone.
-ENOUGH_FOR_CURVE = 6
-#: So many earlier percentages must agree on the pace before people are told about it.
-ENOUGH_TO_TELL = 2
-#: How many polls the time between the earliest and the latest end is worth, for each percentage that agrees with it.
-POLLS_PER_AGREEING = 6
-#: How fast the gaps grow after the latest end, as a share of the time since.
-OVERDUE_GROWTH = 0.33
-
-
-class Ending(NamedTuple):
-    """
-    When an import is expected to end, in seconds from now; less than 0 is overdue.
-
-    :param earliest: The earliest end that the pace allows for.
-    :param latest: The latest one.
-    :param resolution: The gap that is worth keeping between the two.
-    """
-
-    earliest: float
-    latest: float
-    resolution: float
+#: Number of distinct percentages from which the pace is taken.
+PACE_WINDOW = 3
+#: The rest of an import is expected to take at most this many times as long as at its pace.
+MAX_SLOWDOWN = 3.5
+#: Most close polls at one percentage, as a share of all polls so far.
+CLOSE_POLLS_SHARE = 0.3
+#: Most close polls at one percentage in a wait with few polls.
+MIN_CLOSE_POLLS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +43,7 @@ class Schedule:
     :param min_poke_interval: Shortest gap, in seconds; more than ``poke_interval`` counts as that.
     :param exponential_backoff: Whether the gap doubles from poll to poll instead.
     :param max_wait: Longest gap that the doubling may reach, in seconds; None has no limit.
-    :param chance: Returns a number from 0 to 1.
+    :param chance: Returns a random number from 0 to 1.
     """
 
     poke_interval: float
@@ -82,7 +54,7 @@ class Schedule:
 
     def gap_before_first_poll(self, seconds: float) -> float:
         """
-        Return the seconds until the first poll of a wait that comes from elsewhere.
+        Return the seconds until the first poll of a wait that another process began.
 
         :param seconds: The seconds until it is due; less than 0 is overdue. Overdue polls are spread over as long as
             they are overdue, up to ``poke_interval`` and :data:`MAX_FIRST_POLL_SPREAD`.
@@ -91,62 +63,59 @@ class Schedule:
             return seconds
         return self.chance() * min(-seconds, self.poke_interval, MAX_FIRST_POLL_SPREAD)
 
-    def gap_after_progress(self, elapsed: float, ending: Ending | None = None) -> float:
+    def gap_after_progress(self, elapsed: float, predicted_gap: float | None = None) -> float:
         """
-        Return the seconds until the next poll, after one that was answered.
+        Return the seconds until the next poll, after a successful one.
 
         :param elapsed: Seconds since the wait began.
-        :param ending: When the import is expected to end, or None if nothing is known of it.
+        :param predicted_gap: Seconds until the next poll that may see the end, or None if nothing is predicted.
         """
         gap = self.poke_interval
         if self.exponential_backoff:
-            # Gaps of p, 2p, 4p ... follow polls at 0, p, 3p, 7p ...: each is the time waited so far and one p
-            # more. Told by the time alone, it is the same after a restart and in every mode.
+            # Polls at 0, p, 3p, 7p ... are followed by gaps of p, 2p, 4p ...: each is the time waited so far plus p.
+            # This depends only on elapsed time, so that it is the same after a restart and in every mode.
             gap = self.poke_interval + max(elapsed, 0.0)
             if self.max_wait is not None:
                 gap = min(gap, self.max_wait)
-        if ending is not None:
-            # The longer the end is overdue, the less is known of it: the gaps grow back to what they were.
-            wanted = max(ending.earliest, ending.resolution, -ending.latest * OVERDUE_GROWTH)
-            # More than the shortest gap, so that chance does not take it below.
-            gap = min(gap, max(wanted, self.min_poke_interval / (1 - JITTER)))
+        if predicted_gap is not None:
+            # Longer than the shortest gap, so that jitter does not take it below.
+            gap = min(gap, max(predicted_gap, self.min_poke_interval / (1 - JITTER)))
         return self._spread(gap)
 
     def gap_after_failure(self, failures: int, retry_after: float | None = None) -> float:
         """
-        Return the seconds until the next poll, after one that did not get through.
+        Return the seconds until the next poll, after a failed one.
 
-        :param failures: How many failed in a row, from 1.
-        :param retry_after: Seconds that the vendor asked to wait, or None. It wins, up to an hour: chance only adds
-            to it. Less than the first gap of failures asks for nothing that these do not give.
+        :param failures: Number of failures in a row, from 1.
+        :param retry_after: The vendor's ``Retry-After`` in seconds, or None. It wins, up to an hour, and jitter only
+            adds to it. It is ignored if it is shorter than the first gap after failures.
         """
-        if self._is_worth_keeping(retry_after):
+        if self._is_followed(retry_after):
             return min(retry_after, MAX_RETRY_AFTER) + self.chance()
-        # The exponent is bounded because a wait under silent_fail may fail a thousand times.
+        # Bound the exponent, because a wait under silent_fail may fail a thousand times.
         gap = min(self._first_failure_gap * 2 ** min(failures - 1, 30), MAX_FAILURE_GAP)
         return self._spread(gap)
 
     def gap_after_refusal(self, refusals: int, elapsed: float, retry_after: float | None = None) -> float:
         """
-        Return the seconds until the next poll, after one that the vendor refused because it gets too many requests.
+        Return the seconds until the next poll, after one that the vendor refused with a rate limit.
 
-        The gaps grow as after failures, but without a ``Retry-After`` they are not shorter than after an answer: a poll
-        that is refused is not followed by another one sooner than usual. Where nothing can be counted from poll to
-        poll, as in reschedule mode, that keeps the requests from becoming more.
+        The gaps grow as after failures, but without a ``Retry-After`` they are at least those after a successful poll.
+        In reschedule mode, which counts nothing from poll to poll, this keeps refusals from causing more requests.
 
-        :param refusals: How many were refused in a row, from 1.
+        :param refusals: Number of refusals in a row, from 1.
         :param elapsed: Seconds since the wait began.
-        :param retry_after: Seconds that the vendor asked to wait, or None; as for :meth:`gap_after_failure`.
+        :param retry_after: The vendor's ``Retry-After`` in seconds, or None; as for :meth:`gap_after_failure`.
         """
         gap = self.gap_after_failure(refusals, retry_after)
-        return gap if self._is_worth_keeping(retry_after) else max(gap, self.gap_after_progress(elapsed))
+        return gap if self._is_followed(retry_after) else max(gap, self.gap_after_progress(elapsed))
 
     @property
     def _first_failure_gap(self) -> float:
         return min(max(self.poke_interval, MIN_GAP), INITIAL_FAILURE_GAP)
 
-    def _is_worth_keeping(self, retry_after: float | None) -> TypeGuard[float]:
-        # "At once", said again and again, would use up the failures that are allowed in seconds.
+    def _is_followed(self, retry_after: float | None) -> TypeGuard[float]:
+        # Ignore "at once": repeated, it would use up the allowed failures within seconds.
         return retry_after is not None and retry_after >= self._first_failure_gap
 
     def _spread(self, gap: float) -> float:
@@ -154,7 +123,7 @@ class Schedule:
 
 
 class _Observation:
-    """When a percentage was seen first and last."""
+    """When a percentage was first and last seen."""
 
     __slots__ = ("first", "last", "percent")
 
@@ -163,45 +132,35 @@ class _Observation:
         self.first = self.last = now
 
 
-class _Fit(NamedTuple):
-    """The times at which the import may end if it goes on in one way, and how much of the past agrees with it."""
-
-    earliest: float
-    latest: float
-    agreeing: int
-    #: Whether what does not agree was faster, or slower.
-    was_faster: bool
-    was_slower: bool
-
-
 class Pace:
     """
-    Predict from the percentages seen so far when the import ends.
+    Predict from the last percentages when the import ends.
 
-    A percentage is known only at the polls, and often only as a whole number. So each poll gives bounds: at least so
-    much was done, and less than the next number. The newest percentages that one straight line can pass tell the
-    earliest and the latest end. Because many imports end ever slower, a curve that does is tried too: the square root
-    of what is left is then a straight line.
+    The pace is the mean over the last three distinct percentages, and the time left is what the rest takes at it. The
+    next poll is at the earliest end: the import may have reached its percentage right after the last poll that
+    returned another one, and may have done up to one percent more than it reports. From there, polls are close until
+    the percentage has not changed for three and a half times the time left. No predicted gap is shorter than that time
+    divided by three tenths of the number of polls so far, or by three if that is more, so that a wrong prediction
+    costs few polls. After that time, the pace predicts nothing until the percentage changes.
 
-    :param last_observation: A percentage and when it was seen first, of a pace that this one goes on from, or None.
+    :param last_observation: A percentage and when it was first seen, by the pace that this one continues, or None.
     """
 
-    __slots__ = ("_fits", "_seen", "_step")
+    __slots__ = ("_polls", "_seen")
 
     def __init__(self, last_observation: tuple[float, float] | None = None) -> None:
-        # A list, because a deque takes half a kilobyte however short it is.
+        # A list, because even a short deque takes half a kilobyte.
         self._seen: list[_Observation] = [_Observation(*last_observation)] if last_observation else []
-        self._step = COARSEST_STEP
-        self._fits: tuple[_Fit, _Fit] | None = None
+        self._polls = 0
 
     @property
     def last_observation(self) -> tuple[float, float] | None:
-        """Return the newest percentage and when it was first seen, or None if there is none to go by."""
+        """The newest percentage and when it was first seen, or None if there is none."""
         return (self._seen[-1].percent, self._seen[-1].first) if self._seen else None
 
     @property
     def percent_per_minute(self) -> float | None:
-        """Return how fast the import was lately, or None if that is not known."""
+        """The recent pace, or None if it is unknown."""
         if len(self._seen) < 2:
             return None
         oldest, newest = self._seen[0], self._seen[-1]
@@ -214,9 +173,10 @@ class Pace:
         :param progress: The newest progress.
         :param now: When it was observed, in seconds.
         """
+        self._polls += 1
         if progress.state is not ImportState.RUNNING:
-            # How long it waits for its turn, or for somebody, tells nothing about how fast it is.
-            self._forget()
+            # The time spent in a queue or waiting for a person is no measure of the pace.
+            self._seen.clear()
             return
         if progress.percent is None:
             return
@@ -226,116 +186,42 @@ class Pace:
                 newest.last = max(newest.last, now)
                 return
             if progress.percent < newest.percent or now <= newest.last:
-                # The vendor began again, or the clock did: what was seen before tells nothing about it.
-                self._forget()
-            else:
-                self._step = min(self._step, progress.percent - newest.percent)
+                # The import started over, or the clock was set back: earlier observations no longer apply.
+                self._seen.clear()
         self._seen.append(_Observation(progress.percent, now))
         del self._seen[:-PACE_WINDOW]
-        self._fits = self._fit_both() if len(self._seen) > 1 else None
 
-    def ending(self, now: float) -> Ending | None:
+    def gap(self, now: float) -> float | None:
         """
-        Return when the import is expected to end, or None if there is nothing to go by.
+        Return the seconds until the next poll that may see the end, or None if the pace predicts nothing.
 
         :param now: The time, in seconds.
         """
-        if self._fits is None:
+        if len(self._seen) < 2:
             return None
-        line, curve = self._fits
-        fit, is_curve, is_either = _choose(line, curve)
-        if fit.agreeing == 0 or fit.latest == inf:
+        earliest_end, seconds_left = self._predict()
+        longest = MAX_SLOWDOWN * seconds_left
+        if now - self._seen[-1].first > longest:
             return None
-        changed_at = self._seen[-1].first
-        earliest, latest = fit.earliest, fit.latest
-        if fit.was_faster and not is_curve:
-            latest = changed_at + FALLING_PACE * (latest - changed_at)
-        if is_curve:
-            earliest = changed_at + EARLY_CURVE * (earliest - changed_at)
-        if is_either and curve.latest < inf:
-            latest = max(latest, curve.latest)
-        resolution = (latest - earliest) / (POLLS_PER_AGREEING * fit.agreeing)
-        earliest = max(earliest, self._earliest_after_standstill(fit, is_curve))
-        if (is_curve or is_either) and curve.latest < inf:
-            latest = max(latest, changed_at + CURVED_PACE * (curve.latest - changed_at))
-        return Ending(earliest - now, latest - now, resolution)
+        return max(earliest_end - now, longest / max(MIN_CLOSE_POLLS, CLOSE_POLLS_SHARE * self._polls))
 
     def seconds_left(self, now: float) -> float | None:
         """
-        Return an estimate that people can be told, or None if there is not enough to go by.
+        Return an estimate to show to users, or None if there are too few observations or the end is overdue.
 
         :param now: The time, in seconds.
         """
-        if self._fits is None:
+        if len(self._seen) < PACE_WINDOW:
             return None
-        # For polls it is safer to expect both ways to go on; people are told of the likelier one.
-        fit, is_curve, _ = _choose(*self._fits)
-        if fit.agreeing < ENOUGH_TO_TELL or fit.latest <= now:
-            return None
-        earliest = max(fit.earliest, self._earliest_after_standstill(fit, is_curve)) - now
-        latest = max(fit.latest - now, earliest)
-        # "About" is no word for what may as well take three times as long.
-        return (earliest + latest) / 2 if latest <= 3 * earliest else None
+        earliest_end, seconds_left = self._predict()
+        end = (earliest_end + self._seen[-1].first + seconds_left) / 2
+        # A vendor may report percentages so close together that the end is infinitely far.
+        return end - now if now < end < inf else None
 
-    def _forget(self) -> None:
-        self._seen.clear()
-        self._step, self._fits = COARSEST_STEP, None
-
-    def _earliest_after_standstill(self, fit: _Fit, is_curve: bool) -> float:
-        # The longer the percentage stands still, the later the rest of it can be done.
-        newest, since = self._seen[-1], self._seen[-1 - fit.agreeing]
-        most, least = 100.0 - since.percent, max(100.0 - newest.percent - self._step, 0.0)
-        if is_curve:
-            least, most = sqrt(least), sqrt(most)
-        return newest.last + least * (newest.last - since.first) / (most - least) * (1 - TOLERANCE)
-
-    def _least_left(self) -> list[float]:
-        # Less than the next number was done when a percentage was seen last.
-        left = [100.0 - last_observation.percent for last_observation in self._seen]
-        return [max(most - self._step, least) for most, least in zip(left, [*left[1:], 0.0], strict=True)]
-
-    def _fit_both(self) -> tuple[_Fit, _Fit]:
-        most, least = [100.0 - last_observation.percent for last_observation in self._seen], self._least_left()
-        return (
-            _fit(self._seen, most, least),
-            _fit(self._seen, [sqrt(left) for left in most], [sqrt(left) for left in least]),
-        )
-
-
-def _choose(line: _Fit, curve: _Fit) -> tuple[_Fit, bool, bool]:
-    """Return the fit to go by, whether it is the curve, and whether it may be the curve as well."""
-    if curve.agreeing > line.agreeing:
-        return (curve, True, False) if curve.agreeing >= ENOUGH_FOR_CURVE else (line, False, True)
-    if curve.agreeing == line.agreeing and not line.was_slower:
-        of_line, of_curve = line.latest - line.earliest, curve.latest - curve.earliest
-        # What leaves much room for the end fits easily; what leaves hardly any is about to fit no more.
-        if of_curve > CLEARLY_WIDER * of_line and curve.agreeing >= ENOUGH_FOR_CURVE:
-            return curve, True, False
-        return line, False, of_line < CLEARLY_WIDER * of_curve
-    return line, False, False
-
-
-def _fit(seen: list[_Observation], most: list[float], least: list[float]) -> _Fit:
-    """
-    Lay a straight line through as many of the newest observations as it can pass.
-
-    :param seen: The observations.
-    :param most: For each, how much was left at the most when it was seen first.
-    :param least: For each, how much was left at the least when it was seen last.
-    """
-    newest, before = seen[-1], seen[-2]
-    now = newest.first
-    earliest, latest, agreeing = -inf, inf, 0
-    for last_observation, most_then, least_then in zip(seen[-2::-1], most[-2::-1], least[-2::-1], strict=True):
-        soonest = now + least[-1] * (now - last_observation.first) / (most_then - least[-1])
-        if last_observation is not before:
-            soonest = max(
-                soonest, before.last + least[-2] * (before.last - last_observation.first) / (most_then - least[-2])
-            )
-        done = least_then - most[-1]
-        slowest = now + most[-1] * (now - last_observation.last) / done if done > 0 else inf
-        soonest, slowest = now + (soonest - now) * (1 - TOLERANCE), now + (slowest - now) * (1 + TOLERANCE)
-        if max(soonest, earliest) > min(slowest, latest):
-            return _Fit(earliest, latest, agreeing, slowest < earliest, slowest >= earliest)
-        earliest, latest, agreeing = max(soonest, earliest), min(slowest, latest), agreeing + 1
-    return _Fit(earliest, latest, agreeing, False, False)
+    def _predict(self) -> tuple[float, float]:
+        # The time of the earliest end, and the seconds that the rest takes from the first poll with its percentage.
+        oldest, previous, newest = self._seen[0], self._seen[-2], self._seen[-1]
+        seconds_per_percent = (newest.first - oldest.first) / (newest.percent - oldest.percent)
+        seconds_left = (100.0 - newest.percent) * seconds_per_percent
+        reached_at = max(previous.last, newest.first - seconds_per_percent)
+        return reached_at + seconds_left, seconds_left

@@ -150,7 +150,7 @@ class Wait:
         if verdict.decision is Decision.PASS:
             return None
         now = self.clock()
-        return self._until_next(self.schedule.gap_after_progress(now - state.started_at, self._pace.ending(now)))
+        return self._until_next(self.schedule.gap_after_progress(now - state.started_at, self._pace.gap(now)))
 
     def on_error(self, error: ImportProgressError) -> float:
         """

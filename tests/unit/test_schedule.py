@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.waiting.schedule import MAX_FAILURE_GAP, PACE_WINDOW, Ending, Pace, Schedule
+from airflow_import_progress.waiting.schedule import MAX_FAILURE_GAP, PACE_WINDOW, Pace, Schedule
 
 
 def no_chance():
@@ -28,17 +28,17 @@ def test_waits_that_began_together_spread_out():
     assert len({schedule.gap_after_progress(0) for _ in range(20)}) > 1
 
 
-def test_a_pace_goes_on_from_what_another_one_saw():
-    seen, goes_on = Pace(), Pace()
-    for pace in (seen, goes_on):
+def test_a_pace_continues_from_the_last_observation_of_another():
+    seen, continued = Pace(), Pace()
+    for pace in (seen, continued):
         pace.observe(running(10), 0)
-    goes_on = Pace(goes_on.last_observation)
-    for pace in (seen, goes_on):
+    continued = Pace(continued.last_observation)
+    for pace in (seen, continued):
         pace.observe(running(30), 20)
-    assert goes_on.ending(20) == seen.ending(20) is not None
+    assert continued.gap(20) == seen.gap(20) is not None
 
 
-def test_there_is_nothing_to_go_on_from_before_it_runs():
+def test_a_new_pace_has_no_last_observation():
     assert Pace().last_observation is None
 
 
@@ -123,45 +123,30 @@ def test_retry_after_wins_over_the_gaps_of_refusals(refusals):
     assert schedule.gap_after_refusal(refusals, elapsed=0, retry_after=0) >= 60
 
 
-def near(seconds, resolution=0.0):
-    return Ending(earliest=seconds, latest=seconds, resolution=resolution)
+def test_a_predicted_gap_above_the_poke_interval_changes_nothing():
+    assert Schedule(poke_interval=60, chance=no_chance).gap_after_progress(0, 1000) == 60
 
 
-def test_a_far_end_changes_nothing():
-    assert Schedule(poke_interval=60, chance=no_chance).gap_after_progress(0, near(1000)) == 60
-
-
-def test_the_next_poll_is_where_the_end_is_expected_at_the_earliest():
-    assert Schedule(poke_interval=60, chance=no_chance).gap_after_progress(0, near(40)) == 40
+def test_the_next_poll_is_after_the_predicted_gap():
+    assert Schedule(poke_interval=60, chance=no_chance).gap_after_progress(0, 40) == 40
 
 
 @pytest.mark.parametrize("chance", [no_chance, full_chance])
-def test_around_the_expected_end_polls_come_close_but_never_closer_than_allowed(chance):
-    gap = Schedule(poke_interval=60, min_poke_interval=8, chance=chance).gap_after_progress(0, near(0))
+@pytest.mark.parametrize("predicted_gap", [0, -1000])
+def test_around_the_expected_end_polls_come_close_but_never_closer_than_allowed(chance, predicted_gap):
+    gap = Schedule(poke_interval=60, min_poke_interval=8, chance=chance).gap_after_progress(0, predicted_gap)
     assert 8 <= gap <= 10
 
 
 def test_a_shortest_gap_above_the_longest_counts_as_that():
     schedule = Schedule(poke_interval=10, min_poke_interval=30, chance=no_chance)
-    assert schedule.gap_after_progress(0, near(0)) == 10
-
-
-def test_an_end_that_is_known_roughly_is_not_worth_the_closest_polls():
-    assert Schedule(poke_interval=60, chance=no_chance).gap_after_progress(0, near(0, resolution=20)) == 20
-
-
-def test_the_longer_the_end_is_overdue_the_longer_are_the_gaps_up_to_the_poke_interval():
-    schedule = Schedule(poke_interval=60, chance=no_chance)
-    gaps = [schedule.gap_after_progress(0, near(-overdue)) for overdue in (0, 30, 60, 120, 240, 10_000)]
-    assert gaps == sorted(gaps)
-    assert gaps[0] < 10
-    assert gaps[-2:] == [60, 60]
+    assert schedule.gap_after_progress(0, 0) == 10
 
 
 def test_a_near_end_shortens_the_gaps_of_exponential_backoff_too():
     schedule = Schedule(poke_interval=60, exponential_backoff=True, chance=no_chance)
-    assert schedule.gap_after_progress(5000, near(300)) == 300
-    assert schedule.gap_after_progress(5000, near(-(10**6))) == 5060
+    assert schedule.gap_after_progress(5000, 300) == 300
+    assert schedule.gap_after_progress(5000, None) == 5060
 
 
 def running(percent, state=ImportState.RUNNING):
@@ -175,14 +160,13 @@ def paced(*observations):
     return pace
 
 
-def test_a_steady_pace_tells_the_time_left():
+def test_a_steady_pace_predicts_the_time_left():
     pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 7)))
     assert pace.seconds_left(now=360) == pytest.approx(240, rel=0.15)
-    ending = pace.ending(now=360)
-    assert ending.earliest <= 240 <= ending.latest
+    assert 230 <= pace.gap(now=360) <= 290
 
 
-def test_the_time_left_becomes_less_while_nothing_is_asked():
+def test_the_time_left_becomes_less_between_polls():
     pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 7)))
     assert pace.seconds_left(now=390) == pytest.approx(pace.seconds_left(now=360) - 30, abs=10)
 
@@ -190,66 +174,84 @@ def test_the_time_left_becomes_less_while_nothing_is_asked():
 @pytest.mark.parametrize(
     "percents", [[], [50], [50, 50, 50], [10, 20], [50, 20], [None, None], [10, None], [10, 20, None, 5]]
 )
-def test_without_enough_to_go_by_nobody_is_told_a_time(percents):
+def test_too_few_observations_give_no_estimate(percents):
     assert paced(*((60.0 * n, percent) for n, percent in enumerate(percents))).seconds_left(now=600) is None
 
 
-def test_one_percent_tells_nothing_about_the_rest():
+def test_two_percentages_give_no_estimate():
     assert paced((0, 0), (60, 0), (120, 1)).seconds_left(now=120) is None
 
 
-def test_an_overdue_end_is_not_told_as_a_time():
+def test_an_overdue_end_gives_no_estimate():
     pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 10)), (594, 99))
     assert pace.seconds_left(now=2000) is None
 
 
 def test_a_whole_number_may_hide_up_to_one_percent_more():
     pace = paced(*((10.0 * n, float(n // 10)) for n in range(981)))
-    ending = pace.ending(now=9800)
-    assert ending.earliest < 200
-    assert ending.latest >= 200 - 10
+    assert 100 <= pace.gap(now=9800) < 200
 
 
-def test_what_was_seen_before_an_import_began_again_is_forgotten():
+def test_an_end_that_is_infinitely_far_gives_no_estimate():
+    pace = paced((0, 0), (60, 5e-324), (120, 1e-323))
+    assert pace.seconds_left(now=120) is None
+    assert Schedule(poke_interval=60, chance=no_chance).gap_after_progress(120, pace.gap(now=120)) == 60
+
+
+def test_a_wrong_prediction_costs_few_polls():
+    pace, schedule, now, polled = Pace(), Schedule(poke_interval=60, chance=no_chance), 0.0, 0
+    while now < 36_000:
+        # Steady up to a half, where it stays.
+        pace.observe(running(min(50.0, now / 72)), now)
+        now += schedule.gap_after_progress(now, pace.gap(now))
+        polled += 1
+    assert polled <= 1.2 * 36_000 / 60
+
+
+def test_a_percentage_that_falls_starts_a_new_pace():
     steady = [(60.0 * n, 10.0 * n) for n in range(1, 10)]
-    assert paced(*steady).ending(now=540) is not None
-    assert paced(*steady, (600.0, 5.0)).ending(now=600) is None
+    assert paced(*steady).gap(now=540) is not None
+    assert paced(*steady, (600.0, 5.0)).gap(now=600) is None
 
 
 def test_an_import_that_waits_for_somebody_has_no_pace():
     pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 10)))
     pace.observe(running(90, ImportState.ACTION_REQUIRED), now=600)
-    assert pace.ending(now=600) is None
+    assert pace.gap(now=600) is None
 
 
-def test_a_clock_that_was_set_back_begins_anew():
+def test_a_clock_that_was_set_back_starts_a_new_pace():
     pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 6)), (10, 60))
-    assert pace.ending(now=20) is None
+    assert pace.gap(now=20) is None
 
 
-def test_an_answer_without_a_percentage_changes_nothing():
+def test_a_response_without_a_percentage_changes_nothing():
     steady = [(60.0 * n, 10.0 * n) for n in range(1, 8)]
-    assert paced(*steady, (450, None)).ending(now=460) == paced(*steady).ending(now=460)
+    assert paced(*steady, (450, None)).gap(now=460) == paced(*steady).gap(now=460)
 
 
-def test_a_percentage_that_stands_still_is_not_taken_for_the_end():
+def test_a_percentage_that_has_not_changed_for_long_predicts_nothing():
     pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 6)), (3600, 50))
-    assert pace.ending(now=3600).earliest > 600
+    assert pace.gap(now=3600) is None
+    assert pace.seconds_left(now=3600) is None
 
 
-def test_a_pace_that_falls_off_is_expected_later_than_the_last_step_says():
-    # Smooth at both ends, over after 3600 s; 98 % are done after 3300 s.
+def test_a_percentage_that_changes_again_predicts_again():
+    pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 6)), (3600, 50), (3660, 60), (3720, 70), (3780, 80))
+    assert 110 <= pace.gap(now=3780) <= 145
+
+
+def test_a_pace_that_falls_off_is_polled_closely_until_the_end():
+    # Smooth at both ends, over after 3600 s.
     curve = [(t, 100 * (3 * (t / 3600) ** 2 - 2 * (t / 3600) ** 3)) for t in range(0, 3301, 60)]
-    (before, then), (now, percent) = curve[-2:]
-    as_the_last_step = (100 - percent) * (now - before) / (percent - then)
-    ending = paced(*curve).ending(now)
-    assert as_the_last_step < ending.earliest
-    assert ending.latest >= 300
+    pace = paced(*curve)
+    assert pace.gap(now=3300) < 300
+    assert pace.gap(now=3400) <= 60
 
 
 def test_what_is_kept_of_the_past_is_bounded():
     pace = paced(*((float(n), n / 100) for n in range(5000)))
-    assert len(pace._seen) <= PACE_WINDOW
+    assert len(pace._seen) <= PACE_WINDOW <= 10
 
 
 def whole(percent):
@@ -261,12 +263,12 @@ def fine(percent):
 
 
 def polls(shape, *, poke_interval=60, over_after, until=None):
-    """Return the times of all polls of an import that is done after a while."""
+    """Return the times of all polls of an import that ends after ``over_after`` seconds."""
     schedule, pace, now, times = Schedule(poke_interval=poke_interval, chance=no_chance), Pace(), 0.0, []
     while now < (until or over_after):
         times.append(now)
         pace.observe(running(shape(now / over_after)), now)
-        now += schedule.gap_after_progress(now, pace.ending(now))
+        now += schedule.gap_after_progress(now, pace.gap(now))
     return [*times, now]
 
 
@@ -304,7 +306,7 @@ def test_an_end_that_cannot_be_predicted_costs_few_polls_more(shape):
     assert len(polls(shape, over_after=7200)) <= 7200 / 60 + 40
 
 
-def test_99_percent_for_ever_is_no_reason_to_hurry():
+def test_99_percent_for_ever_is_polled_at_the_poke_interval():
     times = polls(lambda x: whole(100 * x), over_after=3600, until=36000)
     assert [then - now for now, then in pairwise(times[-500:])] == pytest.approx([60] * 499)
 
@@ -321,5 +323,5 @@ def test_whatever_a_vendor_answers_the_gap_stays_within_its_bounds(seed):
             ),
             now,
         )
-        assert 5 <= schedule.gap_after_progress(now, pace.ending(now)) <= 60
+        assert 5 <= schedule.gap_after_progress(now, pace.gap(now)) <= 60
         now += random.choice([0.0, 1.0, 30.0, 60.0, 5000.0])
