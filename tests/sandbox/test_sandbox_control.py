@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_import_progress.sandbox import InvalidInputError, Sandbox, world
+from airflow_import_progress.sandbox import InvalidInputError, Sandbox, simulated_import, world
 from airflow_import_progress.sandbox.script import Script
 from tests.sandbox.sandbox_client import API_KEY, FOR_EVER, LuccaClient
 
@@ -96,15 +96,20 @@ def test_an_id_cannot_be_used_twice(sandbox: Sandbox) -> None:
 
 def test_an_import_that_was_stopped_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter((107.0, 160.0))
-    monkeypatch.setattr(world.time, "monotonic", lambda: next(clock))
-    stopped = world.Import("acme", "any", "mine", Script.steady(10), started=100.0)
+    monkeypatch.setattr(simulated_import.time, "monotonic", lambda: next(clock))
+    stopped = simulated_import.SimulatedImport("acme", "any", "mine", Script.steady(10), started=100.0)
     stopped.stop()
     stopped.stop()
     assert stopped.elapsed() == 7
 
 
 def test_an_import_that_is_started_after_it_was_stopped_does_not_run() -> None:
-    assert world.Import("acme", "any", "mine", Script.steady(10), started=107.0, stopped=100.0).elapsed() == 0
+    assert (
+        simulated_import.SimulatedImport(
+            "acme", "any", "mine", Script.steady(10), started=107.0, stopped=100.0
+        ).elapsed()
+        == 0
+    )
 
 
 # Credentials
@@ -207,7 +212,7 @@ def test_a_path_that_no_vendor_has_is_recorded_as_not_found(sandbox: Sandbox, lu
 def test_the_list_of_requests_is_bounded_and_the_count_is_not(
     lucca: LuccaClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(world, "REQUESTS_KEPT", 3)
+    monkeypatch.setattr(world, "MAX_REQUESTS_KEPT", 3)
     sandbox.reset()
     for number in range(5):
         lucca.leave_progress(f"import-{number}")

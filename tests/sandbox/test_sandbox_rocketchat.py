@@ -16,9 +16,10 @@ import pytest
 import requests
 
 from airflow_import_progress.sandbox import InvalidInputError, Sandbox
-from airflow_import_progress.sandbox.rocketchat_operations import Operation, Standing, Step
+from airflow_import_progress.sandbox.rocketchat_operations import Operation, Status, Step
 from airflow_import_progress.sandbox.script import Script
-from airflow_import_progress.sandbox.world import Import, World
+from airflow_import_progress.sandbox.simulated_import import SimulatedImport
+from airflow_import_progress.sandbox.world import World
 from tests.sandbox.sandbox_client import RocketChatClient
 
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
@@ -435,17 +436,17 @@ def test_counts_are_flushed_every_50_records(sandbox: Sandbox, rocketchat: Rocke
 
 @pytest.mark.parametrize(("percent", "completed"), [(5, 0), (9, 400), (13.9, 1000), (14.1, 1500), (100, 10_500)])
 def test_counts_of_messages_are_flushed_every_500(percent: float, completed: int) -> None:
-    subject = Import("rocketchat", "csv", "any", Script.from_json(at(percent), default_duration=0))
+    import_ = SimulatedImport("rocketchat", "csv", "any", Script.from_json(at(percent), default_duration=0))
     records = {"users": 500, "messages": 9500}
-    operation = Operation(subject, "me", records, records, standing=None, changed_at=0)
-    assert operation.now().completed == completed
+    operation = Operation(import_, "me", records, records, held_status=None, changed_at=0)
+    assert operation.status().completed == completed
 
 
 def test_an_import_runs_from_the_beginning_however_long_it_waited_for_a_client() -> None:
-    subject = Import("rocketchat", "api", "any", Script.steady(10), started=-1000.0)
-    operation = Operation(subject, "me", {"users": 5}, {}, standing=Standing(Step.USER_SELECTION), changed_at=0)
+    import_ = SimulatedImport("rocketchat", "api", "any", Script.steady(10), started=-1000.0)
+    operation = Operation(import_, "me", {"users": 5}, {}, held_status=Status(Step.USER_SELECTION), changed_at=0)
     operation.run({"users": 5})
-    assert operation.now().step is Step.IMPORTING_STARTED
+    assert operation.status().step is Step.IMPORTING_STARTED
 
 
 def test_users_of_a_file_are_counted_twice_at_their_end(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
@@ -516,19 +517,19 @@ def test_no_other_thread_sees_an_operation_that_is_half_made(
     instant_sandbox: Sandbox, instant_rocketchat: RocketChatClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[float | None] = []
-    looker = threading.Thread(target=lambda: seen.extend(one["progress"] for one in instant_sandbox.imports()))
+    reader = threading.Thread(target=lambda: seen.extend(one["progress"] for one in instant_sandbox.imports()))
 
-    find = World.find
+    add_import = World.add_import
 
-    def find_and_let_others_look(world: World, *names: str) -> Import:
-        if not looker.ident:
-            looker.start()
-            looker.join(0.2)
-        return find(world, *names)
+    def add_import_and_let_others_read(world: World, *arguments: Any, **options: Any) -> SimulatedImport:
+        added = add_import(world, *arguments, **options)
+        reader.start()
+        reader.join(0.2)
+        return added
 
-    monkeypatch.setattr(World, "find", find_and_let_others_look)
+    monkeypatch.setattr(World, "add_import", add_import_and_let_others_read)
     instant_rocketchat.post("import.new")
-    looker.join()
+    reader.join()
     assert seen == [0]
 
 
