@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print_connections(sandbox: Sandbox) -> None:
     names = ", ".join(vendor.name for vendor in VENDORS)
-    print(f"Imitating {names} on {sandbox.url} (control API: {sandbox.url}{PREFIX}); Ctrl-C stops it.")
+    print(f"Simulating {names} on {sandbox.url} (control API: {sandbox.url}{PREFIX}); Ctrl-C stops it.")
     for vendor in VENDORS:
         connection = shlex.quote(json.dumps(sandbox.airflow_connection(vendor.name)))
         print(f"AIRFLOW_CONN_{vendor.name.upper()}_DEFAULT={connection}")

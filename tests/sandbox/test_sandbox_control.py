@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control API over HTTP, and the same in-process."""
+"""The control API over HTTP and in process."""
 
 from __future__ import annotations
 
@@ -131,6 +131,8 @@ def test_other_credentials_can_be_set(sandbox: Sandbox, lucca: LuccaClient) -> N
         ({"vendor": "lucca", "api_key": ""}, "api_key"),
         ({"vendor": "lucca", "password": "x"}, "password"),
         ({"api_key": "x"}, "vendor"),
+        ({"vendor": "lucca", "self": "x"}, "self"),
+        ([], "body"),
     ],
 )
 def test_wrong_credentials_are_refused_with_the_field(sandbox: Sandbox, body: Any, field: str) -> None:
@@ -160,7 +162,7 @@ def test_requests_are_recorded(sandbox: Sandbox, lucca: LuccaClient) -> None:
     }
 
 
-def test_recorded_requests_hold_no_secret(sandbox: Sandbox, lucca: LuccaClient) -> None:
+def test_recorded_requests_contain_no_secret(sandbox: Sandbox, lucca: LuccaClient) -> None:
     wrong = {"Authorization": "Bearer another-secret", "Cookie": "another-secret", "X-Note": API_KEY}
     lucca.leave_progress("any")
     lucca.leave_progress(API_KEY, headers=wrong, params={"key": API_KEY})
@@ -203,7 +205,7 @@ def test_requests_to_the_control_api_are_not_recorded(sandbox: Sandbox) -> None:
     assert sandbox.requests() == []
 
 
-def test_a_path_that_no_vendor_has_is_recorded_as_not_found(sandbox: Sandbox, lucca: LuccaClient) -> None:
+def test_an_unknown_path_is_recorded_as_not_found(sandbox: Sandbox, lucca: LuccaClient) -> None:
     assert lucca.get("/nowhere").status_code == 404
     (recorded,) = sandbox.requests()
     assert (recorded["vendor"], recorded["status"]) == (None, 404)
@@ -234,6 +236,6 @@ def test_reset_goes_back_to_the_start(sandbox: Sandbox, lucca: LuccaClient) -> N
     assert lucca.leave_progress("mine").json() == 0
 
 
-def test_an_import_duration_that_is_no_duration_is_refused() -> None:
+def test_an_invalid_import_duration_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="import_duration: must be a number of at least 0"):
         Sandbox(import_duration=-FOR_EVER)
