@@ -250,7 +250,8 @@ class _Endpoint:
                 return web.Response(status=204)
             return web.json_response(answer, status=self.status)
 
-        return web.route(self.method, PREFIX + self.path, handle)
+        options = {"allow_head": False} if self.method == "GET" else {}
+        return web.route(self.method, PREFIX + self.path, handle, **options)
 
     async def _input(self, request: web.Request) -> Json:
         if self.method in ("GET", "DELETE"):

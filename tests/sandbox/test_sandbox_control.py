@@ -200,6 +200,10 @@ def test_requests_can_be_chosen_by_import_and_vendor(sandbox: Sandbox, lucca: Lu
     assert about_one["requests"] == sandbox.requests("one")
 
 
+def test_the_control_api_has_no_head_requests(sandbox: Sandbox) -> None:
+    assert control(sandbox, "HEAD", "/imports").status_code == 405
+
+
 def test_requests_to_the_control_api_are_not_recorded(sandbox: Sandbox) -> None:
     control(sandbox, "GET", "/imports")
     assert sandbox.requests() == []
