@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The vendors' import APIs, imitated on loopback, to try and to test imports without an account.
+Simulated import APIs of vendors on loopback, to try and test imports without an account.
 
 Start it with ``python -m airflow_import_progress.sandbox``, or with :class:`Sandbox` in a test.
 """

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from airflow_import_progress.sandbox.checks import InvalidInputError, as_number
+from airflow_import_progress.sandbox.checks import InvalidInputError, require_number
 from airflow_import_progress.sandbox.control import PREFIX
 from airflow_import_progress.sandbox.registry import VENDORS, credential_options
 from airflow_import_progress.sandbox.server import DEFAULT_IMPORT_DURATION, Sandbox
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     Serve until Ctrl-C or SIGTERM and return the exit status.
 
-    :param arguments: the command line without the command; None: that of the process
+    :param arguments: Arguments of the command. None: those of the process.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -39,28 +39,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"argument --{error.field.replace('_', '-')}: {error.problem}")
     try:
         with sandbox:
-            # A shell ignores SIGINT for what it starts in the background, and SIGTERM would kill.
+            # Handle both: a shell ignores SIGINT for background jobs, and an unhandled SIGTERM skips the clean-up.
             for stop_signal in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(stop_signal, signal.default_int_handler)
-            _introduce(sandbox)
+            _print_connections(sandbox)
             threading.Event().wait()
     except KeyboardInterrupt:
         pass
     except OSError as error:
-        parser.error(_why_not(error, options.host, options.port))
+        parser.error(_bind_error(error, options.host, options.port))
     return 0
 
 
-def _introduce(sandbox: Sandbox) -> None:
+def _print_connections(sandbox: Sandbox) -> None:
     names = ", ".join(vendor.name for vendor in VENDORS)
-    print(f"Imitating {names} on {sandbox.url} (control API: {sandbox.url}{PREFIX}); Ctrl-C stops it.")
+    print(f"Simulating {names} on {sandbox.url} (control API: {sandbox.url}{PREFIX}); Ctrl-C stops it.")
     for vendor in VENDORS:
         connection = shlex.quote(json.dumps(sandbox.airflow_connection(vendor.name)))
         print(f"AIRFLOW_CONN_{vendor.name.upper()}_DEFAULT={connection}")
     sys.stdout.flush()
 
 
-def _why_not(error: OSError, host: str, port: int) -> str:
+def _bind_error(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} of {host} is taken; choose another with --port, or 0 for any free one"
     return f"cannot serve on port {port} of {host}: {error.strerror}"
@@ -69,7 +69,7 @@ def _why_not(error: OSError, host: str, port: int) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_import_progress.sandbox",
-        description="Imitate vendors' import APIs on loopback.",
+        description="Simulate vendors' import APIs on loopback.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="loopback IPv4 address to serve on")
@@ -78,13 +78,13 @@ def _parser() -> argparse.ArgumentParser:
         "--import-duration",
         type=_seconds,
         default=DEFAULT_IMPORT_DURATION,
-        help="seconds that imports take",
+        help="default duration of an import in seconds",
     )
     for name, (vendor, credential) in credential_options().items():
         parser.add_argument(
-            f"--{name.replace('_', '-')}", default=vendor.credentials[credential], help="credential to accept"
+            f"--{name.replace('_', '-')}", default=vendor.credentials[credential], help="accepted credential"
         )
-    parser.add_argument("--rate-limits", action="store_true", help="enforce the limits that the vendors publish")
+    parser.add_argument("--rate-limits", action="store_true", help="enforce the rate limits that the vendors publish")
     parser.add_argument("--verbose", action="store_true", help="write a line for each request to stderr")
     return parser
 
@@ -97,7 +97,7 @@ def _port(text: str) -> int:
 
 def _seconds(text: str) -> float:
     try:
-        return as_number(float(text), "duration", minimum=0)
+        return require_number(float(text), "duration", minimum=0)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 on") from None
 

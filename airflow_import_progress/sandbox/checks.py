@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of what users hand to the sandbox, which name the field that is wrong."""
+"""Checks of user input. Their errors name the wrong field."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Json = Any
 
 class InvalidInputError(ValueError):
     """
-    Tell that a field given to the sandbox cannot be used.
+    Raised if a field given to the sandbox cannot be used.
 
-    :param field: dotted path of the field, such as ``script.fail_at``
-    :param problem: what is expected of it
+    :param field: Dotted path of the field, such as ``script.fail_at``.
+    :param problem: The rule that the field breaks.
     """
 
     def __init__(self, field: str, problem: str) -> None:
@@ -26,32 +26,43 @@ class InvalidInputError(ValueError):
         self.problem = problem
 
 
-def as_fields(value: Json, where: str, allowed: Collection[str]) -> Mapping[str, Json]:
+def require_fields(value: Json, where: str, allowed: Collection[str]) -> Mapping[str, Json]:
     """
     Return ``value`` if it is an object without fields other than ``allowed``.
 
-    :param value: what the user gave
-    :param where: path of the object itself; empty for the whole body
-    :param allowed: names of the fields that it may have
+    :param value: The user's input.
+    :param where: Path of the object. Empty: the whole body.
+    :param allowed: Names of the fields that it may have.
+    """
+    fields = require_object(value, where)
+    for name in fields:
+        if name not in allowed:
+            raise InvalidInputError(path_of(where, str(name)), f"unknown; known are {', '.join(allowed)}")
+    return fields
+
+
+def require_object(value: Json, where: str) -> Mapping[str, Json]:
+    """
+    Return ``value`` if it is an object.
+
+    :param value: The user's input.
+    :param where: Path of the object. Empty: the whole body.
     """
     if not isinstance(value, Mapping):
         raise InvalidInputError(where or "body", "must be a JSON object")
-    for name in value:
-        if name not in allowed:
-            raise InvalidInputError(path_of(where, str(name)), f"unknown; known are {', '.join(allowed)}")
     return value
 
 
-def as_number(value: Json, field: str, minimum: float = -math.inf, maximum: float = math.inf) -> float:
+def require_number(value: Json, field: str, minimum: float = -math.inf, maximum: float = math.inf) -> float:
     """
     Return ``value`` as a float if it is a finite number within bounds.
 
-    :param value: what the user gave
-    :param field: path of the field
-    :param minimum: smallest number accepted; default: no bound
-    :param maximum: largest number accepted; default: no bound
+    :param value: The user's input.
+    :param field: Path of the field.
+    :param minimum: Smallest accepted number. Default: no bound.
+    :param maximum: Largest accepted number. Default: no bound.
     """
-    # The comparisons are false for NaN as well, and for integers that no float can hold.
+    # The comparisons also reject NaN, and integers that do not fit into a float.
     if _is_number(value) and minimum <= value <= maximum and abs(value) <= sys.float_info.max:
         return float(value)
     if math.isfinite(maximum):
@@ -60,14 +71,14 @@ def as_number(value: Json, field: str, minimum: float = -math.inf, maximum: floa
     raise InvalidInputError(field, f"must be a number{at_least}")
 
 
-def as_count(value: Json, field: str, minimum: int, maximum: int | None = None) -> int:
+def require_integer(value: Json, field: str, minimum: int, maximum: int | None = None) -> int:
     """
     Return ``value`` if it is an integer within bounds.
 
-    :param value: what the user gave
-    :param field: path of the field
-    :param minimum: smallest integer accepted
-    :param maximum: largest integer accepted; default: whatever can still be computed with
+    :param value: The user's input.
+    :param field: Path of the field.
+    :param minimum: Smallest accepted integer.
+    :param maximum: Largest accepted integer. Default: the largest size of a list.
     """
     largest = sys.maxsize if maximum is None else maximum
     if isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= largest:
@@ -77,24 +88,24 @@ def as_count(value: Json, field: str, minimum: int, maximum: int | None = None) 
     raise InvalidInputError(field, f"must be an integer of at least {minimum}")
 
 
-def as_text(value: Json, field: str) -> str:
+def require_text(value: Json, field: str) -> str:
     """
     Return ``value`` if it is a string that is not empty.
 
-    :param value: what the user gave
-    :param field: path of the field
+    :param value: The user's input.
+    :param field: Path of the field.
     """
     if isinstance(value, str) and value:
         return value
     raise InvalidInputError(field, "must be a string that is not empty")
 
 
-def as_json(value: Json, field: str) -> Json:
+def require_json(value: Json, field: str) -> Json:
     """
     Return ``value`` if it can be sent as JSON.
 
-    :param value: what the user gave
-    :param field: path of the field
+    :param value: The user's input.
+    :param field: Path of the field.
     """
     try:
         json.dumps(value)
@@ -107,8 +118,8 @@ def path_of(where: str, name: str) -> str:
     """
     Return the dotted path of a field.
 
-    :param where: path of the object that has the field; empty for the whole body
-    :param name: name of the field
+    :param where: Path of the object that has the field. Empty: the whole body.
+    :param name: Name of the field.
     """
     return f"{where}.{name}" if where else name
 

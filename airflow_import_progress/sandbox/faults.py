@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ways in which an answer can go wrong, each made on purpose."""
+"""Deliberate faults in the answers of simulated vendors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import re
 import socket
 import struct
+import threading
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
@@ -16,41 +17,41 @@ from aiohttp import web
 from airflow_import_progress.sandbox.checks import (
     InvalidInputError,
     Json,
-    as_count,
-    as_fields,
-    as_number,
-    as_text,
     path_of,
+    require_fields,
+    require_integer,
+    require_number,
+    require_text,
 )
 
-_CHUNK = 65536
+_CHUNK_BYTES = 65536
 _DRIP_INTERVAL = 0.05
 _HEADER_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 
 
 class Fault(Protocol):
-    """One way in which an answer goes wrong."""
+    """A fault in an answer."""
 
     @property
     def status(self) -> int | None:
-        """Return the HTTP status that the client gets; None if it gets none or the normal one."""
+        """The HTTP status that the client receives. None: no status, or the normal one."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse | None:
         """
-        Answer the request wrongly; None: the vendor shall go on and answer it normally.
+        Return a faulty answer. None: the vendor answers normally.
 
-        :param request: the vendor request that is hit
+        :param request: The affected request.
         """
 
 
 @dataclass(frozen=True)
-class Status:
+class HttpStatus:
     """
-    Answer any HTTP status.
+    Answer with any HTTP status.
 
-    :param status: 200 to 599
-    :param headers: headers of the answer
-    :param body: body of the answer
+    :param status: The status, 200 to 599.
+    :param headers: Headers of the answer.
+    :param body: Body of the answer.
     """
 
     status: int
@@ -58,7 +59,7 @@ class Status:
     body: str = ""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer the status."""
+        """Answer with the status."""
         headers = dict(self.headers)
         if "content-type" not in map(str.lower, headers):
             headers["Content-Type"] = "text/plain; charset=utf-8"
@@ -68,16 +69,16 @@ class Status:
 @dataclass(frozen=True)
 class Delay:
     """
-    Let the client wait, then answer normally.
+    Delay the normal answer.
 
-    :param seconds: 0 or more
+    :param seconds: Length of the delay, 0 or more.
     """
 
     seconds: float
     status: ClassVar[None] = None
 
     async def answer(self, request: web.Request) -> None:
-        """Wait, and leave the answer to the vendor."""
+        """Wait. The vendor answers afterwards."""
         await asyncio.sleep(self.seconds)
 
 
@@ -90,7 +91,7 @@ class Reset:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Reset the connection."""
         if request.transport is not None:
-            # Closing a socket that lingers for zero seconds sends RST instead of FIN.
+            # With a linger time of zero, closing the socket sends RST instead of FIN.
             no_linger = struct.pack("ii", 1, 0)
             request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
             request.transport.abort()
@@ -102,8 +103,8 @@ class Garbage:
     """
     Answer 200 with a body that no vendor would send.
 
-    :param body: the body
-    :param content_type: its content type
+    :param body: The body.
+    :param content_type: Its content type.
     """
 
     body: str
@@ -111,7 +112,7 @@ class Garbage:
     status: ClassVar[int] = 200
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer the garbage."""
+        """Answer with the garbage."""
         return web.Response(body=_encoded(self.body), headers={"Content-Type": self.content_type})
 
 
@@ -120,31 +121,31 @@ class Large:
     """
     Answer 200 with a long JSON string, in chunks and without a Content-Length.
 
-    :param size: length of the body in bytes, 2 or more
+    :param size: Length of the body in bytes, 2 or more.
     """
 
     size: int
     status: ClassVar[int] = 200
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer the long string."""
+        """Answer with the long string."""
         return await _streamed_json(request, self._chunks())
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         yield b'"'
-        for start in range(0, self.size - 2, _CHUNK):
-            yield b"x" * min(_CHUNK, self.size - 2 - start)
+        for start in range(0, self.size - 2, _CHUNK_BYTES):
+            yield b"x" * min(_CHUNK_BYTES, self.size - 2 - start)
         yield b'"'
 
 
 @dataclass(frozen=True)
 class Endless:
-    """Answer 200 with a body that never ends: a byte now and then."""
+    """Answer 200 with a body that never ends, byte by byte."""
 
     status: ClassVar[int] = 200
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer until the client leaves."""
+        """Answer until the client disconnects."""
         return await _streamed_json(request, self._drip())
 
     async def _drip(self) -> AsyncIterator[bytes]:
@@ -156,64 +157,127 @@ class Endless:
 @dataclass(frozen=True)
 class Deep:
     """
-    Answer 200 with lists within lists.
+    Answer 200 with nested lists.
 
-    :param depth: how many, 1 or more
+    :param depth: Depth of the nesting, 1 or more.
     """
 
     depth: int
     status: ClassVar[int] = 200
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer the lists."""
+        """Answer with the lists."""
         return web.Response(body=b"[" * self.depth + b"]" * self.depth, content_type="application/json")
 
 
 @dataclass(frozen=True)
 class Redirect:
     """
-    Send the client elsewhere with 302.
+    Redirect the client with 302.
 
-    :param location: where to
+    :param location: The address to redirect to.
     """
 
     location: str
     status: ClassVar[int] = 302
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer the redirect."""
+        """Answer with the redirect."""
         return web.Response(status=self.status, headers={"Location": self.location})
+
+
+@dataclass
+class FaultRule:
+    """
+    A fault and the requests that it affects.
+
+    :param fault: The fault.
+    :param vendor: Affect only requests to this vendor. None: to any.
+    :param import_id: Affect only requests for this import. None: for any.
+    :param path_contains: Affect only paths with this text.
+    :param times_left: Number of requests that it still affects. None: unlimited.
+    """
+
+    fault: Fault
+    vendor: str | None
+    import_id: str | None
+    path_contains: str
+    times_left: int | None
+
+    def matches(self, vendor: str | None, import_id: str | None, path: str) -> bool:
+        """Return True if the rule affects a request: see :meth:`.FaultRules.take`."""
+        return self.vendor in (None, vendor) and self.import_id in (None, import_id) and self.path_contains in path
+
+
+class FaultRules:
+    """The faults of coming requests. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rules: list[FaultRule] = []
+
+    def add(self, rule: FaultRule) -> None:
+        """
+        Add a rule. Earlier rules take precedence.
+
+        :param rule: The rule.
+        """
+        with self._lock:
+            self._rules.append(rule)
+
+    def clear(self) -> None:
+        """Remove all rules."""
+        with self._lock:
+            self._rules.clear()
+
+    def take(self, vendor: str | None, import_id: str | None, path: str) -> Fault | None:
+        """
+        Return the fault for a request and count it as used. None: no rule matches.
+
+        :param vendor: Name of the requested vendor.
+        :param import_id: Id of the requested import.
+        :param path: Path of the request.
+        """
+        with self._lock:
+            for rule in self._rules:
+                if rule.matches(vendor, import_id, path):
+                    if rule.times_left is not None:
+                        rule.times_left -= 1
+                        if rule.times_left == 0:
+                            self._rules.remove(rule)
+                    return rule.fault
+        return None
 
 
 def fault_from_json(value: Json, where: str = "fault") -> Fault:
     """
-    Make the fault that a user describes.
+    Make a fault from a user's input.
 
-    :param value: an object such as ``{"status": 503}``
-    :param where: path of the object in what the user sent, for error messages
+    :param value: An object such as ``{"status": 503}``.
+    :param where: Path of the object in the input, for error messages.
     """
     kinds = ("status", "delay", "reset", "body", "bytes", "endless", "deep", "redirect")
-    fields = as_fields(value, where, (*kinds, "headers", "content_type"))
+    fields = require_fields(value, where, (*kinds, "headers", "content_type"))
     kind = next((name for name in kinds if name in fields), None)
     if kind is None:
         raise InvalidInputError(where, f"must have one of {', '.join(kinds)}")
     extras = {"status": ("headers", "body"), "body": ("content_type",)}.get(kind, ())
-    fields = as_fields(value, where, (kind, *extras))
+    fields = require_fields(value, where, (kind, *extras))
     name = path_of(where, kind)
     match kind:
         case "status":
-            status = as_count(fields["status"], name, minimum=200, maximum=599)
+            status = require_integer(fields["status"], name, minimum=200, maximum=599)
             headers = _headers(fields.get("headers", {}), path_of(where, "headers"))
-            return Status(status, headers, _body(fields.get("body", ""), path_of(where, "body")))
+            return HttpStatus(status, headers, _body(fields.get("body", ""), path_of(where, "body")))
         case "delay":
-            return Delay(as_number(fields["delay"], name, minimum=0))
+            return Delay(require_number(fields["delay"], name, minimum=0))
         case "body":
             content_type = _line(fields.get("content_type", "text/html"), path_of(where, "content_type"))
             return Garbage(_body(fields["body"], name), content_type)
         case "bytes":
-            return Large(as_count(fields["bytes"], name, minimum=2))
+            return Large(require_integer(fields["bytes"], name, minimum=2))
         case "deep":
-            return Deep(as_count(fields["deep"], name, minimum=1))
+            return Deep(require_integer(fields["deep"], name, minimum=1))
         case "redirect":
             return Redirect(_line(fields["redirect"], name))
     if fields[kind] is not True:
@@ -229,7 +293,7 @@ async def _streamed_json(request: web.Request, chunks: AsyncIterator[bytes]) -> 
         async for chunk in chunks:
             await response.write(chunk)
     except ConnectionError:
-        pass  # The client had enough.
+        pass  # The client disconnected.
     return response
 
 
@@ -253,12 +317,12 @@ def _body(value: Json, field: str) -> str:
 
 
 def _encoded(body: str) -> bytes:
-    # JSON can name half a surrogate pair, which becomes a body that is not UTF-8.
+    # Let surrogates pass: JSON can contain half a pair, and the body is then not valid UTF-8.
     return body.encode("utf-8", "surrogatepass")
 
 
 def _line(value: Json, field: str) -> str:
-    text = as_text(value, field)
+    text = require_text(value, field)
     if not text.isprintable():
         raise InvalidInputError(field, "must not contain control characters")
     return text

@@ -11,11 +11,12 @@ from typing import ClassVar
 
 from aiohttp import web
 
-from airflow_import_progress.sandbox.checks import InvalidInputError, Json, as_fields
+from airflow_import_progress.sandbox.checks import InvalidInputError, Json, require_fields
 from airflow_import_progress.sandbox.script import DONE, FAILED, Script
+from airflow_import_progress.sandbox.simulated_import import SimulatedImport, UnknownImportError
 from airflow_import_progress.sandbox.uploads import Table, UnreadableUploadError, table_of, uploaded_files
 from airflow_import_progress.sandbox.vendor import WORLD, Vendor
-from airflow_import_progress.sandbox.world import Import, UnknownImportError, World
+from airflow_import_progress.sandbox.world import World
 
 IMPORTS = "/api/v1/import"
 
@@ -35,7 +36,7 @@ class Leadsy(Vendor):
     credentials: ClassVar[Mapping[str, str]] = {"token": "sandbox-leadsy-token"}
 
     def routes(self) -> Iterable[web.RouteDef]:
-        """Return the documented endpoints, of which that of uploads is documented by its title only."""
+        """Return the documented endpoints. Of the upload only the title is documented."""
         return (
             web.post(IMPORTS, _import_leads),
             web.get(IMPORTS, _list, allow_head=False),
@@ -47,16 +48,17 @@ class Leadsy(Vendor):
         return request.match_info.get("import_code")
 
     def is_authorized(self, request: web.Request, credentials: Mapping[str, str]) -> bool:
-        """Return whether the token is presented, after the scheme that is expected now."""
-        scheme = request.app[WORLD].kept(_Kept).auth_scheme
+        """Return True if the header is the expected scheme and the token."""
+        scheme = request.app[WORLD].state(LeadsyState).auth_scheme
         return request.headers.get("Authorization") == f"{scheme} {credentials['token']}".lstrip()
 
     async def unauthorized(self, request: web.Request) -> web.Response:
         """Return a JSON body with 401."""
         return _error(401, "Unauthorized")
 
-    def progress_in(self, answer: Json) -> float | None:
-        """Return the share of processed records, or what the status says about the end."""
+    @staticmethod
+    def progress_in(answer: Json) -> float | None:
+        """Return the share of processed records, or the final progress of a final status."""
         file = answer.get("import_file") if isinstance(answer, Mapping) else None
         if not isinstance(file, Mapping):
             return None
@@ -72,30 +74,35 @@ class Leadsy(Vendor):
         """Return the token as the password."""
         return {"conn_type": _NAME, "password": credentials["token"]}
 
-    def shown_authorization(self, value: str) -> str:
-        """Return the header with its token taken out."""
+    def redact_authorization(self, value: str) -> str:
+        """Return the header without its token."""
         return "Bearer ***" if value.startswith("Bearer ") else "***"
 
-    def new_import_id(self, kind: str) -> str:
+    @staticmethod
+    def new_import_id(kind: str) -> str:
         """Return a code such as ``IMP-7F3A91C2``."""
         return f"IMP-{uuid.uuid4().hex[:8].upper()}"
 
     def change(self, world: World, changes: Mapping[str, Json]) -> None:
         """
-        Change what has to stand in front of the token.
+        Change the scheme in front of the token.
 
-        :param world: where it is kept
-        :param changes: ``auth_scheme``: such as ``Bearer``, as at first, or empty for the bare token
+        :param world: The state of the sandbox.
+        :param changes: ``auth_scheme``: the scheme, initially ``Bearer``. Empty: the token alone.
         """
-        auth_scheme = as_fields(changes, "", ("auth_scheme",)).get("auth_scheme")
+        auth_scheme = require_fields(changes, "", ("auth_scheme",)).get("auth_scheme")
         if not isinstance(auth_scheme, str):
             raise InvalidInputError("auth_scheme", "must be a string")
-        world.kept(_Kept).auth_scheme = auth_scheme
+        world.state(LeadsyState).auth_scheme = auth_scheme
 
 
 @dataclass
-class _Kept:
-    """What is known beside the imports."""
+class LeadsyState:
+    """
+    The vendor's own state.
+
+    :param auth_scheme: The scheme in front of the token. Empty: the token alone.
+    """
 
     auth_scheme: str = "Bearer"
 
@@ -110,15 +117,14 @@ async def _import_leads(request: web.Request) -> web.Response:
     script = replace(
         Script.steady(world.import_duration), records=len(table.lines), failed_records=_unreadable_lines(table)
     )
-    code = world.add_import(_NAME, _KIND, script, file_name=files[0].name)
-    job = world.find(_NAME, _KIND, code)
+    job = world.add_import(_NAME, _KIND, script, Leadsy.new_import_id(_KIND), file_name=files[0].name)
     return web.json_response(_body(world, job, script.progress_at(0.0)), status=201)
 
 
 async def _list(request: web.Request) -> web.Response:
     world = request.app[WORLD]
     jobs = world.imports_of(_NAME)
-    files = [_file(world, job, world.progress_of(job) or 0.0) for job in jobs]
+    files = [_file(world, job, job.reported_progress(Leadsy.progress_in) or 0.0) for job in jobs]
     return web.json_response({"import_files": files})
 
 
@@ -131,11 +137,11 @@ async def _status(request: web.Request) -> web.Response:
     return web.json_response(world.poll(_NAME, _KIND, code, lambda progress: _body(world, job, progress)))
 
 
-def _body(world: World, job: Import, progress: float) -> Json:
+def _body(world: World, job: SimulatedImport, progress: float) -> Json:
     return {"import_file": _file(world, job, progress)}
 
 
-def _file(world: World, job: Import, progress: float) -> Json:
+def _file(world: World, job: SimulatedImport, progress: float) -> Json:
     status = _status_name(progress)
     over = status in ("completed", "failed")
     reached = DONE if progress >= DONE else job.script.reached_at(job.elapsed())
@@ -149,8 +155,8 @@ def _file(world: World, job: Import, progress: float) -> Json:
         "processed_records": processed,
         "failed_records": failed,
         "status_name": status,
-        "started_at": None if status == "pending" else job.moment(0),
-        "finished_at": job.moment(_seconds_to_end(job.script)) if over else None,
+        "started_at": None if status == "pending" else job.timestamp(0),
+        "finished_at": job.timestamp(_seconds_to_end(job.script)) if over else None,
         "error_file": _address(job.import_id, "errors.csv") if over and failed else None,
         "original_file": _address(job.import_id, job.file_name or _DEFAULT_FILE_NAME),
         "imported_by": _IMPORTED_BY,
@@ -172,7 +178,7 @@ def _seconds_to_end(script: Script) -> float:
 
 
 def _address(code: str, name: str) -> str:
-    """Return where a file lies, signed as object stores sign for whoever has the address."""
+    """Return the address of a file, signed as object stores sign it."""
     signature = hashlib.sha256(f"{code}/{name}".encode()).hexdigest()
     return f"https://files.leadsy.example/imports/{code}/{name}?X-Amz-Expires=900&X-Amz-Signature={signature}"
 

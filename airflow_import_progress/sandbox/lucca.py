@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import re
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,11 +13,11 @@ from typing import ClassVar
 from aiohttp import web
 
 from airflow_import_progress.sandbox.checks import Json
-from airflow_import_progress.sandbox.rates import Allowance
+from airflow_import_progress.sandbox.rates import RateLimitStatus
 from airflow_import_progress.sandbox.script import Script
+from airflow_import_progress.sandbox.simulated_import import UnknownImportError
 from airflow_import_progress.sandbox.uploads import Line, Table, UnreadableUploadError, table_of, uploaded_files
 from airflow_import_progress.sandbox.vendor import WORLD, Vendor
-from airflow_import_progress.sandbox.world import UnknownImportError
 
 LEAVES = "/timmi-absences/api/imports/v1.0/leavePeriods"
 USER_LOCATIONS = "/work-locations/public/api/imports/user-locations"
@@ -72,20 +71,21 @@ class Lucca(Vendor):
         return _summary_id(request)
 
     def is_authorized(self, request: web.Request, credentials: Mapping[str, str]) -> bool:
-        """Return whether the header is exactly the documented one."""
+        """Return True if the header is exactly the documented one."""
         return request.headers.get("Authorization") == _AUTHORIZATION + credentials["api_key"]
 
     async def unauthorized(self, request: web.Request) -> web.Response:
         """Return Lucca's problem body with 401."""
         return _problem(401, "Unauthorized")
 
-    def too_many_requests(self, allowance: Allowance) -> web.Response:
-        """Return Lucca's problem body with 429, and when to come again."""
+    def too_many_requests(self, rate_limit: RateLimitStatus) -> web.Response:
+        """Return Lucca's problem body with 429 and ``Retry-After``."""
         response = _problem(429, "Too Many Requests")
-        response.headers["Retry-After"] = str(math.ceil(allowance.seconds_left))
+        response.headers["Retry-After"] = str(math.ceil(rate_limit.seconds_left))
         return response
 
-    def progress_in(self, answer: Json) -> float | None:
+    @staticmethod
+    def progress_in(answer: Json) -> float | None:
         """Return the bare number of leaves, or ``progress`` of user locations."""
         progress = answer.get("progress") if isinstance(answer, Mapping) else answer
         if isinstance(progress, (int, float)) and not isinstance(progress, bool):
@@ -96,20 +96,20 @@ class Lucca(Vendor):
         """Return the API key as the password."""
         return {"conn_type": _NAME, "password": credentials["api_key"]}
 
-    def shown_authorization(self, value: str) -> str:
-        """Return the documented header with its key taken out."""
+    def redact_authorization(self, value: str) -> str:
+        """Return the documented header without its key."""
         return f"{_AUTHORIZATION}***" if value.startswith(_AUTHORIZATION) else "***"
 
 
 async def _import_leaves(request: web.Request) -> web.Response:
     try:
-        simulated = not _flag(request, "create", default=True)
+        analysis_only = not _flag(request, "create", default=True)
         is_async = _flag(request, "async", default=True)
         files = await uploaded_files(request)
     except (KeyError, UnreadableUploadError):
         return _problem(400, "Bad Request")
     world = request.app[WORLD]
-    # A client that waits for the end gets its answer at the end: then the import is over already.
+    # End a synchronous import at once: its client receives the answer at the end.
     duration = world.import_duration if is_async else 0.0
     try:
         tables = [_table_with(_LEAVE_COLUMNS, file.content) for file in files]
@@ -119,7 +119,8 @@ async def _import_leaves(request: web.Request) -> web.Response:
         readable = all(_is_leave(_row(table, line)) for table in tables for line in table.lines)
         has_error, script = False, Script.steady(duration, fail_at=None if readable else _FAILS_AT)
     file_name = request.query.get("originalFileName") or files[0].name or _DEFAULT_FILE_NAME
-    summary_id = world.add_import(_NAME, "leave", script, file_name=file_name, simulated=simulated)
+    summary_id = Lucca.new_import_id("leave")
+    world.add_import(_NAME, "leave", script, summary_id, file_name=file_name, analysis_only=analysis_only)
     return web.json_response({"summaryId": summary_id, "hasError": has_error})
 
 
@@ -129,22 +130,22 @@ async def _leaves_progress(request: web.Request) -> web.Response:
 
 async def _import_user_locations(request: web.Request) -> web.Response:
     try:
-        simulated = not _flag(request, "create")
+        analysis_only = not _flag(request, "create")
         _flag(request, "overrideUserLocations")
         files = await uploaded_files(request)
     except (KeyError, UnreadableUploadError):
         return _problem(400, "Bad Request")
     world = request.app[WORLD]
-    summary_id = str(uuid.uuid4())
+    summary_id = Lucca.new_import_id("user_location")
     outcome = _outcome([file.content for file in files])
-    script = Script.steady(world.import_duration, results=outcome.summary(summary_id, simulated))
+    script = Script.steady(world.import_duration, results=outcome.summary(summary_id, analysis_only))
     world.add_import(
         _NAME,
         "user_location",
         script,
-        import_id=summary_id,
+        summary_id,
         file_name=files[0].name or _DEFAULT_FILE_NAME,
-        simulated=simulated,
+        analysis_only=analysis_only,
     )
     return web.json_response({"summaryId": summary_id})
 
@@ -154,11 +155,11 @@ async def _user_locations_progress(request: web.Request) -> web.Response:
 
 
 async def _user_locations_results(request: web.Request) -> web.Response:
-    return _summary(request, simulated=False)
+    return _summary(request, analysis_only=False)
 
 
 async def _user_locations_analysis(request: web.Request) -> web.Response:
-    return _summary(request, simulated=True)
+    return _summary(request, analysis_only=True)
 
 
 def _progress(request: web.Request, kind: str, body: Callable[[float], Json]) -> web.Response:
@@ -171,21 +172,21 @@ def _progress(request: web.Request, kind: str, body: Callable[[float], Json]) ->
         return _problem(404, "Not Found")
 
 
-def _summary(request: web.Request, simulated: bool) -> web.Response:
+def _summary(request: web.Request, analysis_only: bool) -> web.Response:
     world, summary_id = request.app[WORLD], _summary_id(request)
     if summary_id is None:
         return _problem(400, "Bad Request")
     try:
-        subject = world.find(_NAME, "user_location", summary_id)
+        import_ = world.find(_NAME, "user_location", summary_id)
     except UnknownImportError:
         return _problem(404, "Not Found")
-    if subject.simulated != simulated:
+    if import_.analysis_only != analysis_only:
         return _problem(404, "Not Found")
-    if not world.is_over(subject):
+    if not import_.is_over(Lucca.progress_in):
         return _problem(400, "The import is not finished")
-    if subject.script.results is not None:
-        return web.json_response(subject.script.results)
-    return web.json_response(_Outcome().summary(summary_id, simulated))
+    if import_.script.results is not None:
+        return web.json_response(import_.script.results)
+    return web.json_response(_Outcome().summary(summary_id, analysis_only))
 
 
 def _summary_id(request: web.Request) -> str | None:
@@ -215,7 +216,7 @@ def _column_names(table: Table) -> list[str]:
 
 
 def _row(table: Table, line: Line) -> Mapping[str, str] | None:
-    """Return the cells by lower-case column name; None if their number is wrong."""
+    """Return the cells by lower-case column name. None: their number is wrong."""
     if len(line.cells) != len(table.header):
         return None
     return dict(zip(_column_names(table), map(str.strip, line.cells), strict=True))
@@ -243,18 +244,18 @@ def _date(text: str, pattern: re.Pattern[str]) -> date | None:
 
 @dataclass
 class _Outcome:
-    """What an import of user locations does with its lines."""
+    """The effects and errors of an import of user locations."""
 
     created: list[str] = field(default_factory=list)
     deleted: int = 0
     errors: list[Json] = field(default_factory=list)
     unreadable: str | None = None
 
-    def summary(self, summary_id: str, simulated: bool) -> Json:
-        """Return the documented body, of the analysis if ``simulated`` or else of the results."""
+    def summary(self, summary_id: str, analysis_only: bool) -> Json:
+        """Return the documented body: the analysis if ``analysis_only``, otherwise the results."""
         has_errors = bool(self.errors or self.unreadable)
-        created_name = "validUserLocationsToCreateSummary" if simulated else "userLocationsCreatedSummary"
-        deleted_name = "userLocationsToDeleteSummary" if simulated else "userLocationsDeletedSummary"
+        created_name = "validUserLocationsToCreateSummary" if analysis_only else "userLocationsCreatedSummary"
+        deleted_name = "userLocationsToDeleteSummary" if analysis_only else "userLocationsDeletedSummary"
         line_errors = f"{len(self.errors)} errors lines detected" if self.errors else None
         return {
             "summaryId": summary_id,
@@ -267,7 +268,7 @@ class _Outcome:
         }
 
     def read(self, table: Table, line: Line) -> None:
-        """Do what a line says, or note why that cannot be done."""
+        """Add the effect of a line, or its error."""
         row = _row(table, line)
         if row is None:
             problem = f"{len(line.cells)} columns instead of {len(table.header)}"

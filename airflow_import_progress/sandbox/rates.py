@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many requests a vendor answers in a minute. Pure: the time is always passed in."""
+"""The number of requests that a vendor answers in a minute. Pure: the time is always passed in."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ WINDOW = 60.0
 
 
 @dataclass(frozen=True)
-class Allowance:
+class RateLimitStatus:
     """
-    What a client may still ask after a request.
+    The state of a rate limit after a request.
 
-    :param limit: how many requests are answered in a window
-    :param remaining: how many are left of them, 0 or more
-    :param seconds_left: seconds until the next window
-    :param exceeded: whether the request was one too many
+    :param limit: Number of requests that are answered in a window.
+    :param remaining: Number of requests left in this window, 0 or more.
+    :param seconds_left: Seconds until the next window.
+    :param exceeded: Whether the request was above the limit.
     """
 
     limit: int
@@ -31,18 +31,18 @@ class RateLimiter:
     def __init__(self) -> None:
         self._windows: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def take(self, vendor: str, group: str, limit: int, now: float) -> Allowance:
+    def take(self, vendor: str, group: str, limit: int, now: float) -> RateLimitStatus:
         """
-        Count a request and return what may be asked after it.
+        Count a request and return the state of the limit after it.
 
-        :param vendor: name of the vendor
-        :param group: which requests to the vendor are counted together
-        :param limit: how many of them are answered in a window
-        :param now: seconds since any fixed time
+        :param vendor: Name of the vendor.
+        :param group: Name of the group of requests that are counted together.
+        :param limit: Number of requests of the group that are answered in a window.
+        :param now: Seconds since any fixed time.
         """
         start, count = self._windows.get((vendor, group), (now, 0))
         if now - start >= WINDOW:
             start, count = now, 0
         count += 1
         self._windows[vendor, group] = (start, count)
-        return Allowance(limit, max(0, limit - count), start + WINDOW - now, exceeded=count > limit)
+        return RateLimitStatus(limit, max(0, limit - count), start + WINDOW - now, exceeded=count > limit)

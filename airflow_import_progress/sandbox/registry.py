@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vendors that the sandbox imitates. A new one is its module and an entry here."""
+"""The simulated vendors. To add one, write its module and an entry here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VENDORS: tuple[Vendor, ...] = (Lucca(), RocketChat(), Zilliz(), Leadsy())
 
 
 def credential_options() -> dict[str, tuple[Vendor, str]]:
-    """Return the options that set credentials, such as ``lucca_api_key``, with whose and which they are."""
+    """Return the options that set credentials, such as ``lucca_api_key``, with their vendor and credential."""
     return {
         f"{vendor.name}_{credential}": (vendor, credential) for vendor in VENDORS for credential in vendor.credentials
     }

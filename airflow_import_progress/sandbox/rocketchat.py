@@ -14,8 +14,8 @@ from typing import ClassVar
 
 from aiohttp import web
 
-from airflow_import_progress.sandbox.checks import InvalidInputError, Json, as_fields, as_text
-from airflow_import_progress.sandbox.rates import Allowance
+from airflow_import_progress.sandbox.checks import InvalidInputError, Json, require_fields, require_text
+from airflow_import_progress.sandbox.rates import RateLimitStatus
 from airflow_import_progress.sandbox.rocketchat_files import (
     channel_entry,
     contact_entry,
@@ -34,6 +34,7 @@ from airflow_import_progress.sandbox.rocketchat_operations import (
     Operation,
     Step,
     Workspace,
+    new_operation_id,
     staged_by,
     state_of,
 )
@@ -49,19 +50,20 @@ from airflow_import_progress.sandbox.rocketchat_requests import (
     anything,
 )
 from airflow_import_progress.sandbox.script import DONE, FAILED
+from airflow_import_progress.sandbox.simulated_import import SimulatedImport
 from airflow_import_progress.sandbox.uploads import UnreadableUploadError
 from airflow_import_progress.sandbox.vendor import WORLD, Vendor
-from airflow_import_progress.sandbox.world import Import, World
+from airflow_import_progress.sandbox.world import World
 
 API = "/api/v1"
 
 _LOGIN = f"{API}/login"
-_ABOUT_THE_NEWEST = frozenset(
+_PATHS_OF_THE_NEWEST = frozenset(
     f"{API}/{name}" for name in ("getImportProgress", "getCurrentImportOperation", "import.status")
 )
-_LATEST = 20
+_MAX_LATEST = 20
 _DOWNLOADED_RECORDS = 1000
-_SHARE_OF_A_DOWNLOAD = 0.1
+_DOWNLOAD_SHARE = 0.1
 _CHANGES = ("restart", "cancel", "revoke_tokens", "before_6_3", "totp_code", "permissions", "importers")
 _ROLES = frozenset(
     ("admin", "anonymous", "app", "bot", "guest", "leader", "livechat-agent", "moderator", "owner", "user")
@@ -69,7 +71,7 @@ _ROLES = frozenset(
 
 
 class RocketChat(Vendor):
-    """The import endpoints of a Rocket.Chat server, and its login."""
+    """The import endpoints and the login of a Rocket.Chat server."""
 
     name = ROCKETCHAT
     kinds = tuple(IMPORTERS)
@@ -84,7 +86,7 @@ class RocketChat(Vendor):
     one_at_a_time = True
 
     def routes(self) -> Iterable[web.RouteDef]:
-        """Return the endpoints of imports, and those to log in and out."""
+        """Return the endpoints of imports, login and logout."""
         return (
             web.post(_LOGIN, _log_in),
             web.post(f"{API}/logout", _log_out),
@@ -93,14 +95,14 @@ class RocketChat(Vendor):
         )
 
     async def import_id(self, request: web.Request) -> str | None:
-        """Return the id of the newest operation, about which those ask who name none."""
-        if request.path not in _ABOUT_THE_NEWEST:
+        """Return the id of the newest operation for the paths that report it."""
+        if request.path not in _PATHS_OF_THE_NEWEST:
             return None
         imports = request.app[WORLD].imports_of(ROCKETCHAT)
         return imports[-1].import_id if imports else None
 
     def is_authorized(self, request: web.Request, credentials: Mapping[str, str]) -> bool:
-        """Return whether the two headers name the user and a token of theirs; a login needs none."""
+        """Return True if the two headers are the user's id and token. A login needs none."""
         if request.path == _LOGIN:
             return True
         tokens = {credentials["auth_token"], *_workspace(request).tokens}
@@ -108,15 +110,16 @@ class RocketChat(Vendor):
         return is_user and request.headers.get("X-Auth-Token") in tokens
 
     async def unauthorized(self, request: web.Request) -> web.Response:
-        """Return the answer to those who are not logged in."""
+        """Return the answer to a client that is not logged in."""
         message = "You must be logged in to do this."
         body: dict[str, Json] = {"status": "error", "message": message}
         if not _workspace(request).before_6_3:
             body = {"success": False, "error": message, **body}
         return web.json_response(body, status=401)
 
-    def progress_in(self, answer: Json) -> float | None:
-        """Return what ``step`` and ``count`` say."""
+    @staticmethod
+    def progress_in(answer: Json) -> float | None:
+        """Return the progress in ``step`` and ``count``."""
         if not isinstance(answer, Mapping) or answer.get("step") not in tuple(Step):
             return None
         if answer["step"] == Step.DONE:
@@ -131,38 +134,41 @@ class RocketChat(Vendor):
         """Return the user's id as the login and the personal access token as the password."""
         return {"conn_type": ROCKETCHAT, "login": credentials["user_id"], "password": credentials["auth_token"]}
 
-    def new_import_id(self, kind: str) -> str:
+    @staticmethod
+    def new_import_id(kind: str) -> str:
         """Make an id as the database does."""
-        return secrets.token_hex(12)
+        return new_operation_id()
 
-    def progress_of(self, world: World, subject: Import) -> float:
-        """Return how far the operation is."""
-        return world.kept(Workspace).operation_of(subject, world).progress()
+    def progress_of(self, world: World, import_: SimulatedImport) -> float | None:
+        """Return the progress of the operation."""
+        if import_.script.answers:
+            return super().progress_of(world, import_)
+        return world.state(Workspace).operation_of(import_, world).progress()
 
     def rate_limit_group(self, request: web.Request) -> str:
-        """Return the method and the path, each of which has a limit of its own."""
+        """Return method and path: each pair has its own limit."""
         return f"{request.method} {request.path}"
 
-    def rate_limit_headers(self, allowance: Allowance) -> Mapping[str, str]:
-        """Return the three headers, of which the last one is a time in milliseconds."""
+    def rate_limit_headers(self, rate_limit: RateLimitStatus) -> Mapping[str, str]:
+        """Return the three headers. The last one is a time in milliseconds."""
         return {
-            "X-RateLimit-Limit": str(allowance.limit),
-            "X-RateLimit-Remaining": str(allowance.remaining),
-            "X-RateLimit-Reset": str(round((time.time() + allowance.seconds_left) * 1000)),
+            "X-RateLimit-Limit": str(rate_limit.limit),
+            "X-RateLimit-Remaining": str(rate_limit.remaining),
+            "X-RateLimit-Reset": str(round((time.time() + rate_limit.seconds_left) * 1000)),
         }
 
-    def too_many_requests(self, allowance: Allowance) -> web.Response:
-        """Return the answer that tells only in its text how long to wait."""
-        seconds = math.ceil(allowance.seconds_left)
+    def too_many_requests(self, rate_limit: RateLimitStatus) -> web.Response:
+        """Return the vendor's answer, with the seconds to wait in its text only."""
+        seconds = math.ceil(rate_limit.seconds_left)
         wait = f"You must wait {seconds} seconds before trying this endpoint again."
         error = f"Error, too many requests. Please slow down. {wait} [error-too-many-requests]"
         return web.json_response({"success": False, "error": error}, status=429)
 
     def change(self, world: World, changes: Mapping[str, Json]) -> None:
-        """Let something happen to the workspace or its server; see the documentation of the sandbox."""
-        workspace = world.kept(Workspace)
+        """Change the workspace or its server: see the documentation of the sandbox."""
+        workspace = world.state(Workspace)
         for check in (_check_events, _check_settings):
-            check(as_fields(changes, "", _CHANGES))
+            check(require_fields(changes, "", _CHANGES))
         workspace.before_6_3 = changes.get("before_6_3", workspace.before_6_3)
         workspace.totp_code = changes.get("totp_code", workspace.totp_code)
         workspace.permissions = frozenset(changes.get("permissions", workspace.permissions))
@@ -177,11 +183,11 @@ class RocketChat(Vendor):
 
 class _RefusedError(Exception):
     """
-    Tell the client that it asked for something wrong.
+    Raised to refuse a request.
 
-    :param reason: what is wrong
-    :param code: the vendor's code for it; None: it has none, as errors of its import service
-    :param details: what else the vendor tells
+    :param reason: The vendor's reason.
+    :param code: The vendor's code. None: it has none, as errors of the import service.
+    :param details: The vendor's details.
     """
 
     def __init__(self, reason: str, code: str | None = None, details: Json | None = None) -> None:
@@ -202,7 +208,7 @@ def _no_importer(key: str, method: str) -> _RefusedError:
 
 
 class _LiteralAnswerError(Exception):
-    """Tell that a scripted answer stands for the whole body."""
+    """Raised if a scripted answer is the whole body."""
 
     def __init__(self, body: Json) -> None:
         super().__init__()
@@ -211,7 +217,7 @@ class _LiteralAnswerError(Exception):
 
 @dataclass(frozen=True)
 class _Call:
-    """A request that passed all checks."""
+    """A request that has passed all checks."""
 
     world: World
     workspace: Workspace
@@ -221,7 +227,7 @@ class _Call:
         operation = self.workspace.newest(self.world)
         if operation is None:
             raise _RefusedError("Import Operation Not Found", "error-operation-not-found", method)
-        self.check_importer(operation.subject.kind, method)
+        self.check_importer(operation.import_.kind, method)
         return operation
 
     def check_importer(self, key: str, method: str) -> None:
@@ -231,7 +237,7 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Endpoint:
-    """An endpoint for those who may import."""
+    """An endpoint of the import API."""
 
     method: str
     name: str
@@ -247,8 +253,8 @@ class _Endpoint:
     def _handler(self) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             sent = dict(request.query) if self.method == "GET" else await _json_object(request)
-            # Who looks from another thread must not see an operation that is half made.
-            with request.app[WORLD].undisturbed():
+            # Lock it: other threads must not read a half-made operation.
+            with request.app[WORLD].locked():
                 return self._response(request.app[WORLD], _workspace(request), sent)
 
         return handle
@@ -280,7 +286,7 @@ class _Endpoint:
 async def _log_in(request: web.Request) -> web.Response:
     world, workspace = request.app[WORLD], _workspace(request)
     credentials, body = world.credentials_of(ROCKETCHAT), await _json_object(request)
-    # Not in a set, because what a client sends may not be hashable.
+    # Compare with a tuple instead of a set: the client's value may not be hashable.
     if body.get("resume") in (*workspace.tokens, credentials["auth_token"]):
         return _logged_in(credentials, body["resume"])
     user = body.get("user") or body.get("username") or body.get("email")
@@ -330,31 +336,31 @@ def _user(credentials: Mapping[str, str]) -> Json:
     }
 
 
-# What is asked
+# Reading
 
 
 def _progress(call: _Call) -> Json:
     operation = call.newest("getImportProgress")
 
     def body(_progress: float) -> Json:
-        now = operation.now()
+        now = operation.status()
         count = {"completed": now.completed, "total": operation.total, "error": now.error}
         if call.workspace.before_6_3:
-            # Old servers ask a fresh object that has not read the database.
+            # Report zeros: old servers read a new object that has not read the database.
             count = {"completed": 0, "total": 0} if now.step in RUNNING else count
             count.pop("error", None)
-        key = operation.subject.kind
+        key = operation.import_.kind
         return {"key": key, "name": IMPORTERS[key], "step": now.step, "count": count, "success": True}
 
-    subject = operation.subject
-    return call.world.poll(ROCKETCHAT, subject.kind, subject.import_id, body)
+    import_ = operation.import_
+    return call.world.poll(ROCKETCHAT, import_.kind, import_.import_id, body)
 
 
 def _status(call: _Call) -> Json:
     operation = call.workspace.newest(call.world)
     if operation is None:
         return {"state": "none", "success": True}
-    document, success = _told(call, operation)
+    document, success = _reported(call, operation)
     state = state_of(document["status"], operation.valid)
     return {**({"state": state} if state else {}), "operation": document, "success": success}
 
@@ -363,17 +369,17 @@ def _current_operation(call: _Call) -> Json:
     operation = call.workspace.newest(call.world)
     if operation is None:
         return {"success": True}
-    document, success = _told(call, operation)
+    document, success = _reported(call, operation)
     return {"operation": document, "success": success}
 
 
 def _latest_operations(call: _Call) -> Json:
     newest_first = sorted(call.workspace.all(call.world), key=_last_change, reverse=True)
-    return [_last_told(call.workspace, operation) for operation in newest_first[:_LATEST]]
+    return [_last_reported(call.workspace, operation) for operation in newest_first[:_MAX_LATEST]]
 
 
 def _last_change(operation: Operation) -> tuple[float, float]:
-    return operation.updated_at(), operation.subject.created_at
+    return operation.updated_at(), operation.import_.created_at
 
 
 def _importers(call: _Call) -> Json:
@@ -381,32 +387,32 @@ def _importers(call: _Call) -> Json:
     return [{"key": key, "name": name} for key, name in IMPORTERS.items() if key in listed]
 
 
-def _told(call: _Call, operation: Operation) -> tuple[dict[str, Json], Json]:
-    """Return an operation and ``success``, of a scripted answer if there is one, which is used up by that."""
-    subject = operation.subject
-    if not subject.script.answers:
-        return call.workspace.document(operation, operation.now().step, operation.count()), True
-    answer = call.world.poll(ROCKETCHAT, subject.kind, subject.import_id, lambda progress: progress)
+def _reported(call: _Call, operation: Operation) -> tuple[dict[str, Json], Json]:
+    """Return an operation and ``success``, from the next scripted answer if there is one."""
+    import_ = operation.import_
+    if not import_.script.answers:
+        return call.workspace.document(operation, operation.status().step, operation.count()), True
+    answer = call.world.poll(ROCKETCHAT, import_.kind, import_.import_id, lambda progress: progress)
     if not isinstance(answer, Mapping) or "step" not in answer:
         raise _LiteralAnswerError(answer)
     return call.workspace.document(operation, answer["step"], answer.get("count")), answer.get("success", True)
 
 
-def _last_told(workspace: Workspace, operation: Operation) -> Json:
-    subject = operation.subject
-    if subject.script.answers:
-        last = subject.script.answer_at(max(0, subject.answers_given - 1))
+def _last_reported(workspace: Workspace, operation: Operation) -> Json:
+    import_ = operation.import_
+    if import_.script.answers:
+        last = import_.script.answer_at(max(0, import_.answers_given - 1))
         if isinstance(last, Mapping) and "step" in last:
             return workspace.document(operation, last["step"], last.get("count"))
-    return workspace.document(operation, operation.now().step, operation.count())
+    return workspace.document(operation, operation.status().step, operation.count())
 
 
-# What is done
+# Changing
 
 
 def _new(call: _Call) -> Json:
     operation = call.workspace.open(call.world, "api", Step.NEW)
-    document = call.workspace.document(operation, operation.now().step, operation.count())
+    document = call.workspace.document(operation, operation.status().step, operation.count())
     return {"operation": document, "success": True}
 
 
@@ -422,7 +428,7 @@ def _add_users(call: _Call) -> Json:
     entries = [user_entry(user["importIds"][0], user.get("username") or "", user["emails"][0]) for user in users]
     operation.entries = {**operation.entries, "users": [*operation.entries.get("users", []), *entries]}
     operation.staged = {**operation.staged, "users": operation.staged.get("users", 0) + len(users)}
-    operation.stand(Step.USER_SELECTION)
+    operation.hold_at(Step.USER_SELECTION)
     return {"success": True}
 
 
@@ -430,7 +436,7 @@ def _accepting_data(call: _Call) -> Operation:
     operation = call.workspace.newest(call.world)
     if operation is None or not operation.valid:
         raise _RefusedError("Import operation not initialized.")
-    match state_of(operation.now().step, operation.valid):
+    match state_of(operation.status().step, operation.valid):
         case "loading" | "importing":
             raise _RefusedError("The current import operation can not receive new data.")
         case "done" | "error" | "canceled":
@@ -442,17 +448,17 @@ def _run(call: _Call) -> Json:
     operation = call.workspace.newest(call.world)
     if operation is None or not operation.valid:
         raise _RefusedError("error-operation-not-found")
-    if operation.now().step is not Step.USER_SELECTION:
+    if operation.status().step is not Step.USER_SELECTION:
         raise _RefusedError("error-invalid-operation-status")
     operation.in_batches = True
-    # Messages are never selected, and always imported.
+    # Add messages: they cannot be selected and are always imported.
     operation.run({name: operation.staged.get(name, 0) for name in ("users", "messages")})
     return {"success": True}
 
 
 def _clear(call: _Call) -> Json:
     for operation in call.workspace.all(call.world):
-        operation.subject.stop()
+        operation.import_.stop()
     return {"success": True}
 
 
@@ -469,7 +475,7 @@ def _download(call: _Call) -> Json:
         raise _RefusedError(url, "error-import-file-missing", "downloadPublicImportFile")
     file_name = url.rpartition("/")[2].partition("?")[0]
     operation = _open_for_a_file(call, "downloadImportFile", Step.DOWNLOADING_FILE, file_name)
-    operation.download_ends = time.monotonic() + call.world.import_duration * _SHARE_OF_A_DOWNLOAD
+    operation.download_ends = time.monotonic() + call.world.import_duration * _DOWNLOAD_SHARE
     return {"success": True}
 
 
@@ -483,27 +489,27 @@ def _open_for_a_file(call: _Call, method: str, step: Step, file_name: str) -> Op
 
 def _file_data(call: _Call) -> Json:
     operation = call.newest("getImportFileData")
-    step = operation.now().step
+    step = operation.status().step
     if step in PREPARING | {Step.DOWNLOADING_FILE}:
         if operation.valid:
             return {"waiting": True, "success": True}
         raise _RefusedError("Invalid Import Operation", "error-import-operation-invalid", "getImportFileData")
     if step is Step.FILE_LOADED:
         _prepare(operation)
-    # Whatever it was doing before: asking is enough to take an operation back to this.
-    operation.stand(Step.USER_SELECTION)
+    # Hold it here in any case: this request takes back even a finished operation.
+    operation.hold_at(Step.USER_SELECTION)
     return {**_selection(operation), "success": True}
 
 
 def _prepare(operation: Operation) -> None:
-    key = operation.subject.kind
+    key = operation.import_.kind
     if operation.content is None:
         operation.staged = staged_by(key, _DOWNLOADED_RECORDS)
         return
     try:
         contents = contents_of(operation.content, key)
     except UnreadableUploadError as error:
-        operation.stand(Step.FAILED)
+        operation.hold_at(Step.FAILED)
         reason = "Failed to process import file. Please check the file format and try again."
         raise _RefusedError(reason, "error-import-file-format-invalid", "getImportFileData") from error
     operation.staged = contents.counts()
@@ -513,7 +519,7 @@ def _prepare(operation: Operation) -> None:
 def _selection(operation: Operation) -> Mapping[str, Json]:
     entries = _entries(operation)
     return {
-        "name": IMPORTERS[operation.subject.kind],
+        "name": IMPORTERS[operation.import_.kind],
         "users": entries["users"],
         "channels": entries["channels"],
         "contacts": entries["contacts"],
@@ -522,7 +528,7 @@ def _selection(operation: Operation) -> Mapping[str, Json]:
 
 
 def _entries(operation: Operation) -> Mapping[str, list[Json]]:
-    """Return what a client can select, made up for an operation without a file that can be read."""
+    """Return the entries that a client can select. Without a readable file they are made up."""
     if operation.entries:
         return {name: operation.entries.get(name, []) for name in ("users", "contacts", "channels")}
     return {
@@ -542,13 +548,13 @@ def _start(call: _Call) -> Json:
     selected = dict(operation.staged)
     for name, id_name in (("users", "user_id"), ("contacts", "id"), ("channels", "channel_id")):
         known = [entry[id_name] for entry in entries[name]]
-        selected[name] = _how_many(known, call.body["input"].get(name), id_name)
+        selected[name] = _selected_count(known, call.body["input"].get(name), id_name)
     operation.in_batches = False
     operation.run(selected)
     return {"success": True}
 
 
-def _how_many(known: list[str], wanted: Json, id_name: str) -> int:
+def _selected_count(known: list[str], wanted: Json, id_name: str) -> int:
     if isinstance(wanted, list):
         chosen = {str(one.get(id_name)) for one in wanted if one.get("do_import")}
     elif wanted and wanted.get("all"):
@@ -588,7 +594,7 @@ def _check_settings(changes: Mapping[str, Json]) -> None:
     if not isinstance(changes.get("before_6_3", True), bool):
         raise InvalidInputError("before_6_3", "must be true or false")
     if changes.get("totp_code") is not None:
-        as_text(changes["totp_code"], "totp_code")
+        require_text(changes["totp_code"], "totp_code")
     for name, known in (("permissions", PERMISSIONS), ("importers", tuple(IMPORTERS))):
         chosen = changes.get(name, [])
         if not isinstance(chosen, (list, tuple)) or not all(one in known for one in chosen):
@@ -599,20 +605,20 @@ def _cancel(workspace: Workspace, world: World) -> None:
     newest = workspace.newest(world)
     if newest is None:
         raise InvalidInputError("cancel", "there is no import")
-    newest.stand(Step.CANCELLED)
-    newest.subject.script = replace(newest.subject.script, answers=())
+    newest.hold_at(Step.CANCELLED)
+    newest.import_.script = replace(newest.import_.script, answers=())
 
 
 # Small helpers
 
 
 def _workspace(request: web.Request) -> Workspace:
-    return request.app[WORLD].kept(Workspace)
+    return request.app[WORLD].state(Workspace)
 
 
 async def _json_object(request: web.Request) -> Mapping[str, Json]:
     try:
-        # JavaScript has no other numbers, and an integer may be too large for one.
+        # Parse integers as floats, as JavaScript does: an integer may be too large for one.
         body = json.loads(await request.read() or b"{}", parse_int=float)
     except (ValueError, RecursionError):
         return {}
@@ -621,7 +627,7 @@ async def _json_object(request: web.Request) -> Mapping[str, Json]:
 
 def _decoded(text: str) -> bytes:
     try:
-        # The real one needs no padding; what is too much of it does not count.
+        # Add padding: the real server needs none, and Python ignores too much of it.
         return base64.b64decode(f"{text}==")
     except ValueError:
         return b""

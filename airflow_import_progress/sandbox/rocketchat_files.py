@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files that Rocket.Chat imports, read as far as its progress depends on them."""
+"""Readers of the files that Rocket.Chat imports. They read only the parts that affect the progress."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from airflow_import_progress.sandbox.uploads import UnreadableUploadError
 @dataclass
 class Contents:
     """
-    What a file has to import.
+    The contents of a file.
 
-    :param users: what a client can select of the users
-    :param contacts: the same of the contacts
-    :param channels: the same of the channels
-    :param messages: how many messages there are
+    :param users: The users as a client can select them.
+    :param contacts: The contacts as a client can select them.
+    :param channels: The channels as a client can select them.
+    :param messages: Number of messages.
     """
 
     users: list[Json] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Contents:
     messages: int = 0
 
     def counts(self) -> dict[str, int]:
-        """Return how many records there are of each type."""
+        """Return the number of records of each type."""
         return {
             "users": len(self.users),
             "contacts": len(self.contacts),
@@ -44,13 +44,13 @@ def contents_of(content: bytes, key: str) -> Contents:
     """
     Read a file.
 
-    :param content: the file
-    :param key: key of the importer that it is meant for
-    :raises UnreadableUploadError: if that importer cannot read it, or finds no record
+    :param content: The file.
+    :param key: Key of the importer.
+    :raises UnreadableUploadError: If the importer cannot read it, or finds no record.
     """
     try:
         contents = _READERS[key](content)
-    # The real one, too, takes any error of its importer for one of the file.
+    # Catch everything: the real server also treats any error of its importer as an error of the file.
     except Exception as error:
         raise UnreadableUploadError(str(error)) from error
     if not any(contents.counts().values()):
@@ -62,9 +62,9 @@ def user_entry(user_id: str, username: str, email: str) -> Json:
     """
     Return a user as a client can select it.
 
-    :param user_id: what the file calls the user
-    :param username: name of the user
-    :param email: address of the user
+    :param user_id: Id of the user in the file.
+    :param username: Name of the user.
+    :param email: Email address of the user.
     """
     return {
         "user_id": user_id,
@@ -81,9 +81,9 @@ def channel_entry(channel_id: str, name: str, *, is_private: bool = False) -> Js
     """
     Return a channel as a client can select it.
 
-    :param channel_id: what the file calls the channel
-    :param name: name of the channel
-    :param is_private: whether it is private
+    :param channel_id: Id of the channel in the file.
+    :param name: Name of the channel.
+    :param is_private: Whether it is private.
     """
     return {
         "channel_id": channel_id,
@@ -99,10 +99,10 @@ def contact_entry(contact_id: str, name: str, emails: Sequence[str] = (), phones
     """
     Return a contact as a client can select it.
 
-    :param contact_id: what the file calls the contact
-    :param name: name of the contact
-    :param emails: addresses of the contact
-    :param phones: telephone numbers of the contact
+    :param contact_id: Id of the contact in the file.
+    :param name: Name of the contact.
+    :param emails: Email addresses of the contact.
+    :param phones: Telephone numbers of the contact.
     """
     return {"id": contact_id, "name": name, "emails": list(emails), "phones": list(phones), "do_import": True}
 
@@ -162,15 +162,15 @@ def _contacts(content: bytes) -> list[Json]:
         contact_entry(
             row.get("id") or f"contact-{number}",
             row.get("name", ""),
-            _several(row.get("emails", "")),
-            _several(row.get("phones", "")),
+            _split_cell(row.get("emails", "")),
+            _split_cell(row.get("phones", "")),
         )
         for number, row in enumerate(rows, start=1)
         if any(row.get(column) for column in ("emails", "phones", "name"))
     ]
 
 
-def _several(cell: str) -> list[str]:
+def _split_cell(cell: str) -> list[str]:
     return [part.strip() for part in cell.split(";") if part.strip()]
 
 

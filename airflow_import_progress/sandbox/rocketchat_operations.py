@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The import operations of an imitated Rocket.Chat workspace: where they stand, and what they have counted."""
+"""The import operations of a simulated Rocket.Chat workspace: their steps and counts."""
 
 from __future__ import annotations
 
 import math
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,8 @@ from enum import StrEnum
 
 from airflow_import_progress.sandbox.checks import Json
 from airflow_import_progress.sandbox.script import DONE, FAILED, Script
-from airflow_import_progress.sandbox.world import Import, World
+from airflow_import_progress.sandbox.simulated_import import SimulatedImport
+from airflow_import_progress.sandbox.world import World
 
 ROCKETCHAT = "rocketchat"
 
@@ -20,7 +22,7 @@ RUN_IMPORT = "run-import"
 VIEW_IMPORT_OPERATIONS = "view-import-operations"
 PERMISSIONS = (RUN_IMPORT, VIEW_IMPORT_OPERATIONS)
 
-#: The importers by their keys, in the words of the vendor.
+#: The vendor's names of the importers, by key.
 IMPORTERS = {
     "csv": "CSV",
     "slack": "Slack",
@@ -32,18 +34,18 @@ IMPORTERS = {
 }
 HIDDEN_IMPORTERS = ("api", "pending-files", "pending-avatars")
 
-_PENDING_AT_FIRST = 120
+_INITIAL_PENDING_FILES = 120
 
-# The shares of the time that go by before the first record and after the last one.
+# Percent of the duration before the first record and after the last one.
 _BEFORE_RECORDS = 5.0
 _AFTER_RECORDS = 5.0
 
-_FLUSHED_EVERY = 50
-_MESSAGES_FLUSHED_EVERY = 500
+_RECORDS_PER_FLUSH = 50
+_MESSAGES_PER_FLUSH = 500
 
 
 class Step(StrEnum):
-    """Where an operation stands."""
+    """A step of an operation: the vendor's status."""
 
     NEW = "importer_new"
     UPLOADING = "importer_uploading"
@@ -83,7 +85,7 @@ _STATES = {
     Step.CANCELLED: "canceled",
 }
 
-#: In the order in which an operation imports them.
+#: The types of records, in the order in which an operation imports them.
 _STEP_OF_RECORDS = {
     "users": Step.IMPORTING_USERS,
     "contacts": Step.IMPORTING_CONTACTS,
@@ -104,13 +106,13 @@ _SHARES = {
 
 
 @dataclass(frozen=True)
-class Standing:
+class Status:
     """
-    What an operation tells of itself.
+    The status of an operation.
 
-    :param step: where it stands
-    :param completed: how many records it has counted as completed
-    :param error: how many it has counted as failed
+    :param step: Its step.
+    :param completed: Number of records that are counted as completed.
+    :param error: Number of records that are counted as failed.
     """
 
     step: Step
@@ -123,25 +125,25 @@ class Operation:
     """
     An import operation.
 
-    :param subject: the import that runs it
-    :param user: id of the user who created it
-    :param staged: how many records there are of each type
-    :param selected: how many of them are imported
-    :param standing: where it stands still until a client calls; None: its script says where it stands
-    :param changed_at: when it was changed or started, in seconds since 1970
-    :param content: the uploaded file; None: there is none
-    :param content_type: what the client called the file's type
-    :param entries: what a client can select of an upload, by type of record
-    :param frozen: whether its status stays for ever what it was when it was stopped
-    :param in_batches: whether its users are imported in batches, which are counted once
-    :param download_ends: when its download ends, on the monotonic clock
+    :param import_: The simulated import of the operation.
+    :param user: Id of the user who created it.
+    :param staged: Number of records of each type.
+    :param selected: Number of records of each type to import.
+    :param held_status: Its status while it waits for a client. None: its status follows its script.
+    :param changed_at: Time of its last change or start, in seconds since 1970.
+    :param content: The uploaded file. None: there is none.
+    :param content_type: The file's type as the client named it.
+    :param entries: The entries of an upload that a client can select, by type of record.
+    :param frozen: Whether it keeps the step at which it was stopped.
+    :param in_batches: Whether users are imported in batches, which are counted once.
+    :param download_ends: End of its download, on the monotonic clock.
     """
 
-    subject: Import
+    import_: SimulatedImport
     user: str
     staged: Mapping[str, int]
     selected: Mapping[str, int]
-    standing: Standing | None
+    held_status: Status | None
     changed_at: float
     content: bytes | None = None
     content_type: str | None = None
@@ -152,81 +154,81 @@ class Operation:
 
     @property
     def valid(self) -> bool:
-        """Return whether nothing has put an end to it from outside."""
-        return self.subject.stopped is None
+        """True unless it was stopped from outside."""
+        return self.import_.stopped is None
 
-    def stand(self, step: Step) -> None:
+    def hold_at(self, step: Step) -> None:
         """
-        Stand still until a client calls, with the counts that were reached.
+        Wait at a step for a client, with the present counts.
 
-        :param step: where
+        :param step: The step.
         """
-        self.standing = replace(self.now(), step=step)
+        self.held_status = replace(self.status(), step=step)
         self.changed_at = time.time()
 
     def run(self, selected: Mapping[str, int]) -> None:
         """
-        Begin to import.
+        Start to import.
 
-        :param selected: how many records of each type to import
+        :param selected: Number of records of each type to import.
         """
         self.selected = dict(selected)
-        self.standing = None
+        self.held_status = None
         self.frozen = False
         self.changed_at = time.time()
-        self.subject.start()
+        self.import_.start()
 
-    def now(self) -> Standing:
-        """Return where the operation stands now."""
-        if self.standing is None:
-            return self._in_course()
-        if self.standing.step is Step.DOWNLOADING_FILE and time.monotonic() >= self.download_ends:
-            self.standing = Standing(Step.FILE_LOADED)
-        return self.standing
+    def status(self) -> Status:
+        """Return the present status."""
+        if self.held_status is None:
+            return self._running_status()
+        if self.held_status.step is Step.DOWNLOADING_FILE and time.monotonic() >= self.download_ends:
+            self.held_status = Status(Step.FILE_LOADED)
+        return self.held_status
 
     def progress(self) -> float:
-        """Return how far the operation is, 0 to 100, or negative if it failed; 0 while it waits for a client."""
-        step = self.now().step
+        """Return the progress, 0 to 100, or negative for a failure. It is 0 while the operation waits for a client."""
+        step = self.status().step
         if step is Step.DONE:
             return DONE
         if step in (Step.FAILED, Step.CANCELLED):
             return FAILED
-        return 0.0 if self.standing else self.subject.script.progress_at(self.subject.elapsed())
+        return 0.0 if self.held_status else self.import_.script.progress_at(self.import_.elapsed())
 
     def count(self) -> dict[str, int]:
-        """Return the counts as the database holds them, of which a new operation has none."""
-        # The database has no place for the number of files.
+        """Return the counts as the database has them. A new operation has none."""
+        # Count files as messages: the database has no field for them.
         counts = {"messages" if name == "files" else name: number for name, number in self.staged.items() if number}
-        standing = self.now()
-        if not counts and standing.step not in RUNNING | {Step.DONE}:
+        status = self.status()
+        if not counts and status.step not in RUNNING | {Step.DONE}:
             return {}
         counted = {"total": self.total, **counts}
-        if standing.completed or standing.error or standing.step in RUNNING | {Step.DONE}:
-            counted |= {"completed": standing.completed, "error": standing.error}
+        if status.completed or status.error or status.step in RUNNING | {Step.DONE}:
+            counted |= {"completed": status.completed, "error": status.error}
         return counted
 
     @property
     def total(self) -> int:
-        """Return how many records there are, selected or not."""
+        """The number of records, selected or not."""
         return sum(self.staged.values())
 
     def stored_file(self) -> str | None:
-        """Return the name under which the server keeps the file; None: there is none."""
-        if self.subject.file_name is None:
+        """Return the server's name for the file. None: there is no file."""
+        if self.import_.file_name is None:
             return None
-        at = datetime.fromtimestamp(self.subject.created_at, UTC)
-        # The server counts months from 0 and pads nothing.
+        at = datetime.fromtimestamp(self.import_.created_at, UTC)
+        # Format it by hand: the server counts months from 0 and does not pad numbers.
         stamp = f"{at.year}{at.month - 1}{at.day}{at.hour}{at.minute}{at.second}"
-        return f"{stamp}_{self.user}_{self.subject.file_name}"
+        return f"{stamp}_{self.user}_{self.import_.file_name}"
 
     def updated_at(self) -> float:
-        """Return when the operation was changed last, in seconds since 1970."""
-        if self.standing is not None:
+        """Return the time of the last change, in seconds since 1970."""
+        if self.held_status is not None:
             return self.changed_at
-        return self.changed_at + min(self.subject.elapsed(), self.subject.script.points[-1][0])
+        return self.changed_at + min(self.import_.elapsed(), self.import_.script.points[-1][0])
 
-    def _in_course(self) -> Standing:
-        script, elapsed = self.subject.script, self.subject.elapsed()
+    def _running_status(self) -> Status:
+        script, elapsed = self.import_.script, self.import_.elapsed()
         progress, reached = script.progress_at(elapsed), script.reached_at(elapsed)
         processed = math.floor(sum(self.selected.values()) * _share_of_records(reached))
         if progress < 0:
@@ -235,10 +237,10 @@ class Operation:
             step = Step.DONE
         else:
             step = self._running_step(reached, processed)
-        # An aborted converter skips what is left, and then the operation ends as if it had done it.
+        # Report a stopped operation as done: the aborted converter skips the remaining records, and no error follows.
         if not self.valid and step in RUNNING and not self.frozen:
             step = Step.DONE
-        return Standing(step, *self._counted(self._flushed(processed)))
+        return Status(step, *self._counted(self._flushed(processed)))
 
     def _running_step(self, reached: float, processed: int) -> Step:
         if "files" in self.selected:
@@ -253,38 +255,38 @@ class Operation:
         return Step.FINISHING
 
     def _flushed(self, processed: int) -> int:
-        """Return of how many processed records the database knows."""
+        """Return the number of processed records that are in the database."""
         if sum(self._counted(processed)) >= self.total:
             return processed
         messages_start = sum(self.selected.values()) - self.selected.get("messages", 0)
-        before_messages = _rounded_down(min(processed, messages_start), _FLUSHED_EVERY)
-        return max(before_messages, _rounded_down(processed, _MESSAGES_FLUSHED_EVERY))
+        before_messages = _rounded_down(min(processed, messages_start), _RECORDS_PER_FLUSH)
+        return max(before_messages, _rounded_down(processed, _MESSAGES_PER_FLUSH))
 
     def _counted(self, processed: int) -> tuple[int, int]:
-        """Return how the vendor counts processed records: as completed, and as failed."""
-        if self.in_batches or self.subject.kind in HIDDEN_IMPORTERS:
+        """Return the vendor's counts of processed records: completed and failed."""
+        if self.in_batches or self.import_.kind in HIDDEN_IMPORTERS:
             total = sum(self.selected.values())
-            failed = self.subject.script.failed_records * processed // total if total else 0
+            failed = self.import_.script.failed_records * processed // total if total else 0
             return processed - failed, failed
         users = self.selected.get("users", 0)
         if not users or processed < users:
             return processed, 0
-        # Each user was counted as completed already, the failed ones too, and the batch counts them once more.
-        failed = min(self.subject.script.failed_records, users)
+        # Count users twice: each one was counted as completed, also if it failed, and the batch counts them again.
+        failed = min(self.import_.script.failed_records, users)
         return processed + users - failed, failed
 
 
 @dataclass
 class Workspace:
     """
-    What a workspace has beside its imports; its operations are safe only while the world is undisturbed.
+    The vendor's own state. Its operations are thread-safe only while the world is locked.
 
-    :param operations: the operations by id
-    :param tokens: the tokens of those who logged in
-    :param permissions: what the user may do
-    :param importers: the keys of the importers that the server has
-    :param totp_code: the code that a login needs beside the password; None: none
-    :param before_6_3: whether the server is an old one
+    :param operations: The operations by id.
+    :param tokens: The tokens of logged-in users.
+    :param permissions: The permissions of the user.
+    :param importers: The keys of the server's importers.
+    :param totp_code: The code that a login needs beside the password. None: no code.
+    :param before_6_3: Whether the server is older than 6.3.
     """
 
     operations: dict[str, Operation] = field(default_factory=dict)
@@ -298,97 +300,96 @@ class Workspace:
         """
         Return the operations, oldest first.
 
-        :param world: what the sandbox knows
+        :param world: The state of the sandbox.
         """
         return [self.operation_of(one, world) for one in world.imports_of(ROCKETCHAT)]
 
     def newest(self, world: World) -> Operation | None:
         """
-        Return the operation that was created last; None: there never was one.
+        Return the operation that was created last. None: there is no operation.
 
-        :param world: what the sandbox knows
+        :param world: The state of the sandbox.
         """
         imports = world.imports_of(ROCKETCHAT)
         return self.operation_of(imports[-1], world) if imports else None
 
     def pending(self, key: str, world: World) -> int:
         """
-        Return how many files are left that no download has dealt with.
+        Return the number of files that no download has processed.
 
-        :param key: key of the importer that downloads them
-        :param world: what the sandbox knows
+        :param key: Key of the importer that downloads them.
+        :param world: The state of the sandbox.
         """
-        downloads = [operation.now() for operation in self.all(world) if operation.subject.kind == key]
-        return max(0, _PENDING_AT_FIRST - sum(download.completed + download.error for download in downloads))
+        downloads = [operation.status() for operation in self.all(world) if operation.import_.kind == key]
+        return max(0, _INITIAL_PENDING_FILES - sum(download.completed + download.error for download in downloads))
 
-    def operation_of(self, subject: Import, world: World) -> Operation:
+    def operation_of(self, import_: SimulatedImport, world: World) -> Operation:
         """
-        Return the operation that an import is; one that the control API created runs at once.
+        Return the operation of an import. An import that the control API created runs at once.
 
-        :param subject: the import
-        :param world: what the sandbox knows
+        :param import_: The import.
+        :param world: The state of the sandbox.
         """
-        if subject.import_id not in self.operations:
-            staged = staged_by(subject.kind, subject.script.records)
-            self.operations[subject.import_id] = Operation(
-                subject=subject,
+        if import_.import_id not in self.operations:
+            staged = staged_by(import_.kind, import_.script.records)
+            self.operations[import_.import_id] = Operation(
+                import_=import_,
                 user=world.credentials_of(ROCKETCHAT)["user_id"],
                 staged=staged,
                 selected=staged,
-                standing=None,
-                changed_at=subject.created_at,
+                held_status=None,
+                changed_at=import_.created_at,
             )
-        return self.operations[subject.import_id]
+        return self.operations[import_.import_id]
 
     def open(self, world: World, key: str, step: Step, *, file_name: str | None = None) -> Operation:
         """
         Create an operation that waits for a client.
 
-        :param world: what the sandbox knows
-        :param key: key of the importer
-        :param step: where the operation waits
-        :param file_name: name of the file to import
+        :param world: The state of the sandbox.
+        :param key: Key of the importer.
+        :param step: The step at which the operation waits.
+        :param file_name: Name of the file to import.
         """
         script = Script.steady(world.import_duration)
-        import_id = world.add_import(ROCKETCHAT, key, script, file_name=file_name)
-        subject = world.find(ROCKETCHAT, key, import_id)
+        import_ = world.add_import(ROCKETCHAT, key, script, new_operation_id(), file_name=file_name, stop_others=True)
         operation = Operation(
-            subject=subject,
+            import_=import_,
             user=world.credentials_of(ROCKETCHAT)["user_id"],
             staged={},
             selected={},
-            standing=Standing(step),
-            changed_at=subject.created_at,
+            held_status=Status(step),
+            changed_at=import_.created_at,
         )
-        self.operations[import_id] = operation
+        self.operations[import_.import_id] = operation
         return operation
 
     def restart(self, world: World) -> None:
         """
-        Invalidate, as a starting server does, all operations but a last one that waits for a selection.
+        Invalidate all operations except a last one that waits for a selection, as a starting server does.
 
-        :param world: what the sandbox knows
+        :param world: The state of the sandbox.
         """
         for operation in self.all(world):
-            waits = operation is self.newest(world) and operation.now().step is Step.USER_SELECTION
+            waits = operation is self.newest(world) and operation.status().step is Step.USER_SELECTION
             if operation.valid and not waits:
                 operation.frozen = True
-                operation.subject.stop()
+                operation.import_.stop()
 
     def document(self, operation: Operation, step: Json, count: Json) -> dict[str, Json]:
         """
         Return an operation as the database has it.
 
-        :param operation: the operation
-        :param step: where it stands
-        :param count: its counts
+        :param operation: The operation.
+        :param step: Its step.
+        :param count: Its counts.
         """
-        subject = operation.subject
+        import_ = operation.import_
         document = {
-            "_id": subject.import_id,
-            "type": subject.kind if subject.kind == "api" else IMPORTERS[subject.kind],
-            "importerKey": subject.kind,
-            "ts": self._time(subject.created_at),
+            "_id": import_.import_id,
+            "type": import_.kind if import_.kind == "api" else IMPORTERS[import_.kind],
+            "importerKey": import_.kind,
+            "ts": self._time(import_.created_at),
             "status": step,
             "valid": operation.valid,
             "user": operation.user,
@@ -403,12 +404,17 @@ class Workspace:
         return int(seconds * 1000) if self.before_6_3 else _iso(seconds)
 
 
+def new_operation_id() -> str:
+    """Make an id as the database does."""
+    return secrets.token_hex(12)
+
+
 def state_of(step: Json, valid: bool) -> str | None:
     """
-    Return what ``import.status`` makes of a status; None: nothing, since the server does not know it.
+    Return the state of an operation in ``import.status``. None: the server has no state for the step.
 
-    :param step: where the operation stands
-    :param valid: whether it is valid
+    :param step: The step of the operation.
+    :param valid: Whether it is valid.
     """
     if not valid and step != Step.DONE:
         return "error"
@@ -417,10 +423,10 @@ def state_of(step: Json, valid: bool) -> str | None:
 
 def staged_by(key: str, records: int) -> dict[str, int]:
     """
-    Divide records among the types that an importer imports; what the shares leave over are messages.
+    Divide records among the types that an importer imports. The rest are messages.
 
-    :param key: key of the importer
-    :param records: how many records there are
+    :param key: Key of the importer.
+    :param records: Number of records.
     """
     staged = {name: round(records * share) for name, share in _SHARES[key].items()}
     rest = records - sum(staged.values())

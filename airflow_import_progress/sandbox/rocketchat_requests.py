@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Rocket.Chat accepts as requests: in its words when it refuses, and as lenient as it is about scalars."""
+"""The shapes of Rocket.Chat's requests, with its error messages and its lenient conversion of scalars."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable, Mapping
 
 from airflow_import_progress.sandbox.checks import Json
 
-#: Returns a value as the server takes it.
+#: Converts a value as the server does.
 Shape = Callable[[Json], Json]
 
 
 class InvalidRequestError(Exception):
-    """Tell, in the words of the vendor's validator, that a value has not the right shape."""
+    """Raised with the message of the vendor's validator if a value does not have the right shape."""
 
 
 def text(value: Json) -> str:
     """
-    Return a string, which other scalars are made to.
+    Return a string. Other scalars are converted.
 
-    :param value: what the client sent
-    :raises InvalidRequestError: if that is none
+    :param value: The client's value.
+    :raises InvalidRequestError: If the value cannot be converted.
     """
     if isinstance(value, str):
         return value
@@ -36,10 +36,10 @@ def text(value: Json) -> str:
 
 def number(value: Json) -> float:
     """
-    Return a number, which other scalars are made to.
+    Return a number. Other scalars are converted.
 
-    :param value: what the client sent
-    :raises InvalidRequestError: if that is none
+    :param value: The client's value.
+    :raises InvalidRequestError: If the value cannot be converted.
     """
     try:
         made = float(value or 0) if value is None or isinstance(value, (str, int, float)) else math.nan
@@ -52,12 +52,12 @@ def number(value: Json) -> float:
 
 def flag(value: Json) -> bool:
     """
-    Return a boolean, which some other scalars are made to.
+    Return a boolean. Some other scalars are converted.
 
-    :param value: what the client sent
-    :raises InvalidRequestError: if that is none
+    :param value: The client's value.
+    :raises InvalidRequestError: If the value cannot be converted.
     """
-    # Zero and one are equal to the two booleans.
+    # Zero and one need no entries: they are equal to the two booleans.
     for made, meant in ((False, (False, None, "false")), (True, (True, "true"))):
         if value in meant:
             return made
@@ -68,16 +68,16 @@ def anything(value: Json) -> Json:
     """
     Return the value.
 
-    :param value: what the client sent
+    :param value: The client's value.
     """
     return value
 
 
 def or_null(shape: Shape) -> Shape:
     """
-    Return a shape that null has too.
+    Return a shape that also accepts null.
 
-    :param shape: the shape of other values
+    :param shape: The shape of other values.
     """
 
     def shape_or_null(value: Json) -> Json:
@@ -86,7 +86,7 @@ def or_null(shape: Shape) -> Shape:
         try:
             return shape(value)
         except InvalidRequestError:
-            # What is empty is taken for null where it cannot be anything else.
+            # Treat empty values as null if they are nothing else.
             if value in ("", 0):
                 return None
             raise
@@ -98,7 +98,7 @@ def list_of(item: Shape) -> Shape:
     """
     Return the shape of a list.
 
-    :param item: the shape of its items
+    :param item: The shape of its items.
     """
 
     def shape(value: Json) -> Json:
@@ -113,9 +113,9 @@ def record(required: Mapping[str, Shape], optional: Mapping[str, Shape] | None =
     """
     Return the shape of an object.
 
-    :param required: the shapes of the fields that it must have
-    :param optional: the shapes of other fields; default: there are none
-    :param closed: whether it may have no other fields
+    :param required: The shapes of its required fields.
+    :param optional: The shapes of its optional fields.
+    :param closed: Whether other fields are refused.
     """
     fields = {**(optional or {}), **required}
 
@@ -158,7 +158,7 @@ _SELECTABLE = ("users", "channels", "contacts")
 _SELECTED = record({}, {"all": flag, "list": list_of(text)}, closed=False)
 
 SELECTION = record({"input": record({}, dict.fromkeys(_SELECTABLE, _SELECTED), closed=False)})
-#: What servers before 7.0 take.
+#: The selection in servers before 7.0.
 OLD_SELECTION = record(
     {"input": record({}, dict.fromkeys(_SELECTABLE, list_of(record({}, closed=False))), closed=False)}
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server: receives requests, hits them with faults, checks credentials, and hands them to a vendor."""
+"""The server: receives requests, applies faults, checks credentials, and calls a vendor's handler."""
 
 from __future__ import annotations
 
@@ -15,37 +15,35 @@ from typing import Self, TextIO
 
 from aiohttp import web
 
-from airflow_import_progress.sandbox import control
-from airflow_import_progress.sandbox.checks import InvalidInputError, Json, as_number, as_text
+from airflow_import_progress.sandbox.checks import InvalidInputError, Json, require_text
+from airflow_import_progress.sandbox.control import PREFIX, Control, RateLimits, control_routes
 from airflow_import_progress.sandbox.registry import VENDORS, credential_options
 from airflow_import_progress.sandbox.vendor import WORLD, Vendor
-from airflow_import_progress.sandbox.world import ImportSummary, RateLimits, RecordedRequest, World
+from airflow_import_progress.sandbox.world import RecordedRequest, World
 
 DEFAULT_IMPORT_DURATION = 20.0
 
 _DROP_INTERVAL = 0.01
-_LARGEST_UPLOAD = 100 * 1024 * 1024
+_MAX_UPLOAD_BYTES = 100 * 1024 * 1024
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-2fa-code", "x-auth-token"})
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Sandbox:
+class Sandbox(Control):
     """
-    Vendors' import APIs, imitated on loopback.
+    Simulated import APIs of vendors, served on loopback.
 
-    A context manager that serves from a thread of its own: for tests of DAGs and of anything else that talks
-    to a vendor. Entering it again after leaving it serves the same imports, as a vendor does after an outage.
+    A context manager that serves from its own thread, for tests of DAGs and of other clients of a vendor. If it is
+    entered again after it was left, it serves the same imports, as a vendor does after an outage.
 
-    :param host: a loopback address of this machine, IPv4; default: ``127.0.0.1``
-    :param port: port to serve on; 0, the default: any free one
-    :param import_duration: seconds that an import takes unless its script says otherwise, 0 or more;
-        default: 20
-    :param access_log: where to write a line for each request; None, the default: nowhere
-    :param rate_limits: True: refuse requests above the rates that the vendors publish; or how many requests
-        in 60 seconds are answered, by vendor; False, the default: as many as there are
-    :param credentials: credentials that differ from the vendors' defaults, named after the vendor, such as
-        ``lucca_api_key="..."``
+    :param host: Loopback IPv4 address to serve on.
+    :param port: Port to serve on. 0: any free one.
+    :param import_duration: Default duration of an import in seconds, 0 or more.
+    :param access_log: Stream for a line per request. None: no log.
+    :param rate_limits: True: the limits that the vendors publish. An object: the number of requests that are answered
+        in 60 seconds, by vendor. False: no limits.
+    :param credentials: Credentials other than the vendors' defaults, such as ``lucca_api_key="..."``.
     """
 
     def __init__(
@@ -58,18 +56,17 @@ class Sandbox:
         rate_limits: RateLimits = False,
         **credentials: str,
     ) -> None:
-        self._wanted_address = (_loopback_address(host), port)
+        self._requested_address = (_loopback_address(host), port)
         self._access_log = access_log
-        duration = as_number(import_duration, "import_duration", minimum=0)
-        self._world = World(VENDORS, duration, _by_vendor(credentials), rate_limits)
+        super().__init__(VENDORS, import_duration, rate_limits, _by_vendor(credentials))
         self._serving: _Serving | None = None
 
     def __enter__(self) -> Self:
         if self._serving is not None:
             raise RuntimeError("the sandbox is running already")
-        listener = socket.create_server(self._wanted_address)
+        listener = socket.create_server(self._requested_address)
         try:
-            self._serving = _Serving(_application(self._world, self._access_log), listener)
+            self._serving = _Serving(_application(self, self._world, self._access_log), listener)
         except BaseException:
             listener.close()
             raise
@@ -87,28 +84,27 @@ class Sandbox:
 
     @property
     def host(self) -> str:
-        """Return the address that the sandbox serves on."""
+        """The address on which the sandbox serves."""
         return self._running().address[0]
 
     @property
     def port(self) -> int:
-        """Return the port that the sandbox serves on."""
+        """The port on which the sandbox serves."""
         return self._running().address[1]
 
     @property
     def url(self) -> str:
-        """Return the URL of the sandbox, without a slash at its end."""
+        """The URL of the sandbox, without a slash at its end."""
         return f"http://{self.host}:{self.port}"
 
     def airflow_connection(self, vendor: str) -> dict[str, Json]:
         """
-        Return the Airflow connection to an imitated vendor, as the JSON form has it.
+        Return the Airflow connection to a simulated vendor, in Airflow's JSON format.
 
-        :param vendor: name of the vendor, such as ``lucca``
+        :param vendor: Name of the vendor, such as ``lucca``.
         """
-        credentials = self._world.credentials_of(vendor)
-        known = next(known for known in VENDORS if known.name == vendor)
-        fields = dict(known.airflow_connection(credentials))
+        owner = self._vendor(vendor)
+        fields = dict(owner.airflow_connection(self._world.credentials_of(vendor)))
         return {
             "conn_type": fields.pop("conn_type"),
             "host": self.host,
@@ -117,101 +113,6 @@ class Sandbox:
             **fields,
         }
 
-    def create_import(
-        self, vendor: str, kind: str, script: Mapping[str, Json] | None = None, import_id: str | None = None
-    ) -> str:
-        """
-        Create an import and return its id.
-
-        :param vendor: name of the vendor, such as ``lucca``
-        :param kind: what is imported; for Lucca ``leave`` or ``user_location``
-        :param script: its course, with the fields of the control API; None: it succeeds after
-            ``import_duration``
-        :param import_id: its id; None: a new one
-        :raises InvalidInputError: if something of that cannot be used
-        """
-        return self._world.create_import(vendor, kind, script, import_id)
-
-    def imports(self) -> list[ImportSummary]:
-        """Return the imports, oldest first."""
-        return self._world.imports()
-
-    def add_fault(
-        self,
-        fault: Mapping[str, Json],
-        *,
-        vendor: str | None = None,
-        import_id: str | None = None,
-        path_contains: str | None = None,
-        times: int | None = 1,
-    ) -> None:
-        """
-        Let coming requests to vendors go wrong.
-
-        :param fault: how, with the fields of the control API, such as ``{"status": 503}``
-        :param vendor: hit only requests to this vendor; None: to any
-        :param import_id: hit only requests about this import; None: about any
-        :param path_contains: hit only paths with this text; None: any
-        :param times: how many requests to hit, 1 or more; default: 1; None: until the faults are cleared
-        :raises InvalidInputError: if something of that cannot be used
-        """
-        self._world.add_fault(fault, vendor, import_id, path_contains, times)
-
-    def clear_faults(self) -> None:
-        """Let coming requests go well again."""
-        self._world.clear_faults()
-
-    def requests(self, import_id: str | None = None, *, vendor: str | None = None) -> list[RecordedRequest]:
-        """
-        Return the requests to vendors, without their secrets: the last 10,000 at most, oldest first.
-
-        :param import_id: only those about this import; None: about any
-        :param vendor: only those to this vendor; None: to any
-        """
-        return self._world.requests(vendor, import_id)
-
-    def request_count(self, import_id: str | None = None, *, vendor: str | None = None) -> int:
-        """
-        Return how many requests to vendors arrived, however many there were.
-
-        :param import_id: only those about this import; None: about any
-        :param vendor: only those to this vendor; None: to any
-        """
-        return self._world.request_count(vendor, import_id)
-
-    def set_credentials(self, vendor: str, **credentials: str) -> None:
-        """
-        Let a vendor accept other credentials from now on.
-
-        :param vendor: name of the vendor, such as ``lucca``
-        :param credentials: those that change; for Lucca ``api_key``
-        :raises InvalidInputError: if something of that cannot be used
-        """
-        self._world.set_credentials(vendor, credentials)
-
-    def set_rate_limits(self, rate_limits: RateLimits) -> None:
-        """
-        Let the vendors refuse requests above a rate from now on.
-
-        :param rate_limits: as the sandbox was made with
-        :raises InvalidInputError: if that cannot be used
-        """
-        self._world.set_rate_limits(rate_limits)
-
-    def change(self, vendor: str, **changes: Json) -> None:
-        """
-        Change how a vendor behaves, or what happens at it, with the fields of the control API.
-
-        :param vendor: name of the vendor, such as ``rocketchat``
-        :param changes: what changes; for Rocket.Chat for instance ``restart=True``
-        :raises InvalidInputError: if something of that cannot be used
-        """
-        self._world.change(vendor, changes)
-
-    def reset(self) -> None:
-        """Forget everything that happened, and go back to the credentials and rate limits of the start."""
-        self._world.reset()
-
     def _running(self) -> _Serving:
         if self._serving is None:
             raise RuntimeError("the sandbox is not running; enter it with a with statement")
@@ -219,7 +120,7 @@ class Sandbox:
 
 
 class _Serving:
-    """A thread that serves an application on a socket until it is told to stop."""
+    """A thread that serves an application on a socket until it is stopped."""
 
     def __init__(self, application: web.Application, listener: socket.socket) -> None:
         self.address: tuple[str, int] = listener.getsockname()
@@ -240,7 +141,7 @@ async def _serve(
     listener: socket.socket,
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]],
 ) -> None:
-    # Handlers of clients that left are cancelled: a delayed or endless answer must not outlive its client.
+    # Cancel the handlers of disconnected clients: a delayed or endless answer must not outlive its client.
     runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     stop = asyncio.Event()
     try:
@@ -251,16 +152,16 @@ async def _serve(
         return
     started.set_result((asyncio.get_running_loop(), stop))
     await stop.wait()
-    # Closing the listener while a connection is being accepted would leak that connection.
+    # Stop accepting first: closing the listener while a connection is being accepted would leak that connection.
     asyncio.get_running_loop().remove_reader(listener)
     await _drop_connections(runner)
     await runner.cleanup()
 
 
 async def _drop_connections(runner: web.AppRunner) -> None:
-    """End what is being answered: waiting for answers that hang or never end would take for ever."""
+    """Abort open connections: a hanging or endless answer would never end by itself."""
     serving = asyncio.current_task()
-    # A connection that was accepted just now is a task first, and known to the server only then.
+    # Repeat it: a connection that was just accepted is a task before the server lists it.
     while others := [task for task in asyncio.all_tasks() if task is not serving]:
         for connection in runner.server.connections if runner.server else ():
             if connection.transport is not None:
@@ -268,15 +169,15 @@ async def _drop_connections(runner: web.AppRunner) -> None:
         await asyncio.wait(others, timeout=_DROP_INTERVAL)
 
 
-def _application(world: World, access_log: TextIO | None) -> web.Application:
-    application = web.Application(client_max_size=_LARGEST_UPLOAD)
+def _application(control: Control, world: World, access_log: TextIO | None) -> web.Application:
+    application = web.Application(client_max_size=_MAX_UPLOAD_BYTES)
     application[WORLD] = world
-    application.add_routes(control.routes())
+    application.add_routes(control_routes(control))
     vendor_of = {route: vendor for vendor in VENDORS for route in application.router.add_routes(vendor.routes())}
 
     @web.middleware
-    async def imitate_vendor(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        if request.path == control.PREFIX or request.path.startswith(f"{control.PREFIX}/"):
+    async def simulate_vendor(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if request.path == PREFIX or request.path.startswith(f"{PREFIX}/"):
             return await handler(request)
         vendor = vendor_of.get(request.match_info.route)
         return await _vendor_answer(world, vendor, request, handler)
@@ -295,12 +196,12 @@ def _application(world: World, access_log: TextIO | None) -> web.Application:
             return response
         finally:
             if access_log is not None:
-                target = world.redacted(request.rel_url.raw_path_qs)
+                target = world.redact(request.rel_url.raw_path_qs)
                 milliseconds = (time.monotonic() - start) * 1000
                 access_log.write(f"{request.method} {target} {status} {milliseconds:.0f} ms\n")
                 access_log.flush()
 
-    application.middlewares.extend((log_access, imitate_vendor))
+    application.middlewares.extend((log_access, simulate_vendor))
     return application
 
 
@@ -309,9 +210,9 @@ async def _vendor_answer(
 ) -> web.StreamResponse:
     import_id = await vendor.import_id(request) if vendor else None
     authorized = vendor is not None and vendor.is_authorized(request, world.credentials_of(vendor.name))
-    record = _recorded(world, vendor, request, import_id, authorized)
-    world.record(record)
-    fault = world.take_fault(vendor.name if vendor else None, import_id, request.path)
+    record = _record_of(world, vendor, request, import_id, authorized)
+    world.requests.add(record)
+    fault = world.faults.take(vendor.name if vendor else None, import_id, request.path)
     if fault is not None:
         record["status"] = fault.status
         faulty = await fault.answer(request)
@@ -333,30 +234,30 @@ async def _faultless_answer(
         return await handler(request)
     if not authorized:
         return await vendor.unauthorized(request)
-    allowance = world.take_request(vendor.name, vendor.rate_limit_group(request))
-    if allowance is None:
+    rate_limit = world.count_request(vendor.name, vendor.rate_limit_group(request))
+    if rate_limit is None:
         return await handler(request)
-    response = vendor.too_many_requests(allowance) if allowance.exceeded else await handler(request)
-    response.headers.update(vendor.rate_limit_headers(allowance))
+    response = vendor.too_many_requests(rate_limit) if rate_limit.exceeded else await handler(request)
+    response.headers.update(vendor.rate_limit_headers(rate_limit))
     return response
 
 
-def _recorded(
+def _record_of(
     world: World, vendor: Vendor | None, request: web.Request, import_id: str | None, authorized: bool
 ) -> RecordedRequest:
     headers = {}
     for name, value in request.headers.items():
         if name.lower() not in _SECRET_HEADERS:
-            headers[name] = world.redacted(value)
+            headers[name] = world.redact(value)
         elif vendor is not None and name.lower() == "authorization":
-            headers[name] = vendor.shown_authorization(value)
+            headers[name] = vendor.redact_authorization(value)
         else:
             headers[name] = "***"
     return RecordedRequest(
         at=time.time(),
         method=request.method,
-        path=world.redacted(request.rel_url.raw_path),
-        query={name: world.redacted(value) for name, value in request.query.items()},
+        path=world.redact(request.rel_url.raw_path),
+        query={name: world.redact(value) for name, value in request.query.items()},
         status=None,
         vendor=vendor.name if vendor else None,
         import_id=import_id,
@@ -384,5 +285,5 @@ def _by_vendor(options: Mapping[str, str]) -> dict[str, dict[str, str]]:
         if option not in known:
             raise TypeError(f"unknown option {option}; known credentials are {', '.join(known)}")
         vendor, credential = known[option]
-        credentials.setdefault(vendor.name, {})[credential] = as_text(value, option)
+        credentials.setdefault(vendor.name, {})[credential] = require_text(value, option)
     return credentials

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Uploaded files: out of the multipart body, and into rows."""
+"""Uploaded files: parsing of multipart bodies and CSV tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiohttp import web
 
 
 class UnreadableUploadError(Exception):
-    """Tell that a body is not a multipart upload, or a file not a table."""
+    """Raised if a body is not a multipart upload, or a file is not a table."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class UploadedFile:
     """
     A file of a multipart body.
 
-    :param name: its name; None if the client gave none
-    :param content: its bytes
+    :param name: Its name. None: the client sent none.
+    :param content: Its bytes.
     """
 
     name: str | None
@@ -35,8 +35,8 @@ class Line:
     """
     A line of a table.
 
-    :param number: where it ends in the file; the header is line 1
-    :param cells: its cells
+    :param number: Number of its last line in the file. The header is line 1.
+    :param cells: Its cells.
     """
 
     number: int
@@ -48,8 +48,8 @@ class Table:
     """
     A CSV file.
 
-    :param header: names of the columns
-    :param lines: the lines below the header that are not blank
+    :param header: Names of the columns.
+    :param lines: The lines below the header that are not blank.
     """
 
     header: tuple[str, ...]
@@ -60,10 +60,10 @@ async def uploaded_files(request: web.Request) -> list[UploadedFile]:
     """
     Return the files of a multipart request.
 
-    aiohttp's own reader cannot be used: vendors' documents show parts whose content type is itself multipart.
+    It replaces aiohttp's reader, because vendors' documents show parts whose content type is itself multipart.
 
-    :param request: the upload
-    :raises UnreadableUploadError: if the body is not multipart or has no part
+    :param request: The upload.
+    :raises UnreadableUploadError: If the body is not multipart or has no part.
     """
     content_type = Message()
     content_type["Content-Type"] = request.headers.get("Content-Type", "")
@@ -81,9 +81,9 @@ def table_of(content: bytes, delimiter: str) -> Table:
     """
     Return a CSV file as a table.
 
-    :param content: the file, UTF-8 with or without byte order mark
-    :param delimiter: what divides the columns
-    :raises UnreadableUploadError: if it is no such file or has no line below its header
+    :param content: The file, in UTF-8 with or without byte order mark.
+    :param delimiter: Separator of the columns.
+    :raises UnreadableUploadError: If it is not such a file or has no line below its header.
     """
     try:
         reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=delimiter)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the sandbox needs of a vendor to imitate it."""
+"""The base class of simulated vendors."""
 
 from __future__ import annotations
 
@@ -12,69 +12,72 @@ from typing import ClassVar
 from aiohttp import web
 
 from airflow_import_progress.sandbox.checks import InvalidInputError, Json
-from airflow_import_progress.sandbox.rates import Allowance
-from airflow_import_progress.sandbox.world import Import, World
+from airflow_import_progress.sandbox.rates import RateLimitStatus
+from airflow_import_progress.sandbox.simulated_import import SimulatedImport
+from airflow_import_progress.sandbox.world import World
 
 WORLD: web.AppKey[World] = web.AppKey("world", World)
 
 
 class Vendor(ABC):
     """
-    The imitation of one vendor's import API.
+    The simulation of one vendor's import API.
 
-    It holds no state: what changes is in the :class:`.World` that its handlers find in ``request.app[WORLD]``.
+    Its instance holds no state. The vendor's module defines a class for it, of which ``request.app[WORLD]`` keeps the
+    only object: see :meth:`.World.state`.
     """
 
     #: Name by which users choose the vendor.
     name: ClassVar[str]
-    #: What can be imported.
+    #: The kinds of import.
     kinds: ClassVar[tuple[str, ...]]
-    #: The kinds of which the vendor tells afterwards what the import did.
+    #: The kinds for which the vendor reports results after the end.
     kinds_with_results: ClassVar[tuple[str, ...]] = ()
-    #: The credentials accepted at first, by name.
+    #: The initial credentials by name.
     credentials: ClassVar[Mapping[str, str]]
-    #: Those of them that are no secret.
+    #: Names of the credentials that are not secret.
     public_credentials: ClassVar[frozenset[str]] = frozenset()
-    #: How many requests the vendor answers in 60 seconds, as it says itself; None: it says nothing about that.
+    #: The published number of requests that are answered in 60 seconds. None: nothing is published.
     rate_limit: ClassVar[int | None] = None
-    #: Whether a new import puts an end to those before it.
+    #: Whether a new import stops the earlier ones.
     one_at_a_time: ClassVar[bool] = False
 
     @abstractmethod
     def routes(self) -> Iterable[web.RouteDef]:
-        """Return the endpoints; their handlers are called only with the right credentials."""
+        """Return the endpoints. Their handlers are called with valid credentials only."""
 
     @abstractmethod
     async def import_id(self, request: web.Request) -> str | None:
         """
-        Return the id of the import that a request asks about; None if it names none.
+        Return the id of the import in a request. None: it names none.
 
-        :param request: a request to one of the vendor's endpoints
+        :param request: A request to one of the vendor's endpoints.
         """
 
     @abstractmethod
     def is_authorized(self, request: web.Request, credentials: Mapping[str, str]) -> bool:
         """
-        Return whether a request carries the right credentials.
+        Return True if a request carries valid credentials.
 
-        :param request: a request to one of the vendor's endpoints
-        :param credentials: the credentials accepted now
+        :param request: A request to one of the vendor's endpoints.
+        :param credentials: The credentials that are accepted now.
         """
 
     @abstractmethod
     async def unauthorized(self, request: web.Request) -> web.Response:
         """
-        Return the vendor's answer to wrong credentials.
+        Return the vendor's answer to invalid credentials.
 
-        :param request: the request that carries them
+        :param request: The request that carries them.
         """
 
+    @staticmethod
     @abstractmethod
-    def progress_in(self, answer: Json) -> float | None:
+    def progress_in(answer: Json) -> float | None:
         """
-        Return the progress that the body of a progress answer tells; None if it tells none.
+        Return the progress in the body of an answer, 0 to 100, or negative for a failure. None: it has none.
 
-        :param answer: any JSON value
+        :param answer: Any JSON value.
         """
 
     @abstractmethod
@@ -82,63 +85,64 @@ class Vendor(ABC):
         """
         Return the fields of an Airflow connection other than host, port and schema.
 
-        :param credentials: the credentials accepted now
+        :param credentials: The credentials that are accepted now.
         """
 
-    def shown_authorization(self, value: str) -> str:
+    def redact_authorization(self, value: str) -> str:
         """
         Return an ``Authorization`` header without its secret.
 
-        :param value: what the client sent, right or wrong
+        :param value: The header, valid or not.
         """
         return "***"
 
-    def new_import_id(self, kind: str) -> str:
+    @staticmethod
+    def new_import_id(kind: str) -> str:
         """
         Make an id for a new import.
 
-        :param kind: what is imported
+        :param kind: The kind of import.
         """
         return str(uuid.uuid4())
 
-    def progress_of(self, world: World, subject: Import) -> float:
+    def progress_of(self, world: World, import_: SimulatedImport) -> float | None:
         """
-        Return how far an import is, 0 to 100, or negative if it failed; default: as far as its script says.
+        Return the progress that the client of an import can see, 0 to 100, or negative for a failure.
 
-        :param world: where the vendor keeps what changes
-        :param subject: the import
+        :param world: The state of the sandbox.
+        :param import_: The import.
         """
-        return subject.script.progress_at(subject.elapsed())
+        return import_.reported_progress(self.progress_in)
 
     def rate_limit_group(self, request: web.Request) -> str:
         """
-        Return which requests the rate limit counts together with this one; default: all.
+        Return the name of the group of requests that are counted together. Default: one group for all.
 
-        :param request: a request to one of the vendor's endpoints
+        :param request: A request to one of the vendor's endpoints.
         """
         return ""
 
-    def rate_limit_headers(self, allowance: Allowance) -> Mapping[str, str]:
+    def rate_limit_headers(self, rate_limit: RateLimitStatus) -> Mapping[str, str]:
         """
-        Return the headers in which every answer tells the rate limit; default: none.
+        Return the headers that report the rate limit in every answer. Default: none.
 
-        :param allowance: what the client may still ask
+        :param rate_limit: The state of the limit after the request.
         """
         return {}
 
-    def too_many_requests(self, allowance: Allowance) -> web.Response:
+    def too_many_requests(self, rate_limit: RateLimitStatus) -> web.Response:
         """
         Return the vendor's answer to a request above the rate limit.
 
-        :param allowance: what the client may still ask
+        :param rate_limit: The state of the limit after the request.
         """
-        return web.Response(status=429, headers={"Retry-After": str(math.ceil(allowance.seconds_left))})
+        return web.Response(status=429, headers={"Retry-After": str(math.ceil(rate_limit.seconds_left))})
 
     def change(self, world: World, changes: Mapping[str, Json]) -> None:
         """
-        Change how the vendor behaves, as a user describes it; default: nothing can be changed.
+        Change the behavior of the vendor. Default: nothing can be changed.
 
-        :param world: where it keeps what changes
-        :param changes: what changes, by name
+        :param world: The state of the sandbox.
+        :param changes: The user's changes by name.
         """
         raise InvalidInputError("vendor", f"{self.name} has nothing to change")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Zilliz Cloud, its APIs v1 and v2, and the open-source Milvus, which answers at the paths of v2."""
+"""Zilliz Cloud with its APIs v1 and v2, and the open-source Milvus, which has the paths of v2."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import ClassVar
 
 from aiohttp import web
 
-from airflow_import_progress.sandbox.checks import InvalidInputError, Json, as_fields
-from airflow_import_progress.sandbox.rates import Allowance
+from airflow_import_progress.sandbox.checks import InvalidInputError, Json, require_fields
+from airflow_import_progress.sandbox.rates import RateLimitStatus
 from airflow_import_progress.sandbox.script import DONE, FAILED, Script
+from airflow_import_progress.sandbox.simulated_import import SimulatedImport, UnknownImportError
 from airflow_import_progress.sandbox.vendor import WORLD, Vendor
-from airflow_import_progress.sandbox.world import Import, UnknownImportError, World
+from airflow_import_progress.sandbox.world import World
 
 V1 = "/v1/vector/collections/import"
 V2 = "/v2/vectordb/jobs/import"
@@ -60,8 +61,8 @@ class Zilliz(Vendor):
     """
     The import jobs of Zilliz Cloud and of Milvus.
 
-    A job of the cloud can be asked for by v1 and v2, a job of Milvus by v2 without a cluster. A job whose course
-    ends at 99 percent waits there to be committed.
+    Clients poll a job of the cloud through v1 or v2, and a job of Milvus through v2 without a cluster. A job whose
+    script ends at 99 percent waits there for a commit.
     """
 
     name = _NAME
@@ -71,20 +72,20 @@ class Zilliz(Vendor):
     rate_limit = 1200
 
     def routes(self) -> Iterable[web.RouteDef]:
-        """Return the documented endpoints; that of the progress has three names in v2."""
+        """Return the documented endpoints. The progress has three paths in v2."""
         return (
             web.get("/v1/clusters", _clusters_v1, allow_head=False),
             web.get("/v2/clusters", _clusters_v2, allow_head=False),
-            web.post(V1, _clear_about_refusals(_create_v1)),
-            web.get(f"{V1}/get", _clear_about_refusals(_progress_v1), allow_head=False),
-            web.get(f"{V1}/list", _clear_about_refusals(_list_v1), allow_head=False),
-            web.post(f"{V2}/create", _clear_about_refusals(_create_v2)),
-            web.post(f"{V2}/describe", _clear_about_refusals(_progress_v2)),
-            web.post(f"{V2}/getProgress", _clear_about_refusals(_progress_v2)),
-            web.post(f"{V2}/get_progress", _clear_about_refusals(_progress_v2)),
-            web.post(f"{V2}/list", _clear_about_refusals(_list_v2)),
-            web.post(f"{V2}/commit", _clear_about_refusals(_commit)),
-            web.post(f"{V2}/abort", _clear_about_refusals(_abort)),
+            web.post(V1, _answering_refusals(_create_v1)),
+            web.get(f"{V1}/get", _answering_refusals(_progress_v1), allow_head=False),
+            web.get(f"{V1}/list", _answering_refusals(_list_v1), allow_head=False),
+            web.post(f"{V2}/create", _answering_refusals(_create_v2)),
+            web.post(f"{V2}/describe", _answering_refusals(_progress_v2)),
+            web.post(f"{V2}/getProgress", _answering_refusals(_progress_v2)),
+            web.post(f"{V2}/get_progress", _answering_refusals(_progress_v2)),
+            web.post(f"{V2}/list", _answering_refusals(_list_v2)),
+            web.post(f"{V2}/commit", _answering_refusals(_commit)),
+            web.post(f"{V2}/abort", _answering_refusals(_abort)),
         )
 
     async def import_id(self, request: web.Request) -> str | None:
@@ -95,11 +96,11 @@ class Zilliz(Vendor):
             return None
 
     def is_authorized(self, request: web.Request, credentials: Mapping[str, str]) -> bool:
-        """Return whether the key, or Milvus's ``user:password``, is presented as a bearer token."""
+        """Return True if the bearer token is the key, or Milvus's ``user:password``."""
         return request.headers.get("Authorization") == _AUTHORIZATION + credentials["api_key"]
 
     async def unauthorized(self, request: web.Request) -> web.Response:
-        """Return the refusal, which with the cloud is not in the HTTP status but with Milvus is in both."""
+        """Return the refusal: for the cloud in the body only, for Milvus in body and HTTP status."""
         if request.path.startswith(V1):
             return _refusal(*_UNKNOWN_KEY)
         try:
@@ -110,8 +111,9 @@ class Zilliz(Vendor):
             return _refusal(*_ILLEGAL_KEY)
         return _refusal(*_NOT_AUTHENTICATED, status=401)
 
-    def progress_in(self, answer: Json) -> float | None:
-        """Return what a body of v1 or of v2 tells."""
+    @staticmethod
+    def progress_in(answer: Json) -> float | None:
+        """Return the progress in a body of v1 or v2."""
         data = answer.get("data") if isinstance(answer, Mapping) else None
         if not isinstance(data, Mapping):
             return None
@@ -124,83 +126,94 @@ class Zilliz(Vendor):
         return None
 
     def airflow_connection(self, credentials: Mapping[str, str]) -> Mapping[str, Json]:
-        """Return the API key as the password, and the cluster as an extra."""
+        """Return the API key as the password and the cluster as an extra."""
         return {
             "conn_type": _NAME,
             "password": credentials["api_key"],
             "extra": {"cluster_id": credentials["cluster_id"]},
         }
 
-    def shown_authorization(self, value: str) -> str:
-        """Return the documented header with its key taken out."""
+    def redact_authorization(self, value: str) -> str:
+        """Return the documented header without its key."""
         return f"{_AUTHORIZATION}***" if value.startswith(_AUTHORIZATION) else "***"
 
-    def new_import_id(self, kind: str) -> str:
-        """Return a text for the cloud, and a number for Milvus."""
+    @staticmethod
+    def new_import_id(kind: str) -> str:
+        """Return a text for the cloud and a number for Milvus."""
         if kind == _CLOUD:
             return f"job-{uuid.uuid4().hex[:22]}"
         return str(450_000_000_000_000_000 + secrets.randbits(52))
 
     def rate_limit_group(self, request: web.Request) -> str:
-        """Count each endpoint for itself."""
+        """Return the path: each endpoint has its own limit."""
         return request.path
 
-    def too_many_requests(self, allowance: Allowance) -> web.Response:
-        """Return the refusal of the limiter, which is not in the HTTP status."""
+    def too_many_requests(self, rate_limit: RateLimitStatus) -> web.Response:
+        """Return the refusal of the limiter with HTTP status 200."""
         return _refusal(*_LIMITED)
 
     def change(self, world: World, changes: Mapping[str, Json]) -> None:
         """
-        Change the code with which v2 answers a success.
+        Change the code of a success in v2.
 
-        :param world: where it is kept
-        :param changes: ``success_code``: 0, or 200 as older servers have it
+        :param world: The state of the sandbox.
+        :param changes: ``success_code``: 0, or 200 as in older servers.
         """
-        success_code = as_fields(changes, "", ("success_code",)).get("success_code")
+        success_code = require_fields(changes, "", ("success_code",)).get("success_code")
         if success_code not in (0, 200):
             raise InvalidInputError("success_code", "must be 0 or 200")
-        world.kept(_Kept).success_code = success_code
+        world.state(ZillizState).success_code = success_code
 
 
 @dataclass(frozen=True)
-class _Order:
-    """What the creation of a job asked for."""
+class _JobRequest:
+    """
+    The request that created a job.
+
+    :param collection: Name of the collection.
+    :param files: Names of the files.
+    """
 
     collection: str = "sandbox"
     files: tuple[str, ...] = ("sandbox/1.parquet",)
 
 
 @dataclass
-class _Kept:
-    """What is known beside the imports."""
+class ZillizState:
+    """
+    The vendor's own state.
+
+    :param success_code: The code of a success in v2.
+    :param job_requests: The requests of clients that created jobs, by job id.
+    """
 
     success_code: int = 0
-    orders: dict[str, _Order] = field(default_factory=dict)
+    job_requests: dict[str, _JobRequest] = field(default_factory=dict)
 
 
 class _RefusedError(Exception):
-    """Tell why a request is refused, in the vendor's words."""
+    """Raised to refuse a request with a code and message of the vendor."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.answer = _refusal(code, message)
 
 
-def _clear_about_refusals(handler: _Handler) -> _Handler:
-    async def answering_code(request: web.Request) -> web.Response:
+def _answering_refusals(handler: _Handler) -> _Handler:
+    async def handle(request: web.Request) -> web.Response:
         try:
             return await handler(request)
         except _RefusedError as refused:
             return refused.answer
 
-    return answering_code
+    return handle
 
 
 def _refusal(code: int, message: str, status: int = 200) -> web.Response:
     return web.json_response({"code": code, "message": message}, status=status)
 
 
-# What clients ask
+# Requests
 
 
 async def _parameters(request: web.Request) -> Mapping[str, Json]:
@@ -216,9 +229,9 @@ async def _parameters(request: web.Request) -> Mapping[str, Json]:
 
 
 def _text(parameters: Mapping[str, Json], name: str) -> str | None:
-    """Return a parameter; None if it is missing or, as clients send what they do not need, empty."""
+    """Return a parameter. None: it is missing, or empty, as clients send unused parameters."""
     value = parameters.get(name)
-    # The documents show ids of jobs as numbers, too.
+    # Accept numbers: the documents show job ids as numbers, too.
     return str(value) if isinstance(value, (str, int)) and value != "" else None
 
 
@@ -233,8 +246,8 @@ def _missing(name: str) -> _RefusedError:
     return _RefusedError(1802, f"missing required parameters: {name}")
 
 
-def _kind_asked_for(request: web.Request, parameters: Mapping[str, Json]) -> str:
-    # Milvus has no clusters, and does not mind to be told of one.
+def _requested_kind(request: web.Request, parameters: Mapping[str, Json]) -> str:
+    # Try Milvus even if a cluster is given: it has no clusters and ignores the parameter.
     if not _is_to_cloud(parameters) or _is_about_milvus(request, parameters):
         return _MILVUS
     if _text(parameters, "clusterId") is not None:
@@ -243,7 +256,7 @@ def _kind_asked_for(request: web.Request, parameters: Mapping[str, Json]) -> str
 
 
 def _is_to_cloud(parameters: Mapping[str, Json]) -> bool:
-    """Return whether a request of v2 is one to the cloud: only those name where the data is."""
+    """Return True if a request of v2 is for the cloud. Only those name a cluster, or a project and region."""
     if _text(parameters, "clusterId") is not None:
         return True
     return _text(parameters, "projectId") is not None and _text(parameters, "regionId") is not None
@@ -259,7 +272,7 @@ def _check_cluster(request: web.Request, parameters: Mapping[str, Json]) -> None
         raise _RefusedError(*_UNKNOWN_KEY)
 
 
-def _job_asked_for(request: web.Request, parameters: Mapping[str, Json], kind: str) -> Import:
+def _requested_job(request: web.Request, parameters: Mapping[str, Json], kind: str) -> SimulatedImport:
     job_id = _required(parameters, "jobId")
     if kind == _MILVUS and not job_id.isdecimal():
         if job_id.startswith("job-"):
@@ -292,34 +305,34 @@ def _clusters(request: web.Request) -> Json:
 async def _create_v1(request: web.Request) -> web.Response:
     parameters = await _parameters(request)
     _check_cluster(request, parameters)
-    order = _Order(_required(parameters, "collectionName"), (_required(parameters, "objectUrl"),))
-    return _envelope({"jobId": _add_job(request, _CLOUD, order, DONE)}, _V1_SUCCESS)
+    job_request = _JobRequest(_required(parameters, "collectionName"), (_required(parameters, "objectUrl"),))
+    return _envelope({"jobId": _add_job(request, _CLOUD, job_request, DONE)}, _V1_SUCCESS)
 
 
 async def _progress_v1(request: web.Request) -> web.Response:
     parameters = await _parameters(request)
     _check_cluster(request, parameters)
-    job = _job_asked_for(request, parameters, _CLOUD)
+    job = _requested_job(request, parameters, _CLOUD)
     world = request.app[WORLD]
     return web.json_response(world.poll(_NAME, _CLOUD, job.import_id, lambda progress: _body_v1(world, job, progress)))
 
 
-def _body_v1(world: World, job: Import, progress: float) -> Json:
-    order = _order(world, job)
-    standing = {
+def _body_v1(world: World, job: SimulatedImport, progress: float) -> Json:
+    job_request = _job_request(world, job)
+    outcome = {
         "readyPercentage": 1 if progress >= DONE else int(job.script.reached_at(job.elapsed())) / DONE,
         "completeTime": _end(job, progress),
         "errorMessage": _reason(job) if progress < 0 else None,
     }
     files = [
-        {"fileName": name, "fileSize": rows * _BYTES_PER_ROW, **standing}
-        for name, rows in zip(order.files, _shares(job.script.records, len(order.files)), strict=True)
+        {"fileName": name, "fileSize": rows * _BYTES_PER_ROW, **outcome}
+        for name, rows in zip(job_request.files, _shares(job.script.records, len(job_request.files)), strict=True)
     ]
     data = {
-        "collectionName": order.collection,
-        "fileName": order.files[0],
+        "collectionName": job_request.collection,
+        "fileName": job_request.files[0],
         "fileSize": job.script.records * _BYTES_PER_ROW,
-        **standing,
+        **outcome,
         "jobId": job.import_id,
         "details": files,
     }
@@ -333,9 +346,9 @@ async def _list_v1(request: web.Request) -> web.Response:
     jobs = [job for job in world.imports_of(_NAME) if job.kind == _CLOUD]
     tasks = [
         {
-            "collectionName": _order(world, job).collection,
+            "collectionName": _job_request(world, job).collection,
             "jobId": job.import_id,
-            "state": _V1_LIST_STATES.get(_known_state(world, job)[0], "ImportRunning"),
+            "state": _V1_LIST_STATES.get(_reported_state(job)[0], "ImportRunning"),
         }
         for job in jobs
     ]
@@ -347,21 +360,21 @@ async def _list_v1(request: web.Request) -> web.Response:
 
 async def _create_v2(request: web.Request) -> web.Response:
     parameters = await _parameters(request)
-    kind = _kind_asked_for(request, parameters)
-    order = _Order(_required(parameters, "collectionName"), _files(parameters, kind))
+    kind = _requested_kind(request, parameters)
+    job_request = _JobRequest(_required(parameters, "collectionName"), _files(parameters, kind))
     options = parameters.get("options")
-    waits = isinstance(options, Mapping) and str(options.get("auto_commit")).lower() == "false"
-    job_id = _add_job(request, kind, order, _AWAITS_COMMIT_AT if waits else DONE)
+    awaits_commit = isinstance(options, Mapping) and str(options.get("auto_commit")).lower() == "false"
+    job_id = _add_job(request, kind, job_request, _AWAITS_COMMIT_AT if awaits_commit else DONE)
     return _success(request, {"jobId": job_id})
 
 
 async def _progress_v2(request: web.Request) -> web.Response:
     parameters = await _parameters(request)
-    kind = _kind_asked_for(request, parameters)
-    job = _job_asked_for(request, parameters, kind)
+    kind = _requested_kind(request, parameters)
+    job = _requested_job(request, parameters, kind)
     world = request.app[WORLD]
     body = _cloud_data if kind == _CLOUD else _milvus_data
-    code = world.kept(_Kept).success_code
+    code = world.state(ZillizState).success_code
     return web.json_response(
         world.poll(_NAME, kind, job.import_id, lambda progress: {"code": code, "data": body(world, job, progress)})
     )
@@ -369,13 +382,13 @@ async def _progress_v2(request: web.Request) -> web.Response:
 
 async def _list_v2(request: web.Request) -> web.Response:
     parameters = await _parameters(request)
-    kind = _kind_asked_for(request, parameters)
+    kind = _requested_kind(request, parameters)
     collection = _text(parameters, "collectionName")
     world = request.app[WORLD]
     jobs = [
         job
         for job in world.imports_of(_NAME)
-        if job.kind == kind and collection in (None, _order(world, job).collection)
+        if job.kind == kind and collection in (None, _job_request(world, job).collection)
     ]
     if kind == _CLOUD:
         return _success(request, _page("records", [_cloud_record(world, job) for job in jobs], parameters))
@@ -384,9 +397,9 @@ async def _list_v2(request: web.Request) -> web.Response:
 
 async def _commit(request: web.Request) -> web.Response:
     parameters = await _parameters(request)
-    job = _job_asked_for(request, parameters, _kind_asked_for(request, parameters))
+    job = _requested_job(request, parameters, _requested_kind(request, parameters))
     world = request.app[WORLD]
-    state, _ = _known_state(world, job)
+    state, _ = _reported_state(job)
     if state != "Uncommitted":
         raise _RefusedError(_IMPORT_FAILED, f"cannot commit a job that is {state}: importing data failed")
     now = job.elapsed()
@@ -397,8 +410,8 @@ async def _commit(request: web.Request) -> web.Response:
 
 async def _abort(request: web.Request) -> web.Response:
     parameters = await _parameters(request)
-    job = _job_asked_for(request, parameters, _kind_asked_for(request, parameters))
-    state, _ = _known_state(request.app[WORLD], job)
+    job = _requested_job(request, parameters, _requested_kind(request, parameters))
+    state, _ = _reported_state(job)
     if state in ("Completed", "Failed", "Committing"):
         raise _RefusedError(_IMPORT_FAILED, f"cannot abort a job that is {state}: importing data failed")
     now = job.elapsed()
@@ -416,45 +429,45 @@ def _files(parameters: Mapping[str, Json], kind: str) -> tuple[str, ...]:
     groups = parameters.get(name)
     if not isinstance(groups, list):
         raise _missing(name)
-    # A group is one file, or the columns of one in a file each.
+    # Join each group: it is one file, or a file per column.
     files = [" ".join(map(str, group)) for group in groups if isinstance(group, list) and group]
     if not files:
         raise _missing(name)
     return tuple(files)
 
 
-def _cloud_data(world: World, job: Import, progress: float) -> Json:
-    order = _order(world, job)
+def _cloud_data(world: World, job: SimulatedImport, progress: float) -> Json:
+    job_request = _job_request(world, job)
     state, percent = _state(job.script, progress)
-    standing = {"completeTime": _end(job, progress) or "", "reason": _reason(job) if progress < 0 else ""}
+    outcome = {"completeTime": _end(job, progress) or "", "reason": _reason(job) if progress < 0 else ""}
     files = [
         {
             "fileName": name,
             "fileSize": rows * _BYTES_PER_ROW,
             "state": _FILE_STATES.get(state, state),
             "progress": _loaded(state, percent, 100),
-            **standing,
+            **outcome,
         }
-        for name, rows in zip(order.files, _shares(job.script.records, len(order.files)), strict=True)
+        for name, rows in zip(job_request.files, _shares(job.script.records, len(job_request.files)), strict=True)
     ]
     return {
         "jobId": job.import_id,
-        "collectionName": order.collection,
-        "fileName": order.files[0],
+        "collectionName": job_request.collection,
+        "fileName": job_request.files[0],
         "fileSize": job.script.records * _BYTES_PER_ROW,
         "state": state,
         "progress": percent,
-        **standing,
+        **outcome,
         "totalRows": job.script.records,
         "details": files,
     }
 
 
-def _milvus_data(world: World, job: Import, progress: float) -> Json:
-    order = _order(world, job)
+def _milvus_data(world: World, job: SimulatedImport, progress: float) -> Json:
+    job_request = _job_request(world, job)
     state, percent = _state(job.script, progress)
     failed = state == "Failed"
-    standing = {"completeTime": _end(job, progress) or "", **({"reason": _reason(job)} if failed else {})}
+    outcome = {"completeTime": _end(job, progress) or "", **({"reason": _reason(job)} if failed else {})}
     files = [
         {
             "fileName": f"[{name}]",
@@ -463,38 +476,38 @@ def _milvus_data(world: World, job: Import, progress: float) -> Json:
             "progress": _loaded(state, percent, 100),
             "importedRows": _loaded(state, percent, rows),
             "totalRows": rows,
-            **standing,
+            **outcome,
         }
-        for name, rows in zip(order.files, _shares(job.script.records, len(order.files)), strict=True)
+        for name, rows in zip(job_request.files, _shares(job.script.records, len(job_request.files)), strict=True)
     ]
     return {
         "jobId": job.import_id,
-        "createTime": job.moment(0),
-        "collectionName": order.collection,
+        "createTime": job.timestamp(0),
+        "collectionName": job_request.collection,
         "state": state,
         "progress": percent,
         "importedRows": sum(file["importedRows"] for file in files),
         "totalRows": 0 if failed else job.script.records,
         "fileSize": sum(file["fileSize"] for file in files),
         "details": files,
-        **standing,
+        **outcome,
     }
 
 
-def _cloud_record(world: World, job: Import) -> Json:
-    state, _ = _known_state(world, job)
+def _cloud_record(world: World, job: SimulatedImport) -> Json:
+    state, _ = _reported_state(job)
     return {
-        "collectionName": _order(world, job).collection,
+        "collectionName": _job_request(world, job).collection,
         "jobId": job.import_id,
         "state": _CLOUD_LIST_STATES.get(state, state),
     }
 
 
-def _milvus_record(world: World, job: Import) -> Json:
-    state, percent = _known_state(world, job)
+def _milvus_record(world: World, job: SimulatedImport) -> Json:
+    state, percent = _reported_state(job)
     return {
         "jobId": job.import_id,
-        "collectionName": _order(world, job).collection,
+        "collectionName": _job_request(world, job).collection,
         "state": state,
         "progress": percent,
         **({"reason": _reason(job)} if state == "Failed" else {}),
@@ -502,34 +515,35 @@ def _milvus_record(world: World, job: Import) -> Json:
 
 
 def _success(request: web.Request, data: Json) -> web.Response:
-    return _envelope(data, request.app[WORLD].kept(_Kept).success_code)
+    return _envelope(data, request.app[WORLD].state(ZillizState).success_code)
 
 
 # Jobs
 
 
-def _add_job(request: web.Request, kind: str, order: _Order, end: float) -> str:
+def _add_job(request: web.Request, kind: str, job_request: _JobRequest, end: float) -> str:
     world = request.app[WORLD]
     script = Script(((0.0, 0.0), (world.import_duration, end)))
-    unreadable = [name for name in order.files if not name.lower().endswith(_FILE_TYPES)]
+    unreadable = [name for name in job_request.files if not name.lower().endswith(_FILE_TYPES)]
     if unreadable:
         reason = f"unexpected file type, files={unreadable}: importing data failed"
         script = replace(Script.steady(world.import_duration, fail_at=_FAILS_AT), reason=reason)
-    job_id = world.add_import(_NAME, kind, script, file_name=order.files[0])
-    world.kept(_Kept).orders[job_id] = order
+    job_id = Zilliz.new_import_id(kind)
+    world.add_import(_NAME, kind, script, job_id, file_name=job_request.files[0])
+    world.state(ZillizState).job_requests[job_id] = job_request
     return job_id
 
 
-def _order(world: World, job: Import) -> _Order:
-    return world.kept(_Kept).orders.get(job.import_id, _Order())
+def _job_request(world: World, job: SimulatedImport) -> _JobRequest:
+    return world.state(ZillizState).job_requests.get(job.import_id, _JobRequest())
 
 
-def _known_state(world: World, job: Import) -> tuple[str, int]:
-    return _state(job.script, world.progress_of(job) or 0.0)
+def _reported_state(job: SimulatedImport) -> tuple[str, int]:
+    return _state(job.script, job.reported_progress(Zilliz.progress_in) or 0.0)
 
 
 def _state(script: Script, progress: float) -> tuple[str, int]:
-    """Return the state of a job, and its percentage as the vendor rounds it."""
+    """Return the state of a job and its percentage as the vendor rounds it."""
     if progress < 0:
         return "Failed", 0
     if progress >= DONE:
@@ -541,25 +555,25 @@ def _state(script: Script, progress: float) -> tuple[str, int]:
     return ("Pending" if progress < _STARTS_AT else "Importing"), int(progress)
 
 
-def _end(job: Import, progress: float) -> str | None:
-    """Return when a job succeeded; None if it has not."""
+def _end(job: SimulatedImport, progress: float) -> str | None:
+    """Return the time of a job's success. None: it has not succeeded."""
     if progress < DONE:
         return None
-    return job.moment(next((seconds for seconds, point in job.script.points if point >= DONE), 0.0))
+    return job.timestamp(next((seconds for seconds, point in job.script.points if point >= DONE), 0.0))
 
 
-def _reason(job: Import) -> str:
+def _reason(job: SimulatedImport) -> str:
     return job.script.reason or _DEFAULT_REASON
 
 
 def _shares(rows: int, files: int) -> list[int]:
-    """Divide the rows among the files, the first ones getting what does not come out even."""
+    """Divide the rows among the files. The first files get the remainder."""
     each, rest = divmod(rows, files)
     return [each + (index < rest) for index in range(files)]
 
 
 def _loaded(state: str, percent: int, whole: int) -> int:
-    """Return how much of a file is loaded, which is all of it before the job is done."""
+    """Return the loaded part of a file, which is complete before the job is."""
     if state in _LOADED_STATES:
         return whole
     return whole * percent // 100 if state == "Importing" else 0

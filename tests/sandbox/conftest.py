@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the sandbox share: a running sandbox and its client."""
+"""Fixtures of the sandbox's tests: a running sandbox and its clients."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients of the imitated vendors, for the tests of the sandbox."""
+"""Clients of the simulated vendors, for the tests of the sandbox."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOR_EVER = 1_000_000.0
 
 
 class LuccaClient:
-    """Talk to the imitated Lucca as its documents say."""
+    """A client of the simulated Lucca that follows its documents."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -39,7 +39,7 @@ class LuccaClient:
 
 
 class RocketChatClient:
-    """Talk to the imitated Rocket.Chat as its administrator."""
+    """A client of the simulated Rocket.Chat, as its administrator."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.url = f"{sandbox.url}/api/v1"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control API over HTTP, and the same in-process."""
+"""The control API over HTTP and in process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_import_progress.sandbox import InvalidInputError, Sandbox, world
+from airflow_import_progress.sandbox import InvalidInputError, Sandbox, simulated_import, world
 from airflow_import_progress.sandbox.script import Script
 from tests.sandbox.sandbox_client import API_KEY, FOR_EVER, LuccaClient
 
@@ -96,15 +96,20 @@ def test_an_id_cannot_be_used_twice(sandbox: Sandbox) -> None:
 
 def test_an_import_that_was_stopped_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter((107.0, 160.0))
-    monkeypatch.setattr(world.time, "monotonic", lambda: next(clock))
-    stopped = world.Import("acme", "any", "mine", Script.steady(10), started=100.0)
+    monkeypatch.setattr(simulated_import.time, "monotonic", lambda: next(clock))
+    stopped = simulated_import.SimulatedImport("acme", "any", "mine", Script.steady(10), started=100.0)
     stopped.stop()
     stopped.stop()
     assert stopped.elapsed() == 7
 
 
 def test_an_import_that_is_started_after_it_was_stopped_does_not_run() -> None:
-    assert world.Import("acme", "any", "mine", Script.steady(10), started=107.0, stopped=100.0).elapsed() == 0
+    assert (
+        simulated_import.SimulatedImport(
+            "acme", "any", "mine", Script.steady(10), started=107.0, stopped=100.0
+        ).elapsed()
+        == 0
+    )
 
 
 # Credentials
@@ -126,6 +131,8 @@ def test_other_credentials_can_be_set(sandbox: Sandbox, lucca: LuccaClient) -> N
         ({"vendor": "lucca", "api_key": ""}, "api_key"),
         ({"vendor": "lucca", "password": "x"}, "password"),
         ({"api_key": "x"}, "vendor"),
+        ({"vendor": "lucca", "self": "x"}, "self"),
+        ([], "body"),
     ],
 )
 def test_wrong_credentials_are_refused_with_the_field(sandbox: Sandbox, body: Any, field: str) -> None:
@@ -155,7 +162,7 @@ def test_requests_are_recorded(sandbox: Sandbox, lucca: LuccaClient) -> None:
     }
 
 
-def test_recorded_requests_hold_no_secret(sandbox: Sandbox, lucca: LuccaClient) -> None:
+def test_recorded_requests_contain_no_secret(sandbox: Sandbox, lucca: LuccaClient) -> None:
     wrong = {"Authorization": "Bearer another-secret", "Cookie": "another-secret", "X-Note": API_KEY}
     lucca.leave_progress("any")
     lucca.leave_progress(API_KEY, headers=wrong, params={"key": API_KEY})
@@ -193,12 +200,16 @@ def test_requests_can_be_chosen_by_import_and_vendor(sandbox: Sandbox, lucca: Lu
     assert about_one["requests"] == sandbox.requests("one")
 
 
+def test_the_control_api_has_no_head_requests(sandbox: Sandbox) -> None:
+    assert control(sandbox, "HEAD", "/imports").status_code == 405
+
+
 def test_requests_to_the_control_api_are_not_recorded(sandbox: Sandbox) -> None:
     control(sandbox, "GET", "/imports")
     assert sandbox.requests() == []
 
 
-def test_a_path_that_no_vendor_has_is_recorded_as_not_found(sandbox: Sandbox, lucca: LuccaClient) -> None:
+def test_an_unknown_path_is_recorded_as_not_found(sandbox: Sandbox, lucca: LuccaClient) -> None:
     assert lucca.get("/nowhere").status_code == 404
     (recorded,) = sandbox.requests()
     assert (recorded["vendor"], recorded["status"]) == (None, 404)
@@ -207,7 +218,7 @@ def test_a_path_that_no_vendor_has_is_recorded_as_not_found(sandbox: Sandbox, lu
 def test_the_list_of_requests_is_bounded_and_the_count_is_not(
     lucca: LuccaClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(world, "REQUESTS_KEPT", 3)
+    monkeypatch.setattr(world, "MAX_REQUESTS_KEPT", 3)
     sandbox.reset()
     for number in range(5):
         lucca.leave_progress(f"import-{number}")
@@ -229,6 +240,6 @@ def test_reset_goes_back_to_the_start(sandbox: Sandbox, lucca: LuccaClient) -> N
     assert lucca.leave_progress("mine").json() == 0
 
 
-def test_an_import_duration_that_is_no_duration_is_refused() -> None:
+def test_an_invalid_import_duration_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="import_duration: must be a number of at least 0"):
         Sandbox(import_duration=-FOR_EVER)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults, as a client of the vendor meets them."""
+"""Faults, as a client of the vendor receives them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def control(sandbox: Sandbox, method: str, body: Any = None) -> requests.Respons
     return requests.request(method, f"{sandbox.url}/_sandbox/faults", json=body, timeout=5)
 
 
-# What goes wrong
+# Faults
 
 
 def test_any_status_headers_and_body(sandbox: Sandbox, lucca: LuccaClient, summary_id: str) -> None:
@@ -104,7 +104,7 @@ def test_a_redirect(sandbox: Sandbox, lucca: LuccaClient, summary_id: str) -> No
     assert (answer.status_code, answer.headers["Location"]) == (302, "http://elsewhere.example/")
 
 
-# Which requests are hit
+# Affected requests
 
 
 def test_a_fault_hits_one_request_by_default(sandbox: Sandbox, lucca: LuccaClient, summary_id: str) -> None:
@@ -154,7 +154,7 @@ def test_a_fault_never_hits_the_control_api(sandbox: Sandbox) -> None:
     assert requests.get(f"{sandbox.url}/_sandbox/imports", timeout=5).status_code == 200
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize(

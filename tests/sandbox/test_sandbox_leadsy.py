@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The imitated Leadsy, over HTTP, as far as documents describe the real one."""
+"""The simulated Leadsy over HTTP, as far as documents describe the real one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEADS = "email,name\nada@example.com,Ada\ngrace@example.com,Grace\nalone@example
 
 
 class LeadsyClient:
-    """Talk to the imitated Leadsy."""
+    """A client of the simulated Leadsy."""
 
     def __init__(self, sandbox: Sandbox, authorization: str = f"Bearer {TOKEN}") -> None:
         self.url = sandbox.url + IMPORTS
@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_read_is_refused(leadsy: LeadsyClient) -> None:
     assert requests.post(leadsy.url, data="a,b", headers=leadsy.headers, timeout=5).status_code == 422
 
 
-# What the control API knows
+# The control API
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_file_that_cannot_be_read_is_refused(leadsy: LeadsyClient) -> None:
         (None, None),
     ],
 )
-def test_literal_answers_tell_the_sandbox_how_far_the_import_is(
+def test_the_progress_of_literal_answers_is_listed(
     sandbox: Sandbox, leadsy: LeadsyClient, file: Any, progress: float | None
 ) -> None:
     code = sandbox.create_import("leadsy", "lead", {"answers": [{"import_file": file}]})
@@ -202,7 +202,7 @@ def test_literal_answers_tell_the_sandbox_how_far_the_import_is(
     assert sandbox.imports()[0]["progress"] == progress
 
 
-def test_requests_are_known_by_their_import(sandbox: Sandbox, leadsy: LeadsyClient) -> None:
+def test_requests_are_counted_by_import(sandbox: Sandbox, leadsy: LeadsyClient) -> None:
     code = sandbox.create_import("leadsy", "lead")
     leadsy.get(code)
     leadsy.get()

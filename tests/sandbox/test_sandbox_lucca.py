@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The imitated Lucca, over HTTP, as its documents describe the real one."""
+"""The simulated Lucca over HTTP, as its documents describe the real one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_unknown_ids_are_not_found(lucca: LuccaClient) -> None:
         assert (answer.status_code, answer.json()) == not_found
 
 
-def test_an_id_is_known_only_where_it_belongs(sandbox: Sandbox, lucca: LuccaClient) -> None:
+def test_an_id_is_found_only_among_its_kind(sandbox: Sandbox, lucca: LuccaClient) -> None:
     leave = sandbox.create_import("lucca", "leave")
     user_location = sandbox.create_import("lucca", "user_location")
     assert lucca.leave_progress(user_location).status_code == 404
@@ -182,7 +182,7 @@ def test_a_body_that_is_not_multipart_is_a_bad_request(lucca: LuccaClient, conte
     assert (answer.status_code, answer.json()) == (400, {"Status": 400, "Message": "Bad Request"})
 
 
-def test_a_flag_that_is_no_boolean_is_a_bad_request(lucca: LuccaClient) -> None:
+def test_a_flag_that_is_not_a_boolean_is_a_bad_request(lucca: LuccaClient) -> None:
     assert lucca.upload(LEAVES, lines(LEAVE_HEADER, GOOD_LEAVE), create="maybe").status_code == 400
 
 
@@ -284,7 +284,7 @@ def test_a_location_file_that_cannot_be_read_at_all_has_a_global_error(instant_l
     assert results["errorLines"] == []
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_column(instant_lucca: LuccaClient) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_column(instant_lucca: LuccaClient) -> None:
     file = b"\xef\xbb\xbf" + lines(LOCATION_HEADER, GOOD_LOCATION).encode()
     summary_id = instant_lucca.upload(USER_LOCATIONS, file, **CREATE).json()["summaryId"]
     assert instant_lucca.user_locations("results", summary_id).json()["globalErrorSummary"] is None

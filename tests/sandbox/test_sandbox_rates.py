@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vendors' rate limits: how requests are counted, and who switches that on."""
+"""The vendors' rate limits: counting of requests, switching, and the vendors' answers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_groups_and_vendors_are_counted_apart() -> None:
 # Switching
 
 
-def test_there_is_no_limit_unless_it_is_asked_for(rocketchat: RocketChatClient) -> None:
+def test_there_is_no_limit_by_default(rocketchat: RocketChatClient) -> None:
     assert statuses(rocketchat, "importers.list", 12) == [200] * 12
 
 
@@ -105,26 +105,26 @@ def test_wrong_limits_are_refused_at_the_start() -> None:
 
 
 def test_the_command_can_enforce_the_published_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+    rate_limits: list[Any] = []
 
-    class Asked(Exception):  # noqa: N818
-        """Stop the command once it has made its sandbox."""
+    class SandboxMade(Exception):  # noqa: N818
+        """Raised to stop the command when it has made its sandbox."""
 
     def made(**options: Any) -> Sandbox:
-        asked.append(options["rate_limits"])
-        raise Asked
+        rate_limits.append(options["rate_limits"])
+        raise SandboxMade
 
     monkeypatch.setattr("airflow_import_progress.sandbox.__main__.Sandbox", made)
     for arguments in ([], ["--rate-limits"]):
-        with pytest.raises(Asked):
+        with pytest.raises(SandboxMade):
             main(arguments)
-    assert asked == [False, True]
+    assert rate_limits == [False, True]
 
 
 # Answers
 
 
-def test_a_vendor_without_an_answer_of_its_own_says_when_to_come_again() -> None:
+def test_a_vendor_without_its_own_answer_sends_retry_after() -> None:
     with Sandbox(rate_limits={"leadsy": 1}) as sandbox:
         headers = {"Authorization": "Bearer sandbox-leadsy-token"}
         answers = [requests.get(f"{sandbox.url}/api/v1/import", headers=headers, timeout=5) for _ in range(2)]
@@ -132,7 +132,7 @@ def test_a_vendor_without_an_answer_of_its_own_says_when_to_come_again() -> None
     assert answers[1].headers["Retry-After"] == "60"
 
 
-def test_lucca_answers_fifty_requests_a_minute_and_says_when_to_come_again() -> None:
+def test_lucca_answers_fifty_requests_a_minute_and_sends_retry_after() -> None:
     with Sandbox(rate_limits=True, lucca_api_key=API_KEY) as sandbox:
         lucca = LuccaClient(sandbox.url)
         answers = [lucca.leave_progress("any") for _ in range(51)]
@@ -141,7 +141,7 @@ def test_lucca_answers_fifty_requests_a_minute_and_says_when_to_come_again() -> 
     assert answers[-1].json() == {"Status": 429, "Message": "Too Many Requests"}
 
 
-def test_rocketchat_tells_the_limit_in_every_answer_to_a_user() -> None:
+def test_rocketchat_reports_the_limit_in_every_answer_to_a_user() -> None:
     with Sandbox(rate_limits={"rocketchat": 2}) as sandbox:
         rocketchat = RocketChatClient(sandbox)
         answers = [rocketchat.get("getImportProgress") for _ in range(3)]
@@ -150,14 +150,14 @@ def test_rocketchat_tells_the_limit_in_every_answer_to_a_user() -> None:
     assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["1", "0", "0"]
 
 
-def test_rocketchat_tells_the_end_of_the_limit_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rocketchat_reports_the_end_of_the_limit_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_import_progress.sandbox.rocketchat.time.time", lambda: 1_760_000_000.0)
     with Sandbox(rate_limits=True) as sandbox:
         reset = RocketChatClient(sandbox).get("importers.list").headers["X-RateLimit-Reset"]
     assert reset == "1760000060000"
 
 
-def test_rocketchat_tells_only_in_its_text_how_long_to_wait() -> None:
+def test_rocketchat_reports_the_seconds_to_wait_only_in_its_text() -> None:
     with Sandbox(rate_limits={"rocketchat": 1}) as sandbox:
         rocketchat = RocketChatClient(sandbox)
         rocketchat.get("importers.list")
@@ -177,7 +177,7 @@ def test_rocketchat_counts_each_path_and_method_apart() -> None:
         assert rocketchat.get("import.status").status_code == 200
 
 
-def test_rocketchat_does_not_count_those_who_are_not_logged_in() -> None:
+def test_rocketchat_does_not_count_requests_without_a_login() -> None:
     with Sandbox(rate_limits={"rocketchat": 1}) as sandbox:
         rocketchat = RocketChatClient(sandbox)
         refused = rocketchat.get("importers.list", headers={})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The imitated Rocket.Chat, over HTTP, as its documents and its server describe the real one."""
+"""The simulated Rocket.Chat over HTTP, as the real one's documents and source describe it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import pytest
 import requests
 
 from airflow_import_progress.sandbox import InvalidInputError, Sandbox
-from airflow_import_progress.sandbox.rocketchat_operations import Operation, Standing, Step
+from airflow_import_progress.sandbox.rocketchat_operations import Operation, Status, Step
 from airflow_import_progress.sandbox.script import Script
-from airflow_import_progress.sandbox.world import Import, World
+from airflow_import_progress.sandbox.simulated_import import SimulatedImport
+from airflow_import_progress.sandbox.world import World
 from tests.sandbox.sandbox_client import RocketChatClient
 
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
@@ -39,7 +40,7 @@ WITHOUT_QUERY = (
 
 
 def at(percent: float, **fields: Any) -> dict[str, Any]:
-    """Return the script of an import that stands still."""
+    """Return the script of an import with a constant progress."""
     return {"points": [[0, percent]], **fields}
 
 
@@ -56,7 +57,7 @@ def counts(completed: int, total: int, error: int = 0) -> dict[str, int]:
 
 
 def archive(**files: str) -> bytes:
-    """Return a ZIP archive; ``__`` stands for a slash in the names of its files."""
+    """Return a ZIP archive. ``__`` is a slash in the names of its files."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as made:
         for name, text in files.items():
@@ -205,7 +206,7 @@ def test_no_token_is_logged() -> None:
     assert written == ["POST /api/v1/login 200", "GET /api/v1/me?token=*** 200"]
 
 
-def test_the_id_of_the_user_is_no_secret(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+def test_the_id_of_the_user_is_not_secret(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
     rocketchat.get("me")
     (recorded,) = sandbox.requests()
     assert recorded["headers"]["X-User-Id"] == rocketchat.headers["X-User-Id"]
@@ -331,7 +332,7 @@ def test_an_import_starts_at_once_and_ends_by_itself(instant_sandbox: Sandbox) -
     assert RocketChatClient(instant_sandbox).step() == "importer_done"
 
 
-def test_an_import_can_fail_where_its_script_says(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+def test_an_import_can_fail_at_the_percent_of_its_script(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
     create(sandbox, failed_at(23, records=1000))
     assert rocketchat.progress() == {
         "key": "csv",
@@ -343,7 +344,7 @@ def test_an_import_can_fail_where_its_script_says(sandbox: Sandbox, rocketchat: 
     assert rocketchat.status()["state"] == "error"
 
 
-def test_progress_is_told_for_ever(instant_sandbox: Sandbox, instant_rocketchat: RocketChatClient) -> None:
+def test_progress_is_reported_for_ever(instant_sandbox: Sandbox, instant_rocketchat: RocketChatClient) -> None:
     create(instant_sandbox)
     assert [instant_rocketchat.step() for _ in range(3)] == ["importer_done"] * 3
 
@@ -370,7 +371,7 @@ def test_other_questions_before_the_first_import_have_empty_answers(rocketchat: 
     assert rocketchat.get("getLatestImportOperations").json() == []
 
 
-def test_an_operation_is_told_as_the_database_has_it(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+def test_an_operation_is_reported_as_the_database_has_it(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
     import_id = create(sandbox, at(50, records=200, failed_records=4), "api")
     answer = rocketchat.status()
     operation = answer.pop("operation")
@@ -404,19 +405,19 @@ def test_the_importers_are_listed_without_the_hidden_ones(rocketchat: RocketChat
 
 
 @pytest.mark.parametrize(("percent", "progress"), [(0, 0), (50, 50), (100, 100)])
-def test_the_control_api_knows_the_progress(sandbox: Sandbox, percent: float, progress: float) -> None:
+def test_the_control_api_lists_the_progress(sandbox: Sandbox, percent: float, progress: float) -> None:
     create(sandbox, at(percent))
     assert sandbox.imports()[0]["progress"] == progress
 
 
-def test_the_control_api_knows_that_an_import_waits_or_failed(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+def test_the_control_api_lists_waiting_and_failed_imports(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
     rocketchat.upload(b"")
     waiting = sandbox.imports()[0]["progress"]
     rocketchat.get("getImportFileData")
     assert (waiting, sandbox.imports()[0]["progress"]) == (0, -1)
 
 
-def test_the_control_api_knows_that_there_was_nothing_to_do(instant_sandbox: Sandbox) -> None:
+def test_the_control_api_lists_an_import_without_records_as_done(instant_sandbox: Sandbox) -> None:
     for _ in range(2):
         RocketChatClient(instant_sandbox).post("downloadPendingFiles", {})
     assert [one["progress"] for one in instant_sandbox.imports()] == [100, 100]
@@ -435,17 +436,17 @@ def test_counts_are_flushed_every_50_records(sandbox: Sandbox, rocketchat: Rocke
 
 @pytest.mark.parametrize(("percent", "completed"), [(5, 0), (9, 400), (13.9, 1000), (14.1, 1500), (100, 10_500)])
 def test_counts_of_messages_are_flushed_every_500(percent: float, completed: int) -> None:
-    subject = Import("rocketchat", "csv", "any", Script.from_json(at(percent), default_duration=0))
+    import_ = SimulatedImport("rocketchat", "csv", "any", Script.from_json(at(percent), default_duration=0))
     records = {"users": 500, "messages": 9500}
-    operation = Operation(subject, "me", records, records, standing=None, changed_at=0)
-    assert operation.now().completed == completed
+    operation = Operation(import_, "me", records, records, held_status=None, changed_at=0)
+    assert operation.status().completed == completed
 
 
 def test_an_import_runs_from_the_beginning_however_long_it_waited_for_a_client() -> None:
-    subject = Import("rocketchat", "api", "any", Script.steady(10), started=-1000.0)
-    operation = Operation(subject, "me", {"users": 5}, {}, standing=Standing(Step.USER_SELECTION), changed_at=0)
+    import_ = SimulatedImport("rocketchat", "api", "any", Script.steady(10), started=-1000.0)
+    operation = Operation(import_, "me", {"users": 5}, {}, held_status=Status(Step.USER_SELECTION), changed_at=0)
     operation.run({"users": 5})
-    assert operation.now().step is Step.IMPORTING_STARTED
+    assert operation.status().step is Step.IMPORTING_STARTED
 
 
 def test_users_of_a_file_are_counted_twice_at_their_end(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
@@ -478,7 +479,7 @@ def test_an_import_of_nothing_has_no_counts(sandbox: Sandbox, rocketchat: Rocket
 # One operation per workspace
 
 
-def test_a_new_import_is_the_one_that_is_told(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+def test_the_newest_import_is_reported(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
     create(sandbox, at(100))
     create(sandbox, at(0), "slack")
     assert (rocketchat.progress()["key"], rocketchat.step()) == ("slack", "importer_importing_started")
@@ -516,19 +517,19 @@ def test_no_other_thread_sees_an_operation_that_is_half_made(
     instant_sandbox: Sandbox, instant_rocketchat: RocketChatClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[float | None] = []
-    looker = threading.Thread(target=lambda: seen.extend(one["progress"] for one in instant_sandbox.imports()))
+    reader = threading.Thread(target=lambda: seen.extend(one["progress"] for one in instant_sandbox.imports()))
 
-    find = World.find
+    add_import = World.add_import
 
-    def find_and_let_others_look(world: World, *names: str) -> Import:
-        if not looker.ident:
-            looker.start()
-            looker.join(0.2)
-        return find(world, *names)
+    def add_import_and_let_others_read(world: World, *arguments: Any, **options: Any) -> SimulatedImport:
+        added = add_import(world, *arguments, **options)
+        reader.start()
+        reader.join(0.2)
+        return added
 
-    monkeypatch.setattr(World, "find", find_and_let_others_look)
+    monkeypatch.setattr(World, "add_import", add_import_and_let_others_read)
     instant_rocketchat.post("import.new")
-    looker.join()
+    reader.join()
     assert seen == [0]
 
 
@@ -566,7 +567,7 @@ def test_added_users_are_counted_up(rocketchat: RocketChatClient) -> None:
     assert rocketchat.status()["operation"]["count"] == {"total": 4, "users": 4}
 
 
-def test_no_users_change_nothing(rocketchat: RocketChatClient) -> None:
+def test_an_empty_list_of_users_changes_nothing(rocketchat: RocketChatClient) -> None:
     rocketchat.post("import.new")
     assert rocketchat.post("import.addUsers", {"users": []}).status_code == 200
     assert rocketchat.step() == "importer_new"
@@ -623,7 +624,7 @@ def test_messages_of_a_file_are_imported_with_its_users(instant_rocketchat: Rock
     assert instant_rocketchat.progress()["count"] == counts(3, 3)
 
 
-def test_how_users_are_counted_depends_on_who_starts_their_import(instant_rocketchat: RocketChatClient) -> None:
+def test_users_are_counted_once_or_twice_depending_on_the_start(instant_rocketchat: RocketChatClient) -> None:
     instant_rocketchat.upload(b"username,email\njdoe,jdoe@x.example\n", "slack-users")
     instant_rocketchat.get("getImportFileData")
     instant_rocketchat.post("import.run")
@@ -757,7 +758,7 @@ def test_a_file_may_come_without_padding(rocketchat: RocketChatClient) -> None:
 
 
 @pytest.mark.parametrize("script", [at(100), failed_at(50)], ids=["done", "failed"])
-def test_asking_for_the_data_takes_a_finished_import_back(
+def test_a_request_for_the_data_takes_a_finished_import_back(
     sandbox: Sandbox, rocketchat: RocketChatClient, script: Any
 ) -> None:
     create(sandbox, {**script, "records": 10})
@@ -794,7 +795,7 @@ def test_a_download_is_loaded_at_its_end(instant_rocketchat: RocketChatClient) -
     assert len(instant_rocketchat.get("getImportFileData").json()["users"]) == 400
 
 
-def test_a_download_of_no_url_is_refused(rocketchat: RocketChatClient) -> None:
+def test_a_download_without_a_url_is_refused(rocketchat: RocketChatClient) -> None:
     answer = rocketchat.post("downloadPublicImportFile", {"fileUrl": "/tmp/export.zip", "importerKey": "csv"})  # noqa: S108
     assert refused(answer)[2] == "error-import-file-missing"
 
@@ -820,7 +821,9 @@ def test_with_nothing_left_to_download_an_import_is_done_at_once(instant_sandbox
     assert (rocketchat.step(), rocketchat.progress()["count"]) == ("importer_done", counts(0, 0))
 
 
-def test_what_a_cancelled_download_has_not_dealt_with_is_left(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+def test_files_that_a_cancelled_download_did_not_process_are_left(
+    sandbox: Sandbox, rocketchat: RocketChatClient
+) -> None:
     rocketchat.post("downloadPendingAvatars", {})
     sandbox.change("rocketchat", cancel=True)
     assert rocketchat.post("downloadPendingAvatars", {}).json()["count"] == 120
@@ -833,7 +836,7 @@ def test_starting_an_invalid_import_ends_it(rocketchat: RocketChatClient) -> Non
     assert (rocketchat.step(), rocketchat.status()["operation"]["valid"]) == ("importer_done", False)
 
 
-# What happens to a server
+# Changes of the server
 
 
 def test_a_restart_leaves_the_status_of_a_running_import_for_ever(
@@ -894,7 +897,7 @@ def test_an_old_server_lacks_the_newer_endpoints(sandbox: Sandbox, rocketchat: R
     assert method(path).status_code == 404
 
 
-def test_an_old_server_tells_times_as_numbers(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+def test_an_old_server_reports_times_as_numbers(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
     create(sandbox, at(20))
     iso = rocketchat.get("getCurrentImportOperation").json()["operation"]["ts"]
     events(sandbox, before_6_3=True)
@@ -910,12 +913,12 @@ def test_an_old_server_counts_nothing_while_it_imports(sandbox: Sandbox, rocketc
     assert rocketchat.progress()["count"] == {"completed": 1000, "total": 1000}
 
 
-def test_an_old_server_says_less_to_those_who_are_not_logged_in(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+def test_an_old_server_has_a_shorter_answer_without_a_login(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
     events(sandbox, before_6_3=True)
     assert rocketchat.get("me", headers={}).json() == {"status": "error", "message": NOT_LOGGED_IN}
 
 
-def test_an_old_server_selects_nothing_by_what_is_no_id(
+def test_an_old_server_ignores_a_selection_without_an_id(
     instant_sandbox: Sandbox, instant_rocketchat: RocketChatClient
 ) -> None:
     instant_sandbox.change("rocketchat", before_6_3=True)
@@ -930,7 +933,7 @@ def test_an_old_server_takes_lists_to_select(instant_sandbox: Sandbox, instant_r
     data = instant_rocketchat.get("getImportFileData").json()
     data["users"][0]["do_import"] = False
     assert instant_rocketchat.post("startImport", {"input": {"users": data["users"]}}).status_code == 200
-    # One user of the two, counted twice.
+    # Expect 2: one of the two users is selected and counted twice.
     assert instant_rocketchat.progress()["count"] == {"completed": 2, "total": 2}
 
 
@@ -975,7 +978,7 @@ def test_a_wrong_change_is_refused_with_the_field(sandbox: Sandbox, changes: Any
     assert (answer.status_code, answer.json()["field"]) == (400, field)
 
 
-def test_a_vendor_without_changes_says_so(sandbox: Sandbox) -> None:
+def test_a_vendor_without_changes_refuses_them(sandbox: Sandbox) -> None:
     with pytest.raises(InvalidInputError, match="vendor: lucca has nothing to change"):
         sandbox.change("lucca", restart=True)
 
@@ -998,7 +1001,7 @@ def test_scripted_answers_are_given_literally(sandbox: Sandbox, rocketchat: Rock
     assert [rocketchat.progress() for _ in range(2)] == [as_in_the_documents, "oops"]
 
 
-def test_a_status_says_what_the_scripted_answer_says(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+def test_a_status_reports_the_scripted_answer(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
     answer = {"step": "importer_done", "count": {"completed": "9", "total": "8"}, "success": "true"}
     create(sandbox, {"answers": [answer, "oops"]})
     status = rocketchat.status()
@@ -1013,15 +1016,15 @@ def test_a_scripted_answer_without_a_step_is_the_whole_status(sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize("step", ["importer_importing_dreams", 5, ["importer_done"]])
-def test_a_step_that_the_server_does_not_know_has_no_state(
-    sandbox: Sandbox, rocketchat: RocketChatClient, step: Any
-) -> None:
+def test_an_unknown_step_has_no_state(sandbox: Sandbox, rocketchat: RocketChatClient, step: Any) -> None:
     create(sandbox, {"answers": [{"step": step}]})
     status = rocketchat.status()
     assert (status["operation"]["status"], "state" in status) == (step, False)
 
 
-def test_the_list_of_operations_uses_up_no_scripted_answer(sandbox: Sandbox, rocketchat: RocketChatClient) -> None:
+def test_the_list_of_operations_does_not_use_up_scripted_answers(
+    sandbox: Sandbox, rocketchat: RocketChatClient
+) -> None:
     create(sandbox, {"answers": [{"step": "importer_new"}, {"step": "importer_done"}]})
     for _ in range(2):
         listed = rocketchat.get("getLatestImportOperations").json()
@@ -1049,7 +1052,7 @@ def test_the_control_api_reads_scripted_answers(
     assert sandbox.imports()[0]["progress"] == progress
 
 
-# What was asked
+# Requests
 
 
 @pytest.mark.parametrize("path", ["getImportProgress", "import.status", "getCurrentImportOperation"])

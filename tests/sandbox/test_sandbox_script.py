@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The course of an imitated import, at times that the test chooses."""
+"""The course of a simulated import, at times that the test chooses."""
 
 from __future__ import annotations
 
@@ -63,19 +63,19 @@ def test_answers_are_given_in_turn_and_the_last_one_for_ever() -> None:
 
 
 @pytest.mark.parametrize(("elapsed", "reached"), [(0, 0), (6, 30), (12, 60), (1e9, 60)])
-def test_a_failure_does_not_take_back_how_far_an_import_came(elapsed: float, reached: float) -> None:
+def test_a_failure_does_not_reset_the_reached_progress(elapsed: float, reached: float) -> None:
     assert script(fail_at=60).reached_at(elapsed) == pytest.approx(reached)
 
 
-def test_how_far_an_import_came_is_not_what_it_will_reach() -> None:
+def test_the_reached_progress_excludes_later_points() -> None:
     assert script(points=[[0, 40], [0, -1], [10, -1], [10, 90]]).reached_at(5) == 40
 
 
-def test_a_course_that_only_failed_came_nowhere() -> None:
+def test_a_script_that_only_fails_reaches_nothing() -> None:
     assert script(points=[[0, -1]]).reached_at(5) == 0
 
 
-def test_an_import_has_a_thousand_records_that_go_well_unless_a_script_says_otherwise() -> None:
+def test_an_import_has_a_thousand_records_without_failures_by_default() -> None:
     assert (script().records, script().failed_records, script().reason) == (1000, 0, None)
 
 

@@ -53,7 +53,7 @@ def test_it_serves_on_a_free_port_of_loopback() -> None:
     [{"delay": 3600}, {"endless": True}, {"bytes": 1_000_000_000}],
     ids=["hanging", "endless", "large"],
 )
-def test_it_stops_at_once_whatever_is_being_answered(fault: Mapping[str, Any]) -> None:
+def test_it_stops_at_once_during_any_answer(fault: Mapping[str, Any]) -> None:
     with Sandbox() as sandbox:
         sandbox.add_fault(fault)
         with send_request(sandbox):
@@ -118,7 +118,7 @@ def test_a_credential_that_is_none_is_refused(credential: Any) -> None:
         Sandbox(rocketchat_auth_token=credential)
 
 
-def test_it_tells_the_airflow_connection() -> None:
+def test_it_returns_the_airflow_connection() -> None:
     with Sandbox(lucca_api_key=API_KEY) as sandbox:
         assert sandbox.airflow_connection("lucca") == {
             "conn_type": "lucca",
@@ -195,7 +195,7 @@ def test_the_command_refuses_wrong_options(
     assert error in capsys.readouterr().err
 
 
-def test_the_command_says_when_its_port_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_a_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
     with Sandbox() as sandbox:
         with pytest.raises(SystemExit):
             main(["--port", str(sandbox.port)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The imitated Zilliz Cloud and Milvus, over HTTP, as their documents and Milvus's server describe the real ones."""
+"""The simulated Zilliz Cloud and Milvus over HTTP, as the real ones' documents and source describe them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOADED = {"points": [[0, 99]], "records": 100_000}
 
 
 class ZillizClient:
-    """Talk to the imitated Zilliz as its documents say."""
+    """A client of the simulated Zilliz that follows its documents."""
 
     def __init__(self, sandbox: Sandbox, token: str = API_KEY) -> None:
         self.sandbox = sandbox
@@ -150,7 +150,7 @@ def test_v1_done(sandbox: Sandbox, zilliz: ZillizClient) -> None:
         assert MOMENT.fullmatch(standing["completeTime"])
 
 
-def test_v1_failed_stays_where_it_was_and_says_why(sandbox: Sandbox, zilliz: ZillizClient) -> None:
+def test_v1_failed_keeps_its_progress_and_has_a_reason(sandbox: Sandbox, zilliz: ZillizClient) -> None:
     data = zilliz.progress_v1(sandbox.create_import("zilliz", "cloud", FAILED))["data"]
     for standing in (data, *data["details"]):
         assert (standing["readyPercentage"], standing["errorMessage"]) == (0.4, "file not found")
@@ -175,7 +175,7 @@ def test_v1_needs_both_parameters(sandbox: Sandbox, zilliz: ZillizClient, missin
     assert zilliz.get("get", **query) == {"code": 1802, "message": f"missing required parameters: {missing}"}
 
 
-def test_v1_does_not_know_jobs_of_milvus(sandbox: Sandbox, zilliz: ZillizClient) -> None:
+def test_v1_does_not_find_jobs_of_milvus(sandbox: Sandbox, zilliz: ZillizClient) -> None:
     job_id = sandbox.create_import("zilliz", "milvus")
     assert zilliz.progress_v1(job_id)["code"] == 2100
 
@@ -189,7 +189,7 @@ def test_v1_create(instant_zilliz: ZillizClient) -> None:
     assert (data["collectionName"], data["fileName"], data["readyPercentage"]) == ("articles", "s3://bucket/folder/", 1)
 
 
-def test_a_job_with_a_file_of_no_known_type_fails_later(instant_zilliz: ZillizClient) -> None:
+def test_a_job_with_a_file_of_unknown_type_fails_later(instant_zilliz: ZillizClient) -> None:
     order = {"clusterId": CLUSTER, "collectionName": "articles", "objectUrl": "s3://bucket/1.docx"}
     data = instant_zilliz.progress_v1(instant_zilliz.post(V1, order)["data"]["jobId"])["data"]
     assert data["errorMessage"] == "unexpected file type, files=['s3://bucket/1.docx']: importing data failed"
@@ -270,12 +270,12 @@ def test_states(sandbox: Sandbox, zilliz: ZillizClient, kind: str, script: Any, 
     assert [(detail["state"], detail["progress"]) for detail in data["details"]] == [file]
 
 
-def test_cloud_failed_says_why(sandbox: Sandbox, zilliz: ZillizClient) -> None:
+def test_cloud_failed_has_a_reason(sandbox: Sandbox, zilliz: ZillizClient) -> None:
     data = zilliz.on_cloud(sandbox.create_import("zilliz", "cloud", FAILED))["data"]
     assert [standing["reason"] for standing in (data, *data["details"])] == ["file not found"] * 2
 
 
-def test_a_job_of_the_cloud_can_be_asked_for_by_both_versions(zilliz: ZillizClient) -> None:
+def test_a_job_of_the_cloud_can_be_polled_through_both_versions(zilliz: ZillizClient) -> None:
     job_id = zilliz.v2("create", **CLOUD_ORDER)["data"]["jobId"]
     assert zilliz.progress_v1(job_id)["data"]["readyPercentage"] == 0
     assert zilliz.on_cloud(job_id)["data"]["progress"] == 0
@@ -404,7 +404,7 @@ def test_an_unknown_job_is_refused_under_http_200(zilliz: ZillizClient) -> None:
     assert "import job does not exist" in zilliz.progress_v1("job-nothing")["message"]
 
 
-def test_an_id_of_milvus_that_is_no_number_cannot_be_parsed(zilliz: ZillizClient) -> None:
+def test_an_id_of_milvus_that_is_not_a_number_cannot_be_parsed(zilliz: ZillizClient) -> None:
     refusal = zilliz.on_milvus("first")
     assert refusal["code"] == 2100
     assert "parse job id failed" in refusal["message"]
@@ -430,7 +430,7 @@ def test_v2_needs_its_parameters(zilliz: ZillizClient, operation: str, body: Any
     assert zilliz.v2(operation, **body) == {"code": 1802, "message": f"missing required parameters: {missing}"}
 
 
-def test_a_body_that_is_no_json_object_is_refused(sandbox: Sandbox, zilliz: ZillizClient) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(sandbox: Sandbox, zilliz: ZillizClient) -> None:
     refusal = {"code": 1801, "message": "can only accept json format request"}
     assert zilliz.post(f"{V2}/describe", ["449839014328146739"]) == refusal
     url = f"{sandbox.url}{V2}/describe"
@@ -499,7 +499,7 @@ def test_a_job_that_is_over_cannot_be_aborted(sandbox: Sandbox, zilliz: ZillizCl
     assert zilliz.on_milvus(job_id) == before
 
 
-# What the control API knows
+# The control API
 
 
 @pytest.mark.parametrize(
@@ -514,7 +514,7 @@ def test_a_job_that_is_over_cannot_be_aborted(sandbox: Sandbox, zilliz: ZillizCl
         ("nothing", None),
     ],
 )
-def test_literal_answers_tell_the_sandbox_how_far_the_job_is(
+def test_the_progress_of_literal_answers_is_listed(
     sandbox: Sandbox, zilliz: ZillizClient, answer: Any, progress: float | None
 ) -> None:
     job_id = sandbox.create_import("zilliz", "cloud", {"answers": [answer]})
@@ -522,7 +522,7 @@ def test_literal_answers_tell_the_sandbox_how_far_the_job_is(
     assert sandbox.imports()[0]["progress"] == progress
 
 
-def test_requests_of_both_versions_are_known_by_their_job(sandbox: Sandbox, zilliz: ZillizClient) -> None:
+def test_requests_of_both_versions_are_counted_by_job(sandbox: Sandbox, zilliz: ZillizClient) -> None:
     job_id = sandbox.create_import("zilliz", "cloud")
     zilliz.progress_v1(job_id)
     zilliz.on_cloud(job_id)
