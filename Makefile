@@ -155,4 +155,4 @@ $(PIN): constraints-%:
 
 clean: ## remove .venv, caches and what was built
 	rm -rf $(VENV) $(OLDER_VENVS) $(LOWEST_VENV) $(FIDELITY_VENV) $(CELERY_VENV) $(BENCH_VENV) tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	find airflow_import_progress benchmarks demo example_dags tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find airflow_import_progress benchmarks demo example_dags tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,7 +21,7 @@ from typing import Any
 
 from airflow_import_progress.waiting.published import MAX_HISTORY_POINTS, PublishedProgress
 from benchmarks.triggerer import Figures
-from demo.postgres import postgres
+from tools.postgres import postgres
 
 #: How many waits are kept in the database, and how many of them are under way; each run has a hundred.
 STORED = ((10, 10), (1_000, 1_000), (20_000, 1_000), (100_000, 1_000))
@@ -142,7 +142,7 @@ def _store(stored: int, under_way: int) -> None:
     from airflow.utils.session import create_session
     from sqlalchemy import delete, text
 
-    from demo.stored_waits import StoredWait, store
+    from tools.stored_waits import StoredWait, store
 
     now = datetime.now(UTC)
     waits = [

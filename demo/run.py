@@ -19,11 +19,11 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.airflow_api import FINAL_RUN_STATES, AirflowApi, WaitedTooLongError
 from demo.cases import CASES, EXAMPLE_DAGS, SENSOR, Case, connections_to
-from demo.guard import leave_blocks_on_signals
-from demo.local_airflow import AirflowStartError, LocalAirflow
-from demo.postgres import postgres
+from tools.airflow_api import FINAL_RUN_STATES, AirflowApi, WaitedTooLongError
+from tools.guard import leave_blocks_on_signals
+from tools.local_airflow import AirflowStartError, LocalAirflow
+from tools.postgres import postgres
 
 _IMPORT_SECONDS = 25
 _DEADLINE_SECONDS = 360

@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.text import Text
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.airflow_api import WaitedTooLongError
 from demo.cases import CASES, EXAMPLE_DAGS, connections_to
-from demo.guard import leave_blocks_on_signals
-from demo.local_airflow import AirflowStartError, LocalAirflow
-from demo.postgres import postgres
+from tools.airflow_api import WaitedTooLongError
+from tools.guard import leave_blocks_on_signals
+from tools.local_airflow import AirflowStartError, LocalAirflow
+from tools.postgres import postgres
 
 _IMPORT_SECONDS = 90
 

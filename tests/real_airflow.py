@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.local_airflow import LocalAirflow
+from tools.local_airflow import LocalAirflow
 
 
 @pytest.hookimpl(wrapper=True)

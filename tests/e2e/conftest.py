@@ -17,9 +17,9 @@ from scenarios import API_KEY, WRONG_API_KEY, Run, start
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import CASES, EXAMPLE_DAGS, connections_to
-from demo.local_airflow import LocalAirflow
-from demo.postgres import Postgres, postgres
 from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
+from tools.local_airflow import LocalAirflow
+from tools.postgres import Postgres, postgres
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.airflow_api import AirflowApi
-from demo.local_airflow import LocalAirflow
+from tools.airflow_api import AirflowApi
+from tools.local_airflow import LocalAirflow
 
 #: What each DAG waits for, by the names of the sandbox; the others wait for leaves.
 IMPORTS_OF = {

@@ -18,8 +18,8 @@ from scenarios import WRONG_API_KEY, Run
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import CASES, connections_to
-from demo.local_airflow import LocalAirflow
-from demo.postgres import Postgres
+from tools.local_airflow import LocalAirflow
+from tools.postgres import Postgres
 
 PASSED = {"wait": "success", "next_step": "success"}
 STOPPED = {"wait": "failed", "next_step": "upstream_failed"}

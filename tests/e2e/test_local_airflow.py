@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from demo.airflow_api import wait_until
-from demo.local_airflow import AirflowStartError, LocalAirflow
+from tools.airflow_api import wait_until
+from tools.local_airflow import AirflowStartError, LocalAirflow
 
 # Stands in for a component of Airflow: it has a child in a process group of its own, as running tasks are.
 COMPONENT = """
@@ -26,7 +26,7 @@ time.sleep(600)
 PARENT = """
 import subprocess, sys, time
 from pathlib import Path
-from demo.guard import Guard
+from tools.guard import Guard
 guard = Guard(Path(sys.argv[1]))
 component = subprocess.Popen([sys.executable, "-c", sys.argv[2]], start_new_session=True)
 guard.watch(component.pid)

@@ -12,8 +12,8 @@ from scenarios import Run, start
 
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.waiting.published import XCOM_KEY
-from demo.airflow_api import wait_until
-from demo.local_airflow import LocalAirflow
+from tools.airflow_api import wait_until
+from tools.local_airflow import LocalAirflow
 
 #: The DAG of each mode, and the state of its sensor between two polls.
 MODES = {

@@ -9,7 +9,7 @@ import pytest
 import requests
 from scenarios import Run
 
-from demo.airflow_api import wait_until
+from tools.airflow_api import wait_until
 
 PASSED = {"wait": "success", "next_step": "success"}
 GOOD = {"answers": [0, 40, 100]}

@@ -17,11 +17,11 @@ import pytest
 from drama import DAG_ID, Outcome, play
 from vendors import Vendors
 
-from demo.airflow_api import wait_until
-from demo.guard import Guard
-from demo.local_airflow import COMPONENTS, TRIGGERER, LocalAirflow
-from demo.postgres import postgres
 from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
+from tools.airflow_api import wait_until
+from tools.guard import Guard
+from tools.local_airflow import COMPONENTS, TRIGGERER, LocalAirflow
+from tools.postgres import postgres
 
 DAGS = Path(__file__).parent / "dags"
 

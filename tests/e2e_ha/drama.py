@@ -15,8 +15,8 @@ from typing import Any
 from dags.waits import CLEARED, MARKED_FAILED, RESCHEDULED, WAITS, Wait
 from vendors import Vendors
 
-from demo.airflow_api import FINAL_TASK_STATES, wait_until
-from demo.local_airflow import LocalAirflow
+from tools.airflow_api import FINAL_TASK_STATES, wait_until
+from tools.local_airflow import LocalAirflow
 
 DAG_ID = "many_waits"
 RUN_ID = "run"

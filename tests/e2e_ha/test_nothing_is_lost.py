@@ -9,7 +9,7 @@ import pytest
 from dags.waits import CLEARED, MARKED_FAILED, TOO_LONG, WAITS, Wait
 from drama import Outcome
 
-from demo.airflow_api import FINAL_TASK_STATES
+from tools.airflow_api import FINAL_TASK_STATES
 
 #: How long after a wait was marked failed it may still be asked for: its triggerer has to hear of that.
 GRACE = timedelta(seconds=30)

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from demo.local_airflow import LocalAirflow
 from tests.behaviours import BEHAVIOURS, FLAGS, MODES, Ending, dag_id_of, import_id_of
+from tools.local_airflow import LocalAirflow
 
 
 @pytest.mark.parametrize("name", BEHAVIOURS)

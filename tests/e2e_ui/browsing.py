@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, Route, StorageState
 
-from demo.local_airflow import LocalAirflow
+from tools.local_airflow import LocalAirflow
 
 ColourScheme = Literal["light", "dark"]
 

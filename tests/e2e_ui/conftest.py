@@ -17,8 +17,6 @@ from playwright.sync_api import Browser, Page, StorageState, expect, sync_playwr
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import connections_to
-from demo.local_airflow import LocalAirflow
-from demo.postgres import postgres
 from tests import real_airflow
 from tests.e2e_ui.browsing import (
     IMAGES,
@@ -31,6 +29,8 @@ from tests.e2e_ui.browsing import (
     log_in,
     open_window,
 )
+from tools.local_airflow import LocalAirflow
+from tools.postgres import postgres
 
 #: What the imports are that the waits wait for: nearly still, so that whoever looks at them sees the same.
 IMPORTS = {

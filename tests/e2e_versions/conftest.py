@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.airflow_api import wait_until
 from demo.cases import connections_to
-from demo.local_airflow import COMPONENTS, LocalAirflow
-from demo.postgres import postgres
 from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
+from tools.airflow_api import wait_until
+from tools.local_airflow import COMPONENTS, LocalAirflow
+from tools.postgres import postgres
 
 # What this folder knows of the versions: Airflow 2 has no API server, and a DAG processor only if told so.
 HAS_API_SERVER = importlib.util.find_spec("airflow.sdk") is not None

@@ -15,8 +15,8 @@ import pytest
 from airflow_import_progress.compat import publishes_progress
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.waiting.published import PublishedProgress
-from demo.local_airflow import LocalAirflow
 from tests.e2e_versions.conftest import Run
+from tools.local_airflow import LocalAirflow
 
 MODES = pytest.mark.parametrize("mode", ["deferred", "rescheduled"])
 

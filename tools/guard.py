@@ -75,7 +75,7 @@ class Guard:
 
     def __init__(self, home: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "demo.guard", str(home)],
+            [sys.executable, "-m", "tools.guard", str(home)],
             cwd=Path(__file__).resolve().parent.parent,
             stdin=subprocess.PIPE,
             text=True,

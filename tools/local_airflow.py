@@ -25,8 +25,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from demo.airflow_api import AirflowApi
-from demo.guard import Guard, end_sessions, kill_sessions
+from tools.airflow_api import AirflowApi
+from tools.guard import Guard, end_sessions, kill_sessions
 
 # Their log servers listen on every interface, and here the API server reads the same files anyway.
 TRIGGERER = ("triggerer", "--skip-serve-logs")
