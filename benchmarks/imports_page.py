@@ -142,7 +142,7 @@ def _store(stored: int, under_way: int) -> None:
     from airflow.utils.session import create_session
     from sqlalchemy import delete, text
 
-    from tools.stored_waits import StoredWait, store
+    from tools.seed_waits import StoredWait, store
 
     now = datetime.now(UTC)
     waits = [

@@ -33,7 +33,7 @@ from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.waiting import poller as poller_module
 from airflow_import_progress.waiting import wait as wait_module
-from tests.behaviours import MODES
+from tests.support.behaviors import MODES
 
 API_KEY = "sandbox-key-never-to-be-seen"
 

@@ -32,7 +32,7 @@ from sqlalchemy import delete, event
 from sqlalchemy import text as sql
 
 from airflow_import_progress.waiting.published import PublishedProgress
-from tools.stored_waits import StoredWait, store
+from tools.seed_waits import StoredWait, store
 
 PAGE = "/import-progress/"
 WAITS = "/import-progress/api/waits"

@@ -19,7 +19,7 @@ from airflow_import_progress.sandbox import InvalidInputError, Sandbox
 from airflow_import_progress.sandbox.rocketchat_operations import Operation, Standing, Step
 from airflow_import_progress.sandbox.script import Script
 from airflow_import_progress.sandbox.world import Import, World
-from tests.sandbox.sandbox_client import RocketChatClient
+from tests.support.sandbox_client import RocketChatClient
 
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 NOT_LOGGED_IN = "You must be logged in to do this."

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.behaviours import BEHAVIOURS, FLAGS, MODES, Ending, dag_id_of, import_id_of
+from tests.support.behaviors import BEHAVIOURS, FLAGS, MODES, Ending, dag_id_of, import_id_of
 from tools.local_airflow import LocalAirflow
 
 

@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from scenarios import WRONG_API_KEY, Run
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import CASES, connections_to
+from tests.e2e.gating.scenarios import WRONG_API_KEY, Run
 from tools.local_airflow import LocalAirflow
 from tools.postgres import Postgres
 

@@ -12,8 +12,8 @@ from playwright.sync_api import Page, expect
 
 from airflow_import_progress.provider_info import get_provider_info
 from airflow_import_progress.sandbox import Sandbox
-from tests.e2e_ui.browsing import Screenshots
-from tests.e2e_ui.connection_form import EXTRAS, STANDARD, ConnectionForm, Field, words_of_test
+from tests.e2e.ui.browsing import Screenshots
+from tests.e2e.ui.connection_form import EXTRAS, STANDARD, ConnectionForm, Field, words_of_test
 from tools.local_airflow import LocalAirflow
 
 DECLARED = {declared["connection-type"]: declared for declared in get_provider_info()["connection-types"]}

@@ -17,8 +17,7 @@ from playwright.sync_api import Browser, Page, StorageState, expect, sync_playwr
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import connections_to
-from tests import real_airflow
-from tests.e2e_ui.browsing import (
+from tests.e2e.ui.browsing import (
     IMAGES,
     PATIENCE,
     ColourScheme,
@@ -29,6 +28,7 @@ from tests.e2e_ui.browsing import (
     log_in,
     open_window,
 )
+from tests.support import real_airflow
 from tools.local_airflow import LocalAirflow
 from tools.postgres import postgres
 

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import connections_to
-from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
+from tests.support.real_airflow import pytest_runtest_makereport  # noqa: F401
 from tools.airflow_api import wait_until
 from tools.local_airflow import COMPONENTS, LocalAirflow
 from tools.postgres import postgres

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scenarios import API_KEY, WRONG_API_KEY, Run, start
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import CASES, EXAMPLE_DAGS, connections_to
-from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
+from tests.e2e.gating.scenarios import API_KEY, WRONG_API_KEY, Run, start
+from tests.support.real_airflow import pytest_runtest_makereport  # noqa: F401
 from tools.local_airflow import LocalAirflow
 from tools.postgres import Postgres, postgres
 

@@ -7,8 +7,8 @@ import re
 
 import pytest
 import requests
-from scenarios import Run
 
+from tests.e2e.gating.scenarios import Run
 from tools.airflow_api import wait_until
 
 PASSED = {"wait": "success", "next_step": "success"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
-from waits import WAITS, Kind, Wait
+from wait_specs import WAITS, Kind, Wait
 
 from airflow_import_progress.sensors.base import BaseImportSensor
 from airflow_import_progress.sensors.leadsy import LeadsyImportSensor

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.sandbox import Sandbox
-from tests.e2e_ui.browsing import Waits
+from tests.e2e.ui.browsing import Waits
 from tools.airflow_api import wait_until
 from tools.local_airflow import LocalAirflow
 

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from drama import DAG_ID, Outcome, play
-from vendors import Vendors
 
-from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
+from tests.e2e.ha.failure_scenario import DAG_ID, Outcome, play
+from tests.e2e.ha.vendors import Vendors
+from tests.support.real_airflow import pytest_runtest_makereport  # noqa: F401
 from tools.airflow_api import wait_until
 from tools.guard import Guard
 from tools.local_airflow import COMPONENTS, TRIGGERER, LocalAirflow

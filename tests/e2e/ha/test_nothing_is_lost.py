@@ -6,9 +6,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from dags.waits import CLEARED, MARKED_FAILED, TOO_LONG, WAITS, Wait
-from drama import Outcome
 
+from tests.e2e.ha.dags.wait_specs import CLEARED, MARKED_FAILED, TOO_LONG, WAITS, Wait
+from tests.e2e.ha.failure_scenario import Outcome
 from tools.airflow_api import FINAL_TASK_STATES
 
 #: How long after a wait was marked failed it may still be asked for: its triggerer has to hear of that.

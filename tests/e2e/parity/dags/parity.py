@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from tests.behaviours import BEHAVIOURS, FLAGS, MODES, dag_id_of, import_id_of
+from tests.support.behaviors import BEHAVIOURS, FLAGS, MODES, dag_id_of, import_id_of
 
 # Long enough for two tries of a rescheduled sensor, which share one timeout.
 TIMEOUT = 400

@@ -10,13 +10,13 @@ import pytest
 
 from airflow_import_progress.sandbox import Sandbox
 from demo.cases import connections_to
-from tests.behaviours import BEHAVIOURS, FLAGS, LIMITED_CONN_ID, MODES, dag_id_of, import_id_of
-from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
+from tests.support.behaviors import BEHAVIOURS, FLAGS, LIMITED_CONN_ID, MODES, dag_id_of, import_id_of
+from tests.support.real_airflow import pytest_runtest_makereport  # noqa: F401
 from tools.local_airflow import LocalAirflow
 from tools.postgres import postgres
 
 DAGS = Path(__file__).parent / "dags"
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="session")

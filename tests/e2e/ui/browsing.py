@@ -22,7 +22,7 @@ ColourScheme = Literal["light", "dark"]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 #: How long something may take to be seen, in milliseconds: a machine's few cores serve Airflow and draw its pages.
 PATIENCE = 30_000
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
+IMAGES = Path(__file__).parents[3] / "docs" / "images"
 
 
 def chromium() -> str | None:

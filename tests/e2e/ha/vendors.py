@@ -11,10 +11,9 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
-from dags.waits import WAITS, Kind, Wait
-
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sandbox.world import RecordedRequest
+from tests.e2e.ha.dags.wait_specs import WAITS, Kind, Wait
 
 #: What each kind is called in the sandbox.
 _IN_SANDBOX: Mapping[Kind, tuple[str, str]] = {

@@ -15,7 +15,7 @@ import pytest
 from airflow_import_progress.compat import publishes_progress
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.waiting.published import PublishedProgress
-from tests.e2e_versions.conftest import Run
+from tests.e2e.versions.conftest import Run
 from tools.local_airflow import LocalAirflow
 
 MODES = pytest.mark.parametrize("mode", ["deferred", "rescheduled"])

@@ -40,7 +40,7 @@ def test_nothing_is_left_of_a_parent_that_was_killed(tmp_path: Path) -> None:
     home.mkdir()
     with subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", PARENT, str(home), COMPONENT],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         stdout=subprocess.PIPE,
         text=True,
     ) as parent:

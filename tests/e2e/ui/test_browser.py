@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e_ui.browsing import Waits
+from tests.e2e.ui.browsing import Waits
 
 
 def test_a_person_is_logged_in_and_finds_the_wait(page: Page, waits: Waits) -> None:

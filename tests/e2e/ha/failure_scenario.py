@@ -12,9 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dags.waits import CLEARED, MARKED_FAILED, RESCHEDULED, WAITS, Wait
-from vendors import Vendors
-
+from tests.e2e.ha.dags.wait_specs import CLEARED, MARKED_FAILED, RESCHEDULED, WAITS, Wait
+from tests.e2e.ha.vendors import Vendors
 from tools.airflow_api import FINAL_TASK_STATES, wait_until
 from tools.local_airflow import LocalAirflow
 

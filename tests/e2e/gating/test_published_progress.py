@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import requests
-from scenarios import Run, start
 
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.waiting.published import XCOM_KEY
+from tests.e2e.gating.scenarios import Run, start
 from tools.airflow_api import wait_until
 from tools.local_airflow import LocalAirflow
 
