@@ -10,8 +10,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_import_progress.compat import waits_without_workers
-from tests.integration.conftest import TaskInstance, a_dag, wait_to_the_end
 from tests.support.behaviors import BEHAVIOURS, FLAGS, LIMITED_CONN_ID, MODES, Ending, import_id_of
+from tests.support.sensors import TaskInstance, a_dag, wait_to_the_end
 
 RETRIES = 2
 RETRY_DELAY = 300

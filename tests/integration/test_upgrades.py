@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.module_loading import import_string
 
-from tests.integration.conftest import a_task_instance, fired
+from tests.support.sensors import a_task_instance, fired
 
 STORED = sorted((Path(__file__).parent / "stored_triggers").glob("*.json"))
 

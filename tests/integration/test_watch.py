@@ -21,8 +21,9 @@ from airflow_import_progress.cli.arguments import parser
 from airflow_import_progress.cli.display import Bar, Note, Outcome, View, terminal
 from airflow_import_progress.cli.kinds import KINDS
 from airflow_import_progress.progress import ImportProgress, ImportState
-from tests.integration.conftest import API_KEY, TaskInstance, a_dag, wait_to_the_end
 from tests.support.behaviors import BEHAVIOURS, LIMITED_CONN_ID, Ending, import_id_of
+from tests.support.sandbox_client import API_KEY
+from tests.support.sensors import TaskInstance, a_dag, wait_to_the_end
 
 EXIT_CODES = {Ending.PASSED: 0, Ending.FAILED: 1, Ending.TIMED_OUT: 2, Ending.NOT_FOUND_OUT: 2}
 KIND_OF = {kind.sensor.partition(":")[2]: kind.name for kind in KINDS}
