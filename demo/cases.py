@@ -5,12 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-from airflow_import_progress.sandbox import Sandbox
-
-EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "example_dags"
 
 SENSOR = "wait_for_import"
 
@@ -69,12 +63,6 @@ class Case:
     def expected(self) -> tuple[str, str]:
         """Return the states in which the sensor and the next task must end."""
         return ("success", "success") if self.good else ("failed", "upstream_failed")
-
-
-def connections_to(sandbox: Sandbox) -> dict[str, Mapping[str, Any]]:
-    """Return the connections of the example DAGs, by their ids."""
-    vendors = dict.fromkeys(case.vendor for case in CASES)
-    return {f"{vendor}_default": sandbox.airflow_connection(vendor) for vendor in vendors}
 
 
 CASES = (

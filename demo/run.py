@@ -19,8 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.cases import CASES, EXAMPLE_DAGS, SENSOR, Case, connections_to
+from demo.cases import CASES, SENSOR, Case
 from tools.airflow_api import FINAL_RUN_STATES, AirflowApi, WaitedTooLongError
+from tools.examples import EXAMPLE_DAGS, connections_to
 from tools.guard import leave_blocks_on_signals
 from tools.local_airflow import AirflowStartError, LocalAirflow
 from tools.postgres import postgres

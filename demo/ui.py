@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.text import Text
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.cases import CASES, EXAMPLE_DAGS, connections_to
+from demo.cases import CASES
 from tools.airflow_api import WaitedTooLongError
+from tools.examples import EXAMPLE_DAGS, connections_to
 from tools.guard import leave_blocks_on_signals
 from tools.local_airflow import AirflowStartError, LocalAirflow
 from tools.postgres import postgres

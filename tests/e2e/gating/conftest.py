@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One Airflow and one sandbox for all end-to-end tests.
+One Airflow with the example DAGs and the DAGs of these tests.
 
-A test says with ``@pytest.mark.scenario`` which DAG waits for which import. All of these DAG runs are started
-together at the beginning, so that they wait at the same time rather than one after the other.
+A test is marked with the scenario that it needs: ``@pytest.mark.scenario`` names a DAG and the imports that it waits
+for. The DAG runs of all scenarios are started together at the beginning, so that they wait at the same time.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.cases import CASES, EXAMPLE_DAGS, connections_to
 from tests.e2e.gating.scenarios import API_KEY, WRONG_API_KEY, Run, start
-from tests.support.real_airflow import pytest_runtest_makereport  # noqa: F401
+from tools.examples import EXAMPLE_DAG_IDS, EXAMPLE_DAGS, connections_to
 from tools.local_airflow import LocalAirflow
-from tools.postgres import Postgres, postgres
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
-    """The vendor's sandbox."""
+    """The vendors' sandbox, with an API key that nothing else has."""
     with Sandbox(lucca_api_key=API_KEY) as running:
         yield running
 
@@ -45,17 +44,10 @@ def second_workspace() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def database() -> Iterator[Postgres]:
-    """A PostgreSQL of its own: SQLite refuses to start so many runs while the scheduler works."""
-    with postgres() as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def airflow(
-    sandbox: Sandbox, second_workspace: Sandbox, database: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LocalAirflow]:
-    """A real Airflow with the DAGs of these tests and with the example DAGs."""
+def airflow_options(
+    sandbox: Sandbox, second_workspace: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """The DAGs of these tests and the example DAGs, with the connections of both."""
     dags = tmp_path_factory.mktemp("dags")
     for folder in (EXAMPLE_DAGS, Path(__file__).parent / "dags"):
         shutil.copytree(folder, dags, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
@@ -63,9 +55,14 @@ def airflow(
     connections["lucca_wrong_key"] = {**connections["lucca_default"], "password": WRONG_API_KEY}
     connections["milvus_default"] = {**connections["zilliz_default"], "extra": {"api_version": "v2"}}
     connections["rocketchat_second_workspace"] = second_workspace.airflow_connection("rocketchat")
-    with LocalAirflow(dags, connections=connections, database_url=database.url) as running:
-        running.api.wait_for_dags("deferred", "mapped", "worker_free_mapped", *(case.dag_id for case in CASES))
-        yield running
+    return {"dags_folder": dags, "connections": connections}
+
+
+@pytest.fixture(scope="session")
+def airflow(airflow: LocalAirflow) -> LocalAirflow:
+    """The Airflow, once it has parsed the DAGs."""
+    airflow.api.wait_for_dags("deferred", "mapped", "worker_free_mapped", *EXAMPLE_DAG_IDS)
+    return airflow
 
 
 @pytest.fixture(scope="session")

@@ -10,20 +10,16 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.ha.failure_scenario import DAG_ID, Outcome, play
 from tests.e2e.ha.vendors import Vendors
-from tests.support.real_airflow import pytest_runtest_makereport  # noqa: F401
 from tools.airflow_api import wait_until
 from tools.guard import Guard
 from tools.local_airflow import COMPONENTS, TRIGGERER, LocalAirflow
-from tools.postgres import postgres
-
-DAGS = Path(__file__).parent / "dags"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,30 +42,15 @@ def vendors() -> Iterator[Vendors]:
 
 
 @pytest.fixture(scope="session")
-def airflow(request: pytest.FixtureRequest, folder: Path) -> Iterator[LocalAirflow]:
-    """An Airflow with two triggerers, and with a Celery worker if that is asked for."""
+def executor(request: pytest.FixtureRequest) -> str:
+    """The name of Airflow's executor."""
     executor: str = request.config.getoption("--executor")
-    components = {**COMPONENTS, "second-triggerer": TRIGGERER}
-    settings = {"AIRFLOW__CORE__EXECUTOR": executor, "NEXT_STEPS": str(folder / "next_steps")}
-    with postgres() as database, _broker(executor, folder) as broker_url:
-        if broker_url:
-            # Its log server would listen on every interface.
-            components["celery-worker"] = ("celery", "worker", "--skip-serve-logs")
-            settings["AIRFLOW__CELERY__BROKER_URL"] = broker_url
-            settings["AIRFLOW__CELERY__WORKER_CONCURRENCY"] = "4"
-        with LocalAirflow(DAGS, components=components, database_url=database.url, settings=settings) as running:
-            running.api.wait_for_dags(DAG_ID)
-            yield running
+    return executor
 
 
 @pytest.fixture(scope="session")
-def outcome(airflow: LocalAirflow, vendors: Vendors, folder: Path) -> Outcome:
-    """What came of it all."""
-    return play(airflow, vendors, folder / "next_steps")
-
-
-@contextmanager
-def _broker(executor: str, folder: Path) -> Iterator[str | None]:
+def broker_url(executor: str, folder: Path) -> Iterator[str | None]:
+    """The address of a Redis for Celery's workers; None with any other executor."""
     if executor != "CeleryExecutor":
         yield None
         return
@@ -78,7 +59,7 @@ def _broker(executor: str, folder: Path) -> Iterator[str | None]:
     home = folder / "redis"
     home.mkdir()
     socket = home / "socket"
-    # A Unix socket in place of a port, and nothing on the disk.
+    # A Unix socket instead of a port, and nothing on disk.
     arguments = ["--port", "0", "--unixsocket", str(socket), "--dir", str(home), "--save", ""]
     guard = Guard(home)
     with subprocess.Popen(  # noqa: S603
@@ -90,3 +71,29 @@ def _broker(executor: str, folder: Path) -> Iterator[str | None]:
             yield f"redis+socket://{socket}"
         finally:
             guard.close()
+
+
+@pytest.fixture(scope="session")
+def airflow_options(executor: str, broker_url: str | None, folder: Path) -> dict[str, Any]:
+    """An Airflow with two triggerers, and with a Celery worker where Celery is the executor."""
+    components = {**COMPONENTS, "second-triggerer": TRIGGERER}
+    settings = {"AIRFLOW__CORE__EXECUTOR": executor, "NEXT_STEPS": str(folder / "next_steps")}
+    if broker_url:
+        # Its log server would listen on every interface.
+        components["celery-worker"] = ("celery", "worker", "--skip-serve-logs")
+        settings["AIRFLOW__CELERY__BROKER_URL"] = broker_url
+        settings["AIRFLOW__CELERY__WORKER_CONCURRENCY"] = "4"
+    return {"dags_folder": Path(__file__).parent / "dags", "components": components, "settings": settings}
+
+
+@pytest.fixture(scope="session")
+def airflow(airflow: LocalAirflow) -> LocalAirflow:
+    """The Airflow, once it has parsed the DAG."""
+    airflow.api.wait_for_dags(DAG_ID)
+    return airflow
+
+
+@pytest.fixture(scope="session")
+def outcome(airflow: LocalAirflow, vendors: Vendors, folder: Path) -> Outcome:
+    """What came of it all."""
+    return play(airflow, vendors, folder / "next_steps")

@@ -3,36 +3,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.cases import connections_to
 from tests.support.behaviors import BEHAVIOURS, FLAGS, LIMITED_CONN_ID, MODES, dag_id_of, import_id_of
-from tests.support.real_airflow import pytest_runtest_makereport  # noqa: F401
+from tools.examples import connections_to
 from tools.local_airflow import LocalAirflow
-from tools.postgres import postgres
 
 DAGS = Path(__file__).parent / "dags"
 REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
+def sandbox(sandbox: Sandbox) -> Sandbox:
     """The vendors' sandbox, with an import for each sensor."""
-    with Sandbox() as running:
-        for name, behaviour in BEHAVIOURS.items():
-            for mode in MODES:
-                for flag in FLAGS:
-                    behaviour.begin(running, import_id_of(name, mode, flag))
-        yield running
+    for name, behaviour in BEHAVIOURS.items():
+        for mode in MODES:
+            for flag in FLAGS:
+                behaviour.begin(sandbox, import_id_of(name, mode, flag))
+    return sandbox
 
 
 @pytest.fixture(scope="session")
-def airflow(sandbox: Sandbox) -> Iterator[LocalAirflow]:
-    """A real Airflow in which all sensors wait."""
+def airflow_options(sandbox: Sandbox) -> dict[str, Any]:
+    """Room for all sensors at the same time."""
     connections = connections_to(sandbox)
     connections[LIMITED_CONN_ID] = sandbox.airflow_connection("lucca")
     connections["zilliz_default"] = {**connections["zilliz_default"], "extra": {"api_version": "v2"}}
@@ -43,13 +40,15 @@ def airflow(sandbox: Sandbox) -> Iterator[LocalAirflow]:
         # The workers of both pools start at the same moment, and each reads the DAGs.
         "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
     }
-    with (
-        postgres() as database,
-        LocalAirflow(DAGS, connections=connections, database_url=database.url, settings=settings) as running,
-    ):
-        running.api.add_pool("sleeping", 12)
-        running.api.wait_for_dags(*map(dag_id_of, BEHAVIOURS))
-        yield running
+    return {"dags_folder": DAGS, "connections": connections, "settings": settings}
+
+
+@pytest.fixture(scope="session")
+def airflow(airflow: LocalAirflow) -> LocalAirflow:
+    """The Airflow, once it has parsed the DAGs."""
+    airflow.api.add_pool("sleeping", 12)
+    airflow.api.wait_for_dags(*map(dag_id_of, BEHAVIOURS))
+    return airflow
 
 
 @pytest.fixture(scope="session")

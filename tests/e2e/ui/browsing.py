@@ -22,6 +22,10 @@ ColourScheme = Literal["light", "dark"]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 #: How long something may take to be seen, in milliseconds: a machine's few cores serve Airflow and draw its pages.
 PATIENCE = 30_000
+
+#: The user who may do everything, and the user who may log in but see nothing.
+ADMIN, STRANGER = "ada", "nobody"
+
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
 
 

@@ -11,15 +11,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, expect, sync_playwright
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.cases import connections_to
 from tests.e2e.ui.browsing import (
+    ADMIN,
     IMAGES,
     PATIENCE,
+    STRANGER,
     ColourScheme,
     Screenshots,
     Waits,
@@ -28,9 +30,8 @@ from tests.e2e.ui.browsing import (
     log_in,
     open_window,
 )
-from tests.support import real_airflow
+from tools.examples import connections_to
 from tools.local_airflow import LocalAirflow
-from tools.postgres import postgres
 
 #: What the imports are that the waits wait for: nearly still, so that whoever looks at them sees the same.
 IMPORTS = {
@@ -40,8 +41,6 @@ IMPORTS = {
     "leadsy": ("lead", {"points": [[0, 80], [3600, 85]], "records": 1000, "failed_records": 3}),
 }
 
-#: Who may do everything, and who may log in and no more.
-ADMIN, STRANGER = "ada", "nobody"
 expect.set_options(timeout=PATIENCE)
 
 
@@ -66,8 +65,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Add to the report of a failed test the logs of Airflow, and where to see what the browser showed."""
-    report: pytest.TestReport = yield from real_airflow.pytest_runtest_makereport(item)
+    """Add to the report of a failed test what the browser showed."""
+    report: pytest.TestReport = yield
     arguments = getattr(item, "funcargs", {})
     if report.failed and "page" in arguments:
         page, folder = arguments["page"], arguments["tmp_path_factory"].mktemp("failed")
@@ -77,27 +76,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """The vendors' sandbox."""
-    with Sandbox() as running:
-        yield running
+def airflow_options() -> dict[str, Any]:
+    """An Airflow with users and with a "Test" button on connections."""
+    return {
+        "dags_folder": Path(__file__).parent / "dags",
+        "settings": {"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"},
+        "users": {ADMIN: "admin", STRANGER: ""},
+    }
 
 
 @pytest.fixture(scope="session")
-def airflow(sandbox: Sandbox) -> Iterator[LocalAirflow]:
-    """A real Airflow with the connections to the sandbox in its database, where its UI lists them."""
-    with (
-        postgres() as database,
-        LocalAirflow(
-            Path(__file__).parent / "dags",
-            database_url=database.url,
-            settings={"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"},
-            users={ADMIN: "admin", STRANGER: ""},
-        ) as running,
-    ):
-        for conn_id, connection in connections_to(sandbox).items():
-            running.api.add_connection(conn_id, connection)
-        yield running
+def airflow(airflow: LocalAirflow, sandbox: Sandbox) -> LocalAirflow:
+    """The Airflow, with the connections to the sandbox in its database, where its UI lists them."""
+    for conn_id, connection in connections_to(sandbox).items():
+        airflow.api.add_connection(conn_id, connection)
+    return airflow
 
 
 @pytest.fixture(scope="session")

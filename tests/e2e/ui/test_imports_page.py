@@ -9,8 +9,7 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, Route, StorageState, expect
 
 from airflow_import_progress.sandbox import Sandbox
-from tests.e2e.ui.browsing import ColourScheme, Screenshots, Waits, log_in, open_window
-from tests.e2e.ui.conftest import STRANGER
+from tests.e2e.ui.browsing import STRANGER, ColourScheme, Screenshots, Waits, log_in, open_window
 from tools.local_airflow import LocalAirflow
 
 VENDORS_WORDS = "row 1,041: field 'embedding' <script>document.title = 'owned'</script> is missing"

@@ -7,18 +7,16 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.cases import connections_to
-from tests.support.real_airflow import pytest_runtest_makereport  # noqa: F401
+from tests.e2e.versions.finished_run import FinishedRun
 from tools.airflow_api import wait_until
+from tools.examples import connections_to
 from tools.local_airflow import COMPONENTS, LocalAirflow
-from tools.postgres import postgres
 
 # What this folder knows of the versions: Airflow 2 has no API server, and a DAG processor only if told so.
 HAS_API_SERVER = importlib.util.find_spec("airflow.sdk") is not None
@@ -36,56 +34,26 @@ IMPORTS = {
 }
 
 
-@dataclass
-class Run:
-    """The run of the DAG, after its end."""
-
-    airflow: LocalAirflow
-    states: dict[str, str]
-    import_ids: dict[str, str]
-
-    def handed_on(self, name: str) -> dict[str, object]:
-        """Return what the task behind a sensor was given."""
-        progress: dict[str, object] = json.loads((self.airflow.home / f"{name}.json").read_text())
-        return progress
-
-    def published(self, name: str) -> dict[str, object] | None:
-        """Return what a sensor has published for people to look at, or None."""
-        value: dict[str, object] | None = json.loads((self.airflow.home / f"{name}.published.json").read_text())
-        return value
-
-    def logs(self, name: str) -> list[str]:
-        """Return the logs of a sensor, one for each time that it was tried."""
-        folder = self.airflow.home / "logs/dag_id=gates/run_id=run" / f"task_id=wait_{name}"
-        return [log.read_text() for log in sorted(folder.glob("attempt=?.log"))]
-
-
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """The vendor's sandbox."""
-    with Sandbox() as running:
-        yield running
+def airflow_options(sandbox: Sandbox) -> dict[str, Any]:
+    """The components and settings that the installed version needs."""
+    return {
+        "dags_folder": Path(__file__).parent / "dags",
+        "connections": connections_to(sandbox),
+        "components": COMPONENTS_HERE,
+        "settings": SETTINGS,
+    }
 
 
-# First of all, so that the report of whatever fails behind it has the logs.
+# Used by all tests, so that the report of a failed one has Airflow's logs.
 @pytest.fixture(scope="session", autouse=True)
-def airflow(sandbox: Sandbox) -> Iterator[LocalAirflow]:
+def airflow(airflow: LocalAirflow) -> LocalAirflow:
     """A real Airflow with the DAG of these tests."""
-    with (
-        postgres() as database,
-        LocalAirflow(
-            Path(__file__).parent / "dags",
-            connections=connections_to(sandbox),
-            database_url=database.url,
-            settings=SETTINGS,
-            components=COMPONENTS_HERE,
-        ) as running,
-    ):
-        yield running
+    return airflow
 
 
 @pytest.fixture(scope="session")
-def run(airflow: LocalAirflow, sandbox: Sandbox) -> Run:
+def run(airflow: LocalAirflow, sandbox: Sandbox) -> FinishedRun:
     """The run of the DAG, after its end."""
     ids = {name: sandbox.create_import("lucca", "leave", {"answers": said}) for name, said in IMPORTS.items()}
 
@@ -114,4 +82,4 @@ def run(airflow: LocalAirflow, sandbox: Sandbox) -> Run:
 
     # It cannot be triggered before it is parsed.
     wait_until("the DAG to be triggered", trigger, timeout=120)
-    return Run(airflow, wait_until("the run to end", final_states, timeout=300, interval=3), ids)
+    return FinishedRun(airflow, wait_until("the run to end", final_states, timeout=300, interval=3), ids)

@@ -15,20 +15,20 @@ import pytest
 from airflow_import_progress.compat import publishes_progress
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.waiting.published import PublishedProgress
-from tests.e2e.versions.conftest import Run
+from tests.e2e.versions.finished_run import FinishedRun
 from tools.local_airflow import LocalAirflow
 
 MODES = pytest.mark.parametrize("mode", ["deferred", "rescheduled"])
 
 
 @MODES
-def test_a_good_import_lets_the_next_task_run(run: Run, mode: str) -> None:
+def test_a_good_import_lets_the_next_task_run(run: FinishedRun, mode: str) -> None:
     assert run.states[f"wait_good_{mode}"] == "success"
     assert run.states[f"next_step_good_{mode}"] == "success"
 
 
 @MODES
-def test_the_next_task_gets_the_progress(run: Run, mode: str) -> None:
+def test_the_next_task_gets_the_progress(run: FinishedRun, mode: str) -> None:
     progress = run.handed_on(f"good_{mode}")
     assert {key: progress[key] for key in ("import_id", "state", "percent", "vendor_status")} == {
         "import_id": run.import_ids[f"good_{mode}"],
@@ -39,7 +39,7 @@ def test_the_next_task_gets_the_progress(run: Run, mode: str) -> None:
 
 
 @MODES
-def test_the_progress_is_published_where_airflow_can_show_it(run: Run, mode: str) -> None:
+def test_the_progress_is_published_where_airflow_can_show_it(run: FinishedRun, mode: str) -> None:
     published = run.published(f"good_{mode}")
     if not publishes_progress():
         assert published is None
@@ -49,13 +49,13 @@ def test_the_progress_is_published_where_airflow_can_show_it(run: Run, mode: str
 
 
 @MODES
-def test_a_failed_import_stops_the_next_task(run: Run, mode: str) -> None:
+def test_a_failed_import_stops_the_next_task(run: FinishedRun, mode: str) -> None:
     assert run.states[f"wait_bad_{mode}"] == "failed"
     assert run.states[f"next_step_bad_{mode}"] == "upstream_failed"
 
 
 @MODES
-def test_a_failed_import_spends_no_retry_and_says_what_failed(run: Run, mode: str) -> None:
+def test_a_failed_import_spends_no_retry_and_says_what_failed(run: FinishedRun, mode: str) -> None:
     (log,) = run.logs(f"bad_{mode}")
     assert "ImportFailedError" in log
     assert re.search(rf"{run.import_ids[f'bad_{mode}']}.* failed at the vendor \(status -1\)", log)
@@ -63,7 +63,7 @@ def test_a_failed_import_spends_no_retry_and_says_what_failed(run: Run, mode: st
 
 @pytest.mark.parametrize("outcome", ["good", "bad"])
 @pytest.mark.parametrize(("mode", "state"), [("deferred", "DEFERRED"), ("rescheduled", "UP_FOR_RESCHEDULE")])
-def test_the_wait_left_its_worker(run: Run, outcome: str, mode: str, state: str) -> None:
+def test_the_wait_left_its_worker(run: FinishedRun, outcome: str, mode: str, state: str) -> None:
     (log,) = run.logs(f"{outcome}_{mode}")
     assert state in log
 
