@@ -142,11 +142,11 @@ def _store(stored: int, under_way: int) -> None:
     from airflow.utils.session import create_session
     from sqlalchemy import delete, text
 
-    from tools.seed_waits import StoredWait, store
+    from tools.seed_waits import SeededWait, seed_waits
 
     now = datetime.now(UTC)
     waits = [
-        StoredWait(
+        SeededWait(
             run_id=f"run {number // 100}",
             map_index=number % 100,
             published=_published(now.timestamp(), number),
@@ -160,7 +160,7 @@ def _store(stored: int, under_way: int) -> None:
     with create_session() as session:
         for model in (XComModel, TaskInstance, DagRun):
             session.execute(delete(model))
-        store(session, *waits)
+        seed_waits(session, *waits)
         # What a database that lives on does by itself.
         session.execute(text("ANALYZE"))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask a running Airflow through its public REST API, as any client would."""
+"""A client of Airflow's public REST API."""
 
 from __future__ import annotations
 
@@ -22,48 +22,60 @@ T = TypeVar("T")
 
 
 class WaitedTooLongError(Exception):
-    """Something that was waited for did not come true in time."""
+    """Raised when a condition is not met in time."""
 
 
-def wait_until(what: str, look: Callable[[], T | None], *, timeout: float, interval: float = 0.5) -> T:
+def wait_until(condition: str, check: Callable[[], T | None], *, timeout: float, interval: float = 0.5) -> T:
     """
-    Call ``look`` until it returns something truthy, and return that.
+    Call a function until it returns a truthy value, and return that value.
 
-    ``what`` is what the error says was waited for.
+    :param condition: The condition in words, for the error message.
+    :param check: The function.
+    :param timeout: The longest time to wait, in seconds.
+    :param interval: The time between two calls, in seconds.
+    :raises WaitedTooLongError: If the function returns no truthy value in time.
     """
     deadline = time.monotonic() + timeout
     while True:
-        if found := look():
-            return found
+        if result := check():
+            return result
         if time.monotonic() > deadline:
-            raise WaitedTooLongError(f"waited {timeout:.0f} seconds for {what}")
+            raise WaitedTooLongError(f"waited {timeout:.0f} seconds for {condition}")
         time.sleep(interval)
 
 
 class AirflowApi:
-    """A client of ``/api/v2`` with the few calls that a demo and its tests need."""
+    """
+    A client of ``/api/v2`` with the calls that demo, tests and benchmarks need.
+
+    :param url: The address of the API server.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._session = requests.Session()
-        self._session.trust_env = False  # no proxy stands between this process and the loopback interface
-        # The API server and the tasks share the machine's few cores: a slow answer is no error yet.
+        self._session.trust_env = False  # the loopback interface is reached without a proxy
+        # Retry, because the API server shares the machine's few cores with the tasks and can be slow.
         self._session.mount("http://", HTTPAdapter(max_retries=Retry(3, backoff_factor=0.5)))
 
     def log_in(self, user: str | None = None) -> None:
-        """Get a token, for a user whose password is their name; anybody gets one where everybody is an admin."""
+        """
+        Get a token.
+
+        :param user: A user whose password is their name. None: everybody is an admin, and no password is needed.
+        """
         body = {"username": user, "password": user} if user else None
-        answer = self._session.request("POST" if user else "GET", f"{self.url}/auth/token", json=body, timeout=30)
-        answer.raise_for_status()
-        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        response = self._session.request("POST" if user else "GET", f"{self.url}/auth/token", json=body, timeout=30)
+        response.raise_for_status()
+        self._session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
 
     def health(self) -> dict[str, dict[str, str | None]]:
-        """Return what Airflow says of its own components; an empty answer while it does not answer at all."""
+        """Return the health of Airflow's components, or an empty dictionary while the API server does not respond."""
         try:
-            answer = requests.get(f"{self.url}/api/v2/monitor/health", timeout=10, proxies={"http": ""})
+            response = requests.get(f"{self.url}/api/v2/monitor/health", timeout=10, proxies={"http": ""})
         except requests.RequestException:
             return {}
-        return answer.json() if answer.ok else {}
+        return response.json() if response.ok else {}
 
     def close(self) -> None:
         """Close the connections to the API server."""
@@ -72,7 +84,7 @@ class AirflowApi:
     def add_connection(self, conn_id: str, connection: Mapping[str, object]) -> None:
         """Create a connection in Airflow's database, where the UI shows it."""
         extra = connection.get("extra")
-        # The API takes the extra as text.
+        # The API requires the extra as text.
         as_text = {} if extra is None or isinstance(extra, str) else {"extra": json.dumps(extra)}
         self._call("POST", "/connections", json={"connection_id": conn_id, **connection, **as_text})
 
@@ -87,13 +99,13 @@ class AirflowApi:
 
     def change_connection(self, conn_id: str, **changes: object) -> None:
         """Change fields of a connection in Airflow's database."""
-        # The API wants to be told these two, changed or not.
+        # The API requires these two, changed or not.
         unchanged = self._call("GET", f"/connections/{conn_id}")
         body = {"connection_id": conn_id, "conn_type": unchanged["conn_type"], **changes}
         self._call("PATCH", f"/connections/{conn_id}", params={"update_mask": list(changes)}, json=body)
 
     def jobs(self, job_type: str) -> list[dict[str, Any]]:
-        """Return the jobs of a kind that are alive, as far as their heartbeats tell, the latest first."""
+        """Return the jobs of a type with recent heartbeats, latest first."""
         jobs: list[dict[str, Any]] = self._call("GET", "/jobs", params={"job_type": job_type, "is_alive": True})["jobs"]
         return jobs
 
@@ -107,7 +119,13 @@ class AirflowApi:
         return {dag["dag_id"] for dag in self._call("GET", "/dags", params={"limit": 1000})["dags"]}
 
     def wait_for_dags(self, *dag_ids: str, timeout: float = 90) -> None:
-        """Wait until these DAGs are parsed; raise at once when a DAG file has an import error."""
+        """
+        Wait until these DAGs are parsed.
+
+        :param dag_ids: The ids of the DAGs.
+        :param timeout: The longest time to wait, in seconds.
+        :raises RuntimeError: As soon as a DAG file has an import error.
+        """
 
         def parsed() -> bool:
             if errors := self.import_errors():
@@ -117,7 +135,13 @@ class AirflowApi:
         wait_until(f"the DAGs {', '.join(dag_ids)} to be parsed", parsed, timeout=timeout)
 
     def trigger(self, dag_id: str, conf: Mapping[str, object] | None = None, run_id: str | None = None) -> str:
-        """Start a DAG run and return its id; None: Airflow makes one."""
+        """
+        Start a DAG run and return its id.
+
+        :param dag_id: The DAG.
+        :param conf: The configuration of the run.
+        :param run_id: The id of the run. None: Airflow chooses one.
+        """
         body = {"logical_date": None, "conf": dict(conf or {}), "dag_run_id": run_id}
         started: str = self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
         return started
@@ -137,21 +161,29 @@ class AirflowApi:
         return wait_until(f"the run {run_id} of {dag_id} to end", ended, timeout=timeout)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Return all task instances of a DAG run, mapped ones singly."""
+        """Return all task instances of a DAG run, one for each map index."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         instances: list[dict[str, Any]] = self._call("GET", path, params={"limit": 1000})["task_instances"]
         return instances
 
     def task(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
         """Return one task instance."""
-        wanted = (task_id, map_index)
         for instance in self.task_instances(dag_id, run_id):
-            if (instance["task_id"], instance["map_index"]) == wanted:
+            if (instance["task_id"], instance["map_index"]) == (task_id, map_index):
                 return instance
         raise LookupError(f"{dag_id} {run_id} has no task instance {task_id}[{map_index}]")
 
     def wait_for_task_state(self, dag_id: str, run_id: str, task_id: str, *states: str, timeout: float = 120) -> str:
-        """Wait until a task is in one of these states and return it; any other final state is an error."""
+        """
+        Wait until a task is in one of these states, and return that state.
+
+        :param dag_id: The DAG.
+        :param run_id: The DAG run.
+        :param task_id: The task.
+        :param states: The states.
+        :param timeout: The longest time to wait, in seconds.
+        :raises AssertionError: If the task ends in another state.
+        """
 
         def reached() -> str | None:
             state: str | None = self.task(dag_id, run_id, task_id)["state"]
@@ -167,7 +199,7 @@ class AirflowApi:
         return self._call("GET", path, params={"map_index": map_index})["value"]
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> list[str]:
-        """Return the lines of a task's log: what it and its trigger logged, and what it raised."""
+        """Return the lines of a task's log: the messages of the task and of its trigger, and the errors they raised."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         content = self._call("GET", path, params={"map_index": map_index, "full_content": True})["content"]
         lines: list[str] = []
@@ -181,10 +213,10 @@ class AirflowApi:
         return lines
 
     def last_error(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
-        """Return the error with which a task ended, as its log tells it, or say that there is none."""
+        """Return the last error in a task's log, or a note that there is none."""
         lines = self.task_log(dag_id, run_id, task_id, try_number)
         errors = [line for line in lines if _ERROR_LINE.match(line)]
-        return errors[-1] if errors else "(the log names no error)"
+        return errors[-1] if errors else "(the log has no error)"
 
     def clear(self, dag_id: str, run_id: str, *task_ids: str) -> None:
         """Clear tasks of a DAG run, so that they run again."""
@@ -192,28 +224,28 @@ class AirflowApi:
         self._call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
 
     def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
-        """Put a task of a DAG run into a state."""
+        """Set the state of a task of a DAG run."""
         self._call("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}", json={"new_state": state})
 
     def tries(self, dag_id: str, run_id: str, task_id: str) -> list[dict[str, Any]]:
-        """Return all tries of a task in a DAG run, the first one first."""
+        """Return all tries of a task in a DAG run, first try first."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/tries"
         tries: list[dict[str, Any]] = self._call("GET", path)["task_instances"]
-        return sorted(tries, key=lambda one: one["try_number"])
+        return sorted(tries, key=lambda instance: instance["try_number"])
 
     def audit_log(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Return what Airflow has noted of a DAG run, the latest first."""
+        """Return the entries of Airflow's audit log about a DAG run, latest first."""
         entries: list[dict[str, Any]] = []
         while True:
             page = {"dag_id": dag_id, "run_id": run_id, "limit": 100, "offset": len(entries), "order_by": "-id"}
-            answer = self._call("GET", "/eventLogs", params=page)
-            entries += answer["event_logs"]
-            if not answer["event_logs"] or len(entries) >= answer["total_entries"]:
+            response = self._call("GET", "/eventLogs", params=page)
+            entries += response["event_logs"]
+            if not response["event_logs"] or len(entries) >= response["total_entries"]:
                 return entries
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
-        answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=30, **arguments)
-        if not answer.ok:
-            problem = f"{method} {path}: {answer.status_code} {answer.text[:2000]}"
-            raise requests.HTTPError(problem, response=answer)
-        return answer.json()
+        response = self._session.request(method, f"{self.url}/api/v2{path}", timeout=30, **arguments)
+        if not response.ok:
+            problem = f"{method} {path}: {response.status_code} {response.text[:2000]}"
+            raise requests.HTTPError(problem, response=response)
+        return response.json()

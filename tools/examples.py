@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from airflow_import_progress.sandbox import Sandbox
+from airflow_import_progress.sandbox.registry import VENDORS
 
 EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "example_dags"
 
-#: The ids of the example DAGs: each file has one DAG of the same name.
+#: The ids of the example DAGs. Each file has one DAG of the same name.
 EXAMPLE_DAG_IDS = frozenset(file.stem for file in EXAMPLE_DAGS.glob("*.py"))
-
-_VENDORS = ("lucca", "zilliz", "leadsy", "rocketchat")
 
 
 def connections_to(sandbox: Sandbox) -> dict[str, Mapping[str, Any]]:
@@ -23,4 +22,4 @@ def connections_to(sandbox: Sandbox) -> dict[str, Mapping[str, Any]]:
 
     :param sandbox: The sandbox to connect to.
     """
-    return {f"{vendor}_default": sandbox.airflow_connection(vendor) for vendor in _VENDORS}
+    return {f"{vendor.name}_default": sandbox.airflow_connection(vendor.name) for vendor in VENDORS}

