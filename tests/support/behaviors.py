@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How vendors behave while an import is waited for, and what has to come of it in every mode."""
+"""The behaviors of vendors during a wait, and the outcome of each, which is the same in every mode."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ MODES: Mapping[str, Mapping[str, Any]] = {
     "worker-free": {"deferrable": True, "start_from_trigger": True, "end_from_trigger": True},
 }
 
-#: The connection over which the vendor gets too many requests.
+#: The connection on which the vendor limits requests.
 LIMITED_CONN_ID = "lucca_limited"
 
 FLAGS = ("none", "soft_fail", "never_fail", "silent_fail")
 
 
 class Ending(Enum):
-    """What a wait finds out in the end, and what that is to Airflow: the task's state, and whether it is retried."""
+    """How a wait ends."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -46,7 +46,7 @@ class Ending(Enum):
     NOT_FOUND_OUT = "not found out"
 
 
-#: The state of the task, and whether its retries are spent, by what the wait found out and by the argument.
+#: The state of the task and whether it is retried, by the ending and by the flag.
 OUTCOMES: Mapping[Ending, Mapping[str, tuple[str, bool]]] = {
     Ending.PASSED: dict.fromkeys(FLAGS, ("success", False)),
     Ending.FAILED: {
@@ -65,25 +65,25 @@ OUTCOMES: Mapping[Ending, Mapping[str, tuple[str, bool]]] = {
         "none": ("failed", True),
         "soft_fail": ("failed", True),
         "never_fail": ("skipped", False),
-        # Logged, until the timeout.
+        # Errors are logged until the timeout.
         "silent_fail": ("failed", False),
     },
 }
 
 
 @dataclass(frozen=True)
-class Behaviour:
+class Behavior:
     """
-    What a vendor does, and how the wait for it ends.
+    The behavior of a vendor, and the end of the wait.
 
-    :param ending: What the wait finds out.
-    :param script: The course of the import in the sandbox.
-    :param error: What the sensor raises; None: nothing.
+    :param ending: How the wait ends.
+    :param script: The script of the import in the sandbox.
+    :param error: The error that the sensor raises. None: it raises none.
     :param words: A part of the error's message.
-    :param faults: The faults in the answers, each with how many requests it hits; None: all.
-    :param sensor_class: The sensor that waits.
-    :param id_argument: Its argument for the import's id.
-    :param imported: The vendor and the kind of import, in the sandbox.
+    :param faults: The faults in the sandbox, each with the number of requests that it affects. None: all.
+    :param sensor_class: The class of the sensor.
+    :param id_argument: The sensor's argument for the import's id.
+    :param imported: The vendor and the kind of import in the sandbox.
     :param arguments: Further arguments of the sensor.
     """
 
@@ -98,23 +98,23 @@ class Behaviour:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def begin(self, sandbox: Sandbox, import_id: str) -> None:
-        """Create the import of which the vendor is going to tell this."""
+        """Create the import in the sandbox, with its faults."""
         sandbox.create_import(*self.imported, dict(self.script), import_id=import_id)
         for fault, times in self.faults:
             sandbox.add_fault(fault, import_id=import_id, times=times)
 
     def sensor(self, import_id: str, mode: str, flag: str, **arguments: Any) -> BaseImportSensor:
-        """Return the sensor that waits for that import."""
+        """Return the sensor that waits for an import."""
         flags = {} if flag == "none" else {flag: True}
         identity = {self.id_argument: import_id}
         return self.sensor_class(**{**arguments, **self.arguments, **MODES[mode], **flags, **identity})
 
     def times_out(self, flag: str) -> bool:
-        """Tell whether the wait goes on until its timeout."""
+        """Return whether the wait ends with its timeout."""
         return self.ending is Ending.TIMED_OUT or (self.ending is Ending.NOT_FOUND_OUT and flag == "silent_fail")
 
     def outcome(self, flag: str) -> tuple[str, bool, type[Exception] | None]:
-        """Return the state of the task, whether its retries are spent, and what it raises in the end."""
+        """Return the state of the task, whether it is retried, and the error that it raises in the end."""
         state, is_retried = OUTCOMES[self.ending][flag]
         if state == "skipped":
             return state, is_retried, AirflowSkipException
@@ -172,18 +172,18 @@ _ROCKETCHAT: Mapping[str, Any] = {
 _UNTOUCHED = {"delay": 0}
 _OUTAGE = {"status": 503}
 
-BEHAVIOURS: Mapping[str, Behaviour] = {
-    "done at once": Behaviour(Ending.PASSED, _answers(100)),
-    "done later": Behaviour(Ending.PASSED, _answers(10, 57, 100)),
-    "failed": Behaviour(Ending.FAILED, _answers(10, -1), ImportFailedError, "failed at the vendor (status -1)"),
-    "cancelled": Behaviour(
+BEHAVIORS: Mapping[str, Behavior] = {
+    "done at once": Behavior(Ending.PASSED, _answers(100)),
+    "done later": Behavior(Ending.PASSED, _answers(10, 57, 100)),
+    "failed": Behavior(Ending.FAILED, _answers(10, -1), ImportFailedError, "failed at the vendor (status -1)"),
+    "cancelled": Behavior(
         Ending.FAILED,
         _answers(_leads("processing"), _leads("cancelled")),
         ImportFailedError,
         "was cancelled at the vendor (status 'cancelled')",
         **_LEADSY,
     ),
-    "action required": Behaviour(
+    "action required": Behavior(
         Ending.FAILED,
         _answers(_job("Importing"), _job("Uncommitted")),
         ImportActionRequiredError,
@@ -191,7 +191,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
         arguments={"on_action_required": "fail"},
         **_MILVUS,
     ),
-    "too many failed records": Behaviour(
+    "too many failed records": Behavior(
         Ending.FAILED,
         _answers(_leads("processing"), _leads("completed", failed=3)),
         ImportFailedError,
@@ -199,7 +199,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
         arguments={"max_failed_records": 2},
         **_LEADSY,
     ),
-    "empty": Behaviour(
+    "empty": Behavior(
         Ending.FAILED,
         _answers(_leads("processing"), _leads("completed", total_records=0, processed_records=0)),
         ImportFailedError,
@@ -207,56 +207,56 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
         arguments={"max_failed_records": 0, "min_success_rate": 100, "min_records": 1},
         **_LEADSY,
     ),
-    "unknown status": Behaviour(
+    "unknown status": Behavior(
         Ending.TIMED_OUT,
         _answers(_leads("processing"), _leads("pondering")),
         AirflowSensorTimeout,
         "is unknown to this package",
         **_LEADSY,
     ),
-    "unknown end": Behaviour(
+    "unknown end": Behavior(
         Ending.NOT_FOUND_OUT,
         _answers(_leads("processing"), _leads("pondered", finished_at="2026-11-22T10:00:00Z")),
         ImportProtocolError,
         "answered that the import is over, but",
         **_LEADSY,
     ),
-    "transient fault, then done": Behaviour(
+    "transient fault, then done": Behavior(
         Ending.PASSED, _answers(57, 100), faults=((_UNTOUCHED, 1), (_OUTAGE, 2), ({"reset": True}, 1))
     ),
-    "faults for ever": Behaviour(
+    "faults for ever": Behavior(
         Ending.NOT_FOUND_OUT,
         _answers(57),
         ImportPollError,
         "HTTP 503 Service Unavailable",
         faults=((_UNTOUCHED, 1), (_OUTAGE, None)),
     ),
-    "401": Behaviour(
+    "401": Behavior(
         Ending.NOT_FOUND_OUT,
         _answers(57),
         ImportRequestError,
         "HTTP 401",
         faults=((_UNTOUCHED, 1), ({"status": 401, "body": "{}"}, None)),
     ),
-    "404": Behaviour(
+    "404": Behavior(
         Ending.NOT_FOUND_OUT,
         _answers(57),
         ImportRequestError,
         "HTTP 404",
         faults=((_UNTOUCHED, 1), ({"status": 404, "body": "{}"}, None)),
     ),
-    "garbage": Behaviour(Ending.NOT_FOUND_OUT, _answers(57, "garbage"), ImportProtocolError, '"garbage"'),
-    "too many requests for ever": Behaviour(
+    "garbage": Behavior(Ending.NOT_FOUND_OUT, _answers(57, "garbage"), ImportProtocolError, '"garbage"'),
+    "too many requests for ever": Behavior(
         Ending.TIMED_OUT,
         _answers(57),
         AirflowSensorTimeout,
         "The vendor asks for fewer requests",
         faults=((_UNTOUCHED, 1), ({"status": 429}, None)),
-        # Of its own, because all waits of a connection pause when the vendor asks one of them to.
+        # A separate connection, because all waits of a connection pause after a 429.
         arguments={"lucca_conn_id": LIMITED_CONN_ID},
     ),
-    "timeout": Behaviour(Ending.TIMED_OUT, _answers(57), AirflowSensorTimeout, "not done within the timeout of"),
-    "superseded": Behaviour(
+    "timeout": Behavior(Ending.TIMED_OUT, _answers(57), AirflowSensorTimeout, "not done within the timeout of"),
+    "superseded": Behavior(
         Ending.FAILED,
         _answers(_step("importer_importing_users"), _ANOTHER_OPERATION),
         ImportFailedError,
@@ -266,13 +266,13 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
 }
 
 
-def dag_id_of(behaviour: str) -> str:
-    """Return the id of the DAG whose sensors wait for imports that behave like this."""
-    return f"parity_{behaviour.replace(' ', '_').replace(',', '')}"
+def dag_id_of(behavior: str) -> str:
+    """Return the id of the DAG for a behavior."""
+    return f"parity_{behavior.replace(' ', '_').replace(',', '')}"
 
 
-def import_id_of(behaviour: str, mode: str, flag: str) -> str:
-    """Return the id of the import that behaves like this while it is waited for like that."""
-    # A number, because Milvus names its jobs so.
-    places = (list(BEHAVIOURS).index(behaviour), list(MODES).index(mode), FLAGS.index(flag))
+def import_id_of(behavior: str, mode: str, flag: str) -> str:
+    """Return the id of the import for a behavior, a mode and a flag."""
+    # A number, because the ids of Milvus are numbers.
+    places = (list(BEHAVIORS).index(behavior), list(MODES).index(mode), FLAGS.index(flag))
     return "4518936078" + "".join(f"{place:02}" for place in places)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server for what the sandbox does not do, and certificates for it."""
+"""A server for responses that the sandbox does not give, and its certificates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 @contextlib.contextmanager
 def serving(answer, tls=None):
-    """Serve one answer, for what the sandbox does not do, and give the port."""
+    """Serve one response, and yield the port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -39,7 +39,7 @@ def serving(answer, tls=None):
         daemon_threads = True
 
         def handle_error(self, *_):
-            """A client that refuses the certificate is no error of these tests."""
+            """Ignore errors of clients, such as of one that refuses the certificate."""
 
     server = Server(("127.0.0.1", 0), Handler)
     if tls is not None:
@@ -55,7 +55,7 @@ def serving(answer, tls=None):
 
 
 def certificate_file(folder, *, address="127.0.0.1", days=(-1, 1)):
-    """Return the file of a self-signed certificate for an address, with its key."""
+    """Write a self-signed certificate for an address and its key to a file, and return its path."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)

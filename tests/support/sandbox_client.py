@@ -17,7 +17,7 @@ FOR_EVER = 1_000_000.0
 
 
 class LuccaClient:
-    """Talk to the imitated Lucca as its documents say."""
+    """A client of the imitated Lucca, by Lucca's documentation."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -39,7 +39,7 @@ class LuccaClient:
 
 
 class RocketChatClient:
-    """Talk to the imitated Rocket.Chat as its administrator."""
+    """A client of the imitated Rocket.Chat, with an administrator's credentials."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.url = f"{sandbox.url}/api/v1"

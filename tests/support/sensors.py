@@ -18,7 +18,7 @@ from airflow_import_progress.triggers import import_progress as trigger_module
 
 
 class Clock:
-    """A time that passes only where the code under test sleeps."""
+    """A clock that advances only when the code under test sleeps."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -37,7 +37,7 @@ class Clock:
 
 
 class TaskInstance:
-    """As much of a task instance as a sensor reads."""
+    """The attributes of a task instance that a sensor reads."""
 
     map_index = -1
 
@@ -49,21 +49,21 @@ class TaskInstance:
         return self.first if self.rescheduled else None
 
     def xcom_push(self, key, value):
-        """Store where the task's button leads to, as a sensor of Airflow 2 asks for."""
+        """Do nothing; a sensor of Airflow 2 stores the address of the task's link with it."""
 
 
 def a_dag():
-    """Return a DAG to put sensors into."""
+    """Return a DAG to add sensors to."""
     return DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def inflated(path, kwargs):
-    """Return a trigger that went through Airflow's database."""
+    """Return a trigger as Airflow restores it from its database."""
     return import_string(path)(**json.loads(json.dumps(kwargs)))
 
 
 def fired(trigger):
-    """Return the one event of a trigger, as a worker gets it."""
+    """Return the only event of a trigger, as a worker gets it."""
 
     async def events():
         return [event async for event in trigger.run()]
@@ -78,7 +78,7 @@ def a_task_instance():
 
 
 def wait_without_a_worker(sensor, clock, ti):
-    """Run a sensor as the scheduler and the triggerer do: a worker has a part in it only if it is resumed."""
+    """Run a sensor as the scheduler and the triggerer do. A worker is used only to resume it."""
     start, pushed = sensor.start_trigger_args, []
 
     async def push_result(task_instance, result):

@@ -38,7 +38,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def second_workspace() -> Iterator[Sandbox]:
-    """Another sandbox, because a workspace of Rocket.Chat has one import at a time."""
+    """A second sandbox, because a workspace of Rocket.Chat has one import at a time."""
     with Sandbox() as running:
         yield running
 

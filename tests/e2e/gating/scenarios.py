@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the end-to-end tests look at: a DAG run in the real Airflow, and the imports that it waits for."""
+"""The DAG runs that the tests check, each with the imports that it waits for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_import_progress.sandbox import Sandbox
 from tools.airflow_api import AirflowApi
 from tools.local_airflow import LocalAirflow
 
-#: What each DAG waits for, by the names of the sandbox; the others wait for leaves.
+#: The vendor and the kind of import of each DAG, by their names in the sandbox. The other DAGs wait for leaves.
 IMPORTS_OF = {
     "user_locations": ("lucca", "user_location"),
     "rocketchat": ("rocketchat", "csv"),
@@ -37,17 +37,17 @@ class Run:
 
     @property
     def import_id(self) -> str:
-        """Return the id of the only import."""
+        """The id of the only import."""
         (import_id,) = self.import_ids
         return import_id
 
     @property
     def api(self) -> AirflowApi:
-        """Return the client of Airflow's API."""
+        """The client of Airflow's API."""
         return self.airflow.api
 
     def ended(self) -> dict[str, str]:
-        """Wait for the end of the run, and return the states of its tasks; those of mapped ones by index."""
+        """Wait for the end of the run, and return the states of its tasks, with the index of mapped ones."""
         self.api.wait_for_run(self.dag_id, self.run_id)
         return {
             task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]": task["state"]
@@ -55,12 +55,12 @@ class Run:
         }
 
     def tries(self) -> int:
-        """Return how often the sensor was tried."""
+        """Return the number of tries of the sensor."""
         tries: int = self.api.task(self.dag_id, self.run_id, "wait")["try_number"]
         return tries
 
     def xcom(self, task_id: str = "wait", map_index: int = -1) -> Any:
-        """Return what a task has handed on."""
+        """Return the result of a task."""
         return self.api.xcom(self.dag_id, self.run_id, task_id, map_index=map_index)
 
     def log(self, map_index: int = -1) -> str:
@@ -68,7 +68,7 @@ class Run:
         return "\n".join(self.api.task_log(self.dag_id, self.run_id, "wait", map_index=map_index))
 
     def was_deferred(self) -> bool:
-        """Tell whether the sensor has ever been in the triggerer."""
+        """Return whether the sensor was ever in the triggerer."""
         return "trigger starting" in self.log() or "DEFERRED" in self.log()
 
 
@@ -80,9 +80,14 @@ def start(
     faults: tuple[tuple[Mapping[str, object], int | None], ...] = (),
 ) -> Run:
     """
-    Start a DAG that waits for new imports with these scripts.
+    Start a DAG that waits for new imports.
 
-    The faults hit the requests about the first import, one fault after the other, each so many times or for ever.
+    :param airflow: The Airflow.
+    :param sandbox: The sandbox.
+    :param dag_id: The DAG.
+    :param scripts: The script of each import.
+    :param faults: The faults in responses about the first import, in their order, each with the number of requests
+        that it affects. None: all.
     """
     vendor, kind = IMPORTS_OF.get(dag_id, ("lucca", "leave"))
     ids = [sandbox.create_import(vendor, kind, script) for script in scripts]

@@ -30,7 +30,7 @@ Published = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def runs_in_each_mode(airflow: LocalAirflow, sandbox: Sandbox) -> dict[str, Run]:
-    """A run in each mode, whose import stands still at 40 %."""
+    """A run in each mode, whose import stays at 40 %."""
     return {dag_id: start(airflow, sandbox, dag_id, {"answers": [20, 40]}) for dag_id in MODES}
 
 

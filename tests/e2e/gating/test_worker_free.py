@@ -18,12 +18,12 @@ scenario = pytest.mark.scenario
 
 
 def states(run: Run) -> dict[str, str]:
-    """Wait for the end of the run, and return the states of the sensor and of what is behind it."""
+    """Wait for the end of the run, and return the states of the sensor and of the task after it."""
     return {task: state for task, state in run.ended().items() if not task.startswith("upload")}
 
 
 def used_a_worker(run: Run, map_index: int = -1) -> bool:
-    """Tell whether a worker has ever run the sensor."""
+    """Return whether a worker has run the sensor."""
     return bool(run.api.task(run.dag_id, run.run_id, "wait", map_index)["hostname"])
 
 

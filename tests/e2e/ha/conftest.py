@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Forty waits in one Airflow with two triggerers. Everything happens to them once; then the tests look at what came of it.
+Forty waits in one Airflow with two triggerers. They go through one failure scenario, and the tests check its outcome.
 
-With ``--executor=CeleryExecutor`` the workers are Celery's, and are given their work through a Redis.
+With ``--executor=CeleryExecutor`` the workers are Celery's and get their work through a Redis.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.ha.failure_scenario import DAG_ID, Outcome, play
+from tests.e2e.ha.failure_scenario import DAG_ID, Outcome, run
 from tests.e2e.ha.vendors import Vendors
 from tools.airflow_api import wait_until
 from tools.guard import Guard
@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """A folder for the broker, and for what tasks leave."""
+    """A folder for the broker and for the files of the tasks."""
     # Not below pytest's folder: the path of a Unix socket must be short.
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
@@ -95,5 +95,5 @@ def airflow(airflow: LocalAirflow) -> LocalAirflow:
 
 @pytest.fixture(scope="session")
 def outcome(airflow: LocalAirflow, vendors: Vendors, folder: Path) -> Outcome:
-    """What came of it all."""
-    return play(airflow, vendors, folder / "next_steps")
+    """The outcome of the failure scenario."""
+    return run(airflow, vendors, folder / "next_steps")

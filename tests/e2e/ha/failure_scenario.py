@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to the forty waits, and what came of it, as Airflow and the vendors tell it."""
+"""The failures that the forty waits go through, and the outcome in Airflow and at the vendors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.ha.dags.wait_specs import CLEARED, MARKED_FAILED, RESCHEDULED, WAITS, Wait
+from tests.e2e.ha.dags.wait_specs import CLEARED, MARKED_FAILED, RESCHEDULED, WAITS, WaitSpec
 from tests.e2e.ha.vendors import Vendors
 from tools.airflow_api import FINAL_TASK_STATES, wait_until
 from tools.local_airflow import LocalAirflow
@@ -25,35 +25,35 @@ OUTAGE = 60
 
 TRIGGERERS = ("triggerer", "second-triggerer")
 
-#: A rescheduled wait that has left its worker within this time does not come back for long enough to stop a scheduler.
-_BRIEFLY = timedelta(seconds=18)
+#: A rescheduled wait that left its worker less than this ago stays away long enough to stop a scheduler.
+_MAX_ABSENCE = timedelta(seconds=18)
 
 _WAITING = frozenset({"deferred", "up_for_reschedule"})
 _ON_A_WORKER = frozenset({"scheduled", "queued", "running", "restarting"})
 
 
-class Drama:
+class FailureScenario:
     """
-    The acts, in the order in which they are played.
+    The failures, one method each, in their order.
 
-    :param airflow: an Airflow with two triggerers.
-    :param vendors: the vendors.
+    :param airflow: An Airflow with two triggerers.
+    :param vendors: The vendors.
     """
 
     def __init__(self, airflow: LocalAirflow, vendors: Vendors) -> None:
         self._airflow = airflow
         self._vendors = vendors
 
-    def all_wait(self) -> None:
-        """Begin all waits."""
+    def start_all_waits(self) -> None:
+        """Start all waits, and wait until each is under way or over."""
         self._vendors.create_imports()
         for conn_id, connection in self._vendors.connections().items():
             self._airflow.api.add_connection(conn_id, connection)
         self._airflow.api.trigger(DAG_ID, {"import_ids": self._vendors.import_ids}, run_id=RUN_ID)
         wait_until("all to wait", self._is_each_waiting_or_over, timeout=240)
 
-    def a_triggerer_crashes(self) -> str:
-        """Kill the triggerer with the most waits, until the other one has all, and return which that is."""
+    def crash_a_triggerer(self) -> str:
+        """Kill the triggerer with the most waits, let the other one take over, and return the name of the other one."""
         waits = Counter(task["trigger"]["triggerer_id"] for task in self._tasks() if task["trigger"])
         victim = max(TRIGGERERS, key=lambda component: waits[self._airflow.job_id(component)])
         self._airflow.kill(victim)
@@ -62,14 +62,14 @@ class Drama:
         self._airflow.start(victim)
         return next(component for component in TRIGGERERS if component != victim)
 
-    def people_interfere(self) -> datetime:
-        """Clear a wait, mark another one failed, and return when."""
+    def clear_and_mark_waits(self) -> datetime:
+        """Clear one wait, mark another one failed, and return the time."""
         self._airflow.api.clear(DAG_ID, RUN_ID, CLEARED.task_id)
         self._airflow.api.mark(DAG_ID, RUN_ID, MARKED_FAILED.task_id, "failed")
         return datetime.now(UTC)
 
-    def vendors_are_down_while_a_triggerer_restarts(self, component: str) -> None:
-        """Refuse all connections to vendors for a minute, and restart a triggerer meanwhile."""
+    def restart_a_triggerer_in_an_outage(self, component: str) -> None:
+        """Refuse all connections to vendors for a minute, and restart a triggerer in that time."""
         self._vendors.__exit__(None, None, None)
         until = time.monotonic() + OUTAGE
         self._airflow.stop(component)
@@ -77,13 +77,13 @@ class Drama:
         wait_until("the minute to pass", lambda: time.monotonic() > until, timeout=OUTAGE + 1)
         self._vendors.__enter__()
 
-    def keys_are_replaced_while_the_scheduler_restarts(self) -> datetime:
-        """Replace the keys and let all imports end while there is no scheduler, and return when."""
-        # What a scheduler is about to queue when it stops is reset by the next one, which costs a try, or, with
-        # CeleryExecutor, is taken for queued until `[scheduler] task_queued_timeout`. What runs on a worker of
-        # LocalExecutor is lost if the scheduler is killed before that has ended. All of this is Airflow's doing,
-        # whatever the task is: hence a moment in which nothing is on its way, nor about to be.
-        wait_until("a moment in which nothing is on its way to a worker", self._is_quiet, timeout=240)
+    def replace_keys_without_a_scheduler(self) -> datetime:
+        """Replace the keys and let all imports end while no scheduler runs, and return the time."""
+        # Stop the scheduler only while no task is queued, running or about to be, because Airflow disturbs such tasks:
+        # the next scheduler resets a task that was about to be queued, which costs a try. With CeleryExecutor such a
+        # task counts as queued until `[scheduler] task_queued_timeout`. A task that runs on a worker of LocalExecutor
+        # is lost if the scheduler is killed before the task has ended.
+        wait_until("a moment in which no task is on its way to a worker", self._is_quiet, timeout=240)
         self._airflow.stop("scheduler")
         if "celery-worker" in self._airflow.components:
             self._airflow.stop("celery-worker")
@@ -108,7 +108,7 @@ class Drama:
     def _is_quiet(self) -> bool:
         tasks = {task["task_id"]: task for task in self._tasks()}
         over = {name for wait in WAITS if not wait.is_held for name in (wait.task_id, wait.next_task_id)}
-        lately = datetime.now(UTC) - _BRIEFLY
+        lately = datetime.now(UTC) - _MAX_ABSENCE
         return (
             not any(task["state"] in _ON_A_WORKER for task in tasks.values())
             and all(tasks[name]["state"] in FINAL_TASK_STATES for name in over)
@@ -120,20 +120,20 @@ class Drama:
         return any(task["trigger"] and task["trigger"]["triggerer_id"] == job_id for task in self._tasks())
 
 
-def play(airflow: LocalAirflow, vendors: Vendors, next_steps: Path) -> Outcome:
+def run(airflow: LocalAirflow, vendors: Vendors, next_steps: Path) -> Outcome:
     """
-    Play it all, and return what came of it.
+    Run the whole scenario, and return its outcome.
 
-    :param airflow: an Airflow with two triggerers.
-    :param vendors: the vendors.
-    :param next_steps: the file in which the tasks behind the waits leave a line each time that they run.
+    :param airflow: An Airflow with two triggerers.
+    :param vendors: The vendors.
+    :param next_steps: The file to which the task after a wait adds a line each time that it runs.
     """
-    drama = Drama(airflow, vendors)
-    drama.all_wait()
-    survivor = drama.a_triggerer_crashes()
-    marked_at = drama.people_interfere()
-    drama.vendors_are_down_while_a_triggerer_restarts(survivor)
-    replaced_at = drama.keys_are_replaced_while_the_scheduler_restarts()
+    scenario = FailureScenario(airflow, vendors)
+    scenario.start_all_waits()
+    survivor = scenario.crash_a_triggerer()
+    marked_at = scenario.clear_and_mark_waits()
+    scenario.restart_a_triggerer_in_an_outage(survivor)
+    replaced_at = scenario.replace_keys_without_a_scheduler()
     airflow.api.wait_for_run(DAG_ID, RUN_ID, timeout=300)
     return Outcome(airflow, vendors, next_steps, marked_at, replaced_at)
 
@@ -141,13 +141,13 @@ def play(airflow: LocalAirflow, vendors: Vendors, next_steps: Path) -> Outcome:
 @dataclass
 class Outcome:
     """
-    What came of it.
+    The outcome of the scenario.
 
-    :param airflow: the Airflow.
-    :param vendors: the vendors.
-    :param next_steps: the file in which the tasks behind the waits have left a line each time that they ran.
-    :param marked_at: when a wait was marked failed.
-    :param replaced_at: when the vendors began to accept only the new keys.
+    :param airflow: The Airflow.
+    :param vendors: The vendors.
+    :param next_steps: The file with a line for each time that a task after a wait ran.
+    :param marked_at: When a wait was marked failed.
+    :param replaced_at: When the vendors began to accept only the new keys.
     """
 
     airflow: LocalAirflow
@@ -155,55 +155,55 @@ class Outcome:
     next_steps: Path
     marked_at: datetime
     replaced_at: datetime
-    _logs: dict[Wait, list[str]] = field(default_factory=dict)
+    _logs: dict[WaitSpec, list[str]] = field(default_factory=dict)
 
     @cached_property
     def tasks(self) -> dict[str, dict[str, Any]]:
-        """Return all task instances by their ids."""
+        """All task instances by task id."""
         return {task["task_id"]: task for task in self.airflow.api.task_instances(DAG_ID, RUN_ID)}
 
     @cached_property
     def audit_log(self) -> list[dict[str, Any]]:
-        """Return what Airflow has noted of the run."""
+        """The entries of Airflow's audit log about the run."""
         return self.airflow.api.audit_log(DAG_ID, RUN_ID)
 
-    def states(self, wait: Wait) -> tuple[str, str]:
-        """Return the states of a wait and of the task behind it."""
+    def states(self, wait: WaitSpec) -> tuple[str, str]:
+        """Return the states of a wait and of the task after it."""
         return self.tasks[wait.task_id]["state"], self.tasks[wait.next_task_id]["state"]
 
-    def tries(self, wait: Wait) -> list[str]:
-        """Return the states of the tries of a wait, the last one's last."""
-        return [one["state"] for one in self.airflow.api.tries(DAG_ID, RUN_ID, wait.task_id)]
+    def tries(self, wait: WaitSpec) -> list[str]:
+        """Return the states of the tries of a wait, first try first."""
+        return [instance["state"] for instance in self.airflow.api.tries(DAG_ID, RUN_ID, wait.task_id)]
 
-    def xcom(self, wait: Wait) -> Any:
-        """Return what a wait has handed on."""
+    def xcom(self, wait: WaitSpec) -> Any:
+        """Return the result of a wait."""
         return self.airflow.api.xcom(DAG_ID, RUN_ID, wait.task_id)
 
-    def log(self, wait: Wait) -> list[str]:
+    def log(self, wait: WaitSpec) -> list[str]:
         """Return the lines of the log of the last try of a wait, from workers and triggerers."""
         if wait not in self._logs:
             last_try = self.tasks[wait.task_id]["try_number"]
             self._logs[wait] = self.airflow.api.task_log(DAG_ID, RUN_ID, wait.task_id, last_try)
         return self._logs[wait]
 
-    def ended_at(self, wait: Wait) -> datetime:
-        """Return when a wait ended."""
+    def ended_at(self, wait: WaitSpec) -> datetime:
+        """Return the end of a wait."""
         return datetime.fromisoformat(self.tasks[wait.task_id]["end_date"])
 
-    def events(self, wait: Wait) -> int:
-        """Return how often a trigger fired in the last try of a wait."""
-        # A triggerer that lost the log of a wait on taking it over writes to its own.
+    def events(self, wait: WaitSpec) -> int:
+        """Return the number of events that a trigger fired in the last try of a wait."""
+        # A triggerer that took over a wait but not its log writes to its own log.
         fired = re.compile(rf"Trigger fired event .*name='{DAG_ID}/{RUN_ID}/{wait.task_id}/")
         elsewhere = [fired.findall(self.airflow.component_log(triggerer)) for triggerer in TRIGGERERS]
         return self.log(wait).count("Trigger fired event") + sum(map(len, elsewhere))
 
-    def ends(self, wait: Wait) -> int:
-        """Return how often a wait ended: on a worker, as Airflow has noted, or in a triggerer if none was taken."""
-        noted = [entry["event"] for entry in self.audit_log if entry["task_id"] == wait.task_id]
-        on_workers = noted.count("success") + noted.count("failed")
+    def ends(self, wait: WaitSpec) -> int:
+        """Return how often a wait ended: on a worker by the audit log, or in a triggerer if it used no worker."""
+        events = [entry["event"] for entry in self.audit_log if entry["task_id"] == wait.task_id]
+        on_workers = events.count("success") + events.count("failed")
         is_worker_free = not self.tasks[wait.task_id]["hostname"]
         return on_workers + (self.events(wait) if is_worker_free else 0)
 
-    def next_steps_of(self, wait: Wait) -> int:
-        """Return how often the task behind a wait has run."""
+    def next_steps_of(self, wait: WaitSpec) -> int:
+        """Return how often the task after a wait has run."""
         return self.next_steps.read_text().splitlines().count(wait.name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing is lost and nothing happens twice, whatever dies while forty waits go on."""
+"""No wait is lost and no wait ends twice, although components and vendors fail while forty waits are under way."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.e2e.ha.dags.wait_specs import CLEARED, MARKED_FAILED, TOO_LONG, WAITS, Wait
+from tests.e2e.ha.dags.wait_specs import CLEARED, MARKED_FAILED, TOO_LONG, WAITS, WaitSpec
 from tests.e2e.ha.failure_scenario import Outcome
 from tools.airflow_api import FINAL_TASK_STATES
 
-#: How long after a wait was marked failed it may still be asked for: its triggerer has to hear of that.
+#: How long the import of a wait may be polled after the wait was marked failed, until its triggerer has noticed.
 GRACE = timedelta(seconds=30)
-#: How much longer than its timeout a wait may last: a dead triggerer is missed after 30 seconds, and a worker ends it.
+#: How much longer than its timeout a wait may last: a dead triggerer is detected after 30 s, and a worker ends it.
 MARGIN = 90
 
 GOOD = [wait for wait in WAITS if wait.ending == "good"]
 FAILING = [wait for wait in WAITS if wait.ending == "failing"]
-#: Those that were in a triggerer from the first disturbance to the last.
+#: The waits that were in a triggerer from the first failure to the last.
 HELD = [wait for wait in WAITS if wait.is_held and wait.mode != "rescheduled"]
 
 
-def each(waits: list[Wait] | tuple[Wait, ...]) -> pytest.MarkDecorator:
+def each(waits: list[WaitSpec] | tuple[WaitSpec, ...]) -> pytest.MarkDecorator:
     """Run a test for each of these waits."""
     return pytest.mark.parametrize("wait", waits, ids=lambda wait: wait.name)
 
 
 @each(GOOD)
-def test_a_good_import_passes_with_its_own_progress(outcome: Outcome, wait: Wait) -> None:
+def test_a_good_import_passes_with_its_own_progress(outcome: Outcome, wait: WaitSpec) -> None:
     assert outcome.states(wait) == ("success", "success")
     progress = outcome.xcom(wait)
     assert (progress["import_id"], progress["state"]) == (outcome.vendors.import_ids[wait.name], "succeeded")
 
 
 @each([wait for wait in GOOD if wait != CLEARED])
-def test_a_good_import_spends_no_retry(outcome: Outcome, wait: Wait) -> None:
+def test_a_good_import_spends_no_retry(outcome: Outcome, wait: WaitSpec) -> None:
     assert outcome.tries(wait) == ["success"]
 
 
 @each(GOOD)
-def test_the_task_behind_a_good_import_runs_once(outcome: Outcome, wait: Wait) -> None:
+def test_the_task_behind_a_good_import_runs_once(outcome: Outcome, wait: WaitSpec) -> None:
     assert outcome.next_steps_of(wait) == 1
 
 
 @each(FAILING)
-def test_a_failed_import_fails_once_and_spends_no_retry(outcome: Outcome, wait: Wait) -> None:
+def test_a_failed_import_fails_once_and_spends_no_retry(outcome: Outcome, wait: WaitSpec) -> None:
     assert outcome.states(wait) == ("failed", "upstream_failed")
     assert outcome.tries(wait) == ["failed"]
     (error,) = [line for line in outcome.log(wait) if line.startswith("ImportFailedError: ")]
@@ -53,12 +53,12 @@ def test_a_failed_import_fails_once_and_spends_no_retry(outcome: Outcome, wait: 
 
 
 @each([*FAILING, *TOO_LONG, MARKED_FAILED])
-def test_the_task_behind_a_wait_that_failed_does_not_run(outcome: Outcome, wait: Wait) -> None:
+def test_the_task_behind_a_wait_that_failed_does_not_run(outcome: Outcome, wait: WaitSpec) -> None:
     assert outcome.next_steps_of(wait) == 0
 
 
 def test_a_wait_that_was_cleared_begins_anew_and_passes(outcome: Outcome) -> None:
-    # Airflow tells of a try that was cleared while it waited as a failed one.
+    # Airflow records a try that was cleared while it waited as failed.
     assert outcome.tries(CLEARED) == ["failed", "success"]
 
 
@@ -74,7 +74,7 @@ def test_nobody_asks_for_a_wait_that_was_marked_failed(outcome: Outcome) -> None
 
 
 @each(TOO_LONG)
-def test_no_wait_outlives_its_timeout(outcome: Outcome, wait: Wait) -> None:
+def test_no_wait_outlives_its_timeout(outcome: Outcome, wait: WaitSpec) -> None:
     assert outcome.states(wait) == ("failed", "upstream_failed")
     assert outcome.tries(wait) == ["failed"]
     assert [line for line in outcome.log(wait) if line.startswith("AirflowSensorTimeout: ")] != []
@@ -92,20 +92,20 @@ def test_no_wait_is_lost(outcome: Outcome) -> None:
 
 
 @each([wait for wait in WAITS if wait != MARKED_FAILED])
-def test_a_wait_ends_once(outcome: Outcome, wait: Wait) -> None:
+def test_a_wait_ends_once(outcome: Outcome, wait: WaitSpec) -> None:
     assert outcome.ends(wait) == 1
 
 
 @each(HELD)
-def test_a_trigger_fires_once(outcome: Outcome, wait: Wait) -> None:
+def test_a_trigger_fires_once(outcome: Outcome, wait: WaitSpec) -> None:
     assert outcome.events(wait) == 1
 
 
-# That what they survived did happen to them.
+# The tests below check that the failures did happen.
 
 
 @each([wait for wait in HELD if wait != CLEARED])
-def test_the_wait_was_in_more_than_one_triggerer(outcome: Outcome, wait: Wait) -> None:
+def test_the_wait_was_in_more_than_one_triggerer(outcome: Outcome, wait: WaitSpec) -> None:
     starts = [line for line in outcome.log(wait) if line.startswith("trigger ") and line.endswith(" starting")]
     assert len(starts) > 1
 
@@ -115,7 +115,7 @@ def test_the_vendors_refused_connections(outcome: Outcome) -> None:
 
 
 @each(HELD)
-def test_the_last_word_was_told_to_the_new_key(outcome: Outcome, wait: Wait) -> None:
+def test_the_last_word_was_told_to_the_new_key(outcome: Outcome, wait: WaitSpec) -> None:
     last_request = outcome.vendors.requests(wait)[-1]
     assert last_request["authorized"]
     assert datetime.fromtimestamp(last_request["at"], outcome.replaced_at.tzinfo) > outcome.replaced_at

@@ -13,9 +13,9 @@ from typing import Any
 
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sandbox.world import RecordedRequest
-from tests.e2e.ha.dags.wait_specs import WAITS, Kind, Wait
+from tests.e2e.ha.dags.wait_specs import WAITS, Kind, WaitSpec
 
-#: What each kind is called in the sandbox.
+#: The vendor and the name of each kind in the sandbox.
 _IN_SANDBOX: Mapping[Kind, tuple[str, str]] = {
     "leave": ("lucca", "leave"),
     "user_location": ("lucca", "user_location"),
@@ -27,7 +27,7 @@ _IN_SANDBOX: Mapping[Kind, tuple[str, str]] = {
 #: The credential of each vendor that is replaced.
 _KEYS = {"lucca": "api_key", "rocketchat": "auth_token", "zilliz": "api_key", "leadsy": "token"}
 
-#: Of those imports that end amid the disturbances, when the first does, and how much later each other one, in seconds.
+#: When the first of the imports that are not held ends, and the time between two of these ends, in seconds.
 _FIRST_END, _BETWEEN_ENDS = 50, 7
 
 
@@ -35,8 +35,8 @@ class Vendors:
     """All vendors, at fixed addresses, with one import for each wait."""
 
     def __init__(self) -> None:
-        self._first = Sandbox(port=_port_for_good())
-        self._second_workspace = Sandbox(port=_port_for_good())
+        self._first = Sandbox(port=_reserved_port())
+        self._second_workspace = Sandbox(port=_reserved_port())
         self.import_ids: dict[str, str] = {}
 
     def __enter__(self) -> Vendors:
@@ -52,11 +52,11 @@ class Vendors:
         self._running.close()
 
     def connections(self) -> dict[str, dict[str, Any]]:
-        """Return the Airflow connections with the credentials that are right now, by their ids."""
+        """Return the Airflow connections with the credentials that are valid now, by connection id."""
         return {conn_id: sandbox.airflow_connection(vendor) for conn_id, (sandbox, vendor) in self._connected().items()}
 
     def create_imports(self) -> None:
-        """Create the imports; those that are held tell the same progress until they are released."""
+        """Create the imports. The progress of those that are held does not change until they are released."""
         ends_after = _FIRST_END
         of_workspaces: dict[Sandbox, str] = {}
         for wait in WAITS:
@@ -82,22 +82,26 @@ class Vendors:
                 sandbox.add_fault(fault, import_id=import_id, times=None)
 
     def release_imports(self) -> None:
-        """Let those end that are held."""
+        """Let the held imports end."""
         for sandbox in (self._first, self._second_workspace):
             sandbox.clear_faults()
 
-    def replace_keys(self, tell_airflow: Callable[..., None]) -> None:
-        """Accept only new keys from now on, each of which Airflow's connection is told a moment before."""
+    def replace_keys(self, change_connection: Callable[..., None]) -> None:
+        """
+        Replace all keys, in Airflow's connections first.
+
+        :param change_connection: The function that changes a connection in Airflow.
+        """
         for conn_id, (sandbox, vendor) in self._connected().items():
             key = f"replaced-{random.getrandbits(64):x}"
-            tell_airflow(conn_id, password=key)
+            change_connection(conn_id, password=key)
             sandbox.set_credentials(vendor, **{_KEYS[vendor]: key})
 
-    def requests(self, wait: Wait) -> list[RecordedRequest]:
+    def requests(self, wait: WaitSpec) -> list[RecordedRequest]:
         """Return the requests about the import of a wait."""
         return self._sandbox_of(wait).requests(self.import_ids[wait.name])
 
-    def _sandbox_of(self, wait: Wait) -> Sandbox:
+    def _sandbox_of(self, wait: WaitSpec) -> Sandbox:
         is_of_second = wait.kind == "rocketchat" and wait.ending == "failing"
         return self._second_workspace if is_of_second else self._first
 
@@ -106,8 +110,8 @@ class Vendors:
         return {**first, "rocketchat_second_workspace": (self._second_workspace, "rocketchat")}
 
 
-def _port_for_good() -> int:
-    # Not one that the system may give away while the vendor is down: systems do not give away any of these.
+def _reserved_port() -> int:
+    # From below the ephemeral range, so that no other process gets it while the vendor is down.
     while True:
         port = random.randint(20_000, 30_000)  # noqa: S311
         with socket.socket() as probe:
@@ -125,7 +129,7 @@ def _running_operation(import_id: str) -> object:
     return {"state": "importing", "operation": operation, "success": True}
 
 
-#: What the vendor says of an import that is running.
+#: The vendor's response for an import that is running, by kind.
 _RUNNING: Mapping[Kind, Callable[[str], object]] = {
     "leave": lambda _: 10,
     "user_location": lambda _: {"progress": 10},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An Airflow in which a sensor for each behaviour, mode and argument waits, all at the same time."""
+"""An Airflow in which a sensor for each behavior, mode and argument waits, all at the same time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_import_progress.sandbox import Sandbox
-from tests.support.behaviors import BEHAVIOURS, FLAGS, LIMITED_CONN_ID, MODES, dag_id_of, import_id_of
+from tests.support.behaviors import BEHAVIORS, FLAGS, LIMITED_CONN_ID, MODES, dag_id_of, import_id_of
 from tools.examples import connections_to
 from tools.local_airflow import LocalAirflow
 
@@ -20,10 +20,10 @@ REPOSITORY = Path(__file__).parents[3]
 @pytest.fixture(scope="session")
 def sandbox(sandbox: Sandbox) -> Sandbox:
     """The vendors' sandbox, with an import for each sensor."""
-    for name, behaviour in BEHAVIOURS.items():
+    for name, behavior in BEHAVIORS.items():
         for mode in MODES:
             for flag in FLAGS:
-                behaviour.begin(sandbox, import_id_of(name, mode, flag))
+                behavior.begin(sandbox, import_id_of(name, mode, flag))
     return sandbox
 
 
@@ -47,11 +47,11 @@ def airflow_options(sandbox: Sandbox) -> dict[str, Any]:
 def airflow(airflow: LocalAirflow) -> LocalAirflow:
     """The Airflow, once it has parsed the DAGs."""
     airflow.api.add_pool("sleeping", 12)
-    airflow.api.wait_for_dags(*map(dag_id_of, BEHAVIOURS))
+    airflow.api.wait_for_dags(*map(dag_id_of, BEHAVIORS))
     return airflow
 
 
 @pytest.fixture(scope="session")
 def runs(airflow: LocalAirflow) -> dict[str, str]:
-    """The run of each behaviour's DAG."""
-    return {name: airflow.api.trigger(dag_id_of(name)) for name in BEHAVIOURS}
+    """The run of each behavior's DAG."""
+    return {name: airflow.api.trigger(dag_id_of(name)) for name in BEHAVIORS}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The browser that the tests use, where it puts its screenshots, and what there is to look at."""
+"""The browser, its screenshots, and the waits that it shows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from playwright.sync_api import Browser, Page, Route, StorageState
 
 from tools.local_airflow import LocalAirflow
 
-ColourScheme = Literal["light", "dark"]
+ColorScheme = Literal["light", "dark"]
 
-#: The names of a Chromium that the system brings. Playwright's own is never downloaded.
+#: The names of the system's Chromium. Playwright's own is never downloaded.
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-#: How long something may take to be seen, in milliseconds: a machine's few cores serve Airflow and draw its pages.
-PATIENCE = 30_000
+#: The longest time until something is visible, in milliseconds. Long, because a few cores run Airflow and the browser.
+MAX_WAIT = 30_000
 
 #: The user who may do everything, and the user who may log in but see nothing.
 ADMIN, STRANGER = "ada", "nobody"
@@ -35,13 +35,13 @@ def chromium() -> str | None:
 
 
 def chromium_arguments() -> list[str]:
-    """Return what Chromium has to be told to start here."""
-    # Chromium refuses to run as root in its sandbox; the loopback interface is all that it sees.
+    """Return the arguments that Chromium needs on this machine."""
+    # Chromium refuses to run as root in its sandbox. It does without, because it reaches only the loopback interface.
     return ["--no-sandbox"] if os.geteuid() == 0 else []
 
 
 def stay_on_loopback(route: Route) -> None:
-    """Let a request through if it stays on this machine, and refuse any other."""
+    """Allow requests to this machine, and abort all others."""
     if urlsplit(route.request.url).hostname in ("127.0.0.1", None):
         route.continue_()
     else:
@@ -54,7 +54,7 @@ def open_window(
     airflow: LocalAirflow,
     *,
     session: StorageState | None = None,
-    colour_scheme: ColourScheme = "light",
+    color_scheme: ColorScheme = "light",
     size: tuple[int, int] = (1280, 900),
 ) -> Iterator[Page]:
     """
@@ -62,26 +62,26 @@ def open_window(
 
     :param browser: The browser.
     :param airflow: The Airflow.
-    :param session: What the browser keeps of a log-in; None: nobody is logged in.
-    :param colour_scheme: The appearance that the person prefers.
+    :param session: The browser's state after a login. None: nobody is logged in.
+    :param color_scheme: The appearance that the person prefers.
     :param size: Width and height, in pixels.
     """
     context = browser.new_context(
         base_url=airflow.url,
         storage_state=session,
-        color_scheme=colour_scheme,
+        color_scheme=color_scheme,
         viewport={"width": size[0], "height": size[1]},
         locale="en-GB",
         timezone_id="UTC",
     )
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(MAX_WAIT)
     context.route("**/*", stay_on_loopback)
     yield context.new_page()
     context.close()
 
 
 def log_in(browser: Browser, airflow: LocalAirflow, user: str) -> StorageState:
-    """Log a user in, whose password is their name, and return what the browser keeps of it."""
+    """Log in a user whose password is their name, and return the browser's state."""
     with open_window(browser, airflow) as window:
         window.goto("/")
         window.get_by_label("Username").fill(user)
@@ -93,9 +93,9 @@ def log_in(browser: Browser, airflow: LocalAirflow, user: str) -> StorageState:
 
 class Screenshots:
     """
-    Take screenshots of what a person sees.
+    Screenshots of pages.
 
-    :param folder: Where they are kept.
+    :param folder: The folder of the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -103,11 +103,11 @@ class Screenshots:
 
     def take(self, page: Page, name: str, selector: str | None = None) -> Path:
         """
-        Keep what a page shows, or a part of it, and return the file.
+        Take a screenshot of a page or of a part of it, and return the file.
 
         :param page: The page.
-        :param name: The file's name without its ending.
-        :param selector: The part; None: what the window shows.
+        :param name: The file's name without its suffix.
+        :param selector: The part. None: the visible part of the page.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{name}.png"
@@ -118,7 +118,7 @@ class Screenshots:
 
 @dataclass
 class Waits:
-    """A DAG run that waits, and the imports that it waits for, by vendor."""
+    """A DAG run that waits, and its imports by vendor or task."""
 
     dag_id: str
     run_id: str

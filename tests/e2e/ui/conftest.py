@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One Airflow, one sandbox, real waits and a real browser for all tests of what people see.
+Real waits, and a real browser on Airflow's UI.
 
-``page`` is a browser window that is logged in. A test that sees to both appearances has
-``@pytest.mark.parametrize("colour_scheme", ["light", "dark"])``.
+``page`` is a browser window in which an admin is logged in. A test that checks both color schemes is marked with
+``@pytest.mark.parametrize("color_scheme", ["light", "dark"])``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from airflow_import_progress.sandbox import Sandbox
 from tests.e2e.ui.browsing import (
     ADMIN,
     IMAGES,
-    PATIENCE,
+    MAX_WAIT,
     STRANGER,
-    ColourScheme,
+    ColorScheme,
     Screenshots,
     Waits,
     chromium,
@@ -33,7 +33,7 @@ from tests.e2e.ui.browsing import (
 from tools.examples import connections_to
 from tools.local_airflow import LocalAirflow
 
-#: What the imports are that the waits wait for: nearly still, so that whoever looks at them sees the same.
+#: The kinds and scripts of the imports. They hardly progress, so that all tests see the same.
 IMPORTS = {
     "lucca": ("leave", {"points": [[0, 40], [3600, 45]]}),
     "rocketchat": ("csv", {"points": [[0, 60], [3600, 65]], "records": 500}),
@@ -41,21 +41,21 @@ IMPORTS = {
     "leadsy": ("lead", {"points": [[0, 80], [3600, 85]], "records": 1000, "failed_records": 3}),
 }
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=MAX_WAIT)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--save-screenshots",
         action="store_true",
-        help=f"keep the screenshots that the documentation shows in {IMAGES.relative_to(IMAGES.parents[1])}",
+        help=f"save the screenshots of the documentation to {IMAGES.relative_to(IMAGES.parents[1])}",
     )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if chromium() is not None:
         return
-    reason = "there is no Chromium here. Install one, such as Debian's: apt-get install chromium"
+    reason = "Chromium is not installed. Install it, on Debian with: apt-get install chromium"
     if os.environ.get("REQUIRE_BROWSER"):
         raise pytest.UsageError(f"REQUIRE_BROWSER is set, and {reason}")
     for item in items:
@@ -95,7 +95,7 @@ def airflow(airflow: LocalAirflow, sandbox: Sandbox) -> LocalAirflow:
 
 @pytest.fixture(scope="session")
 def waits(airflow: LocalAirflow, sandbox: Sandbox) -> Waits:
-    """Real waits for imports that hardly move, each of them in the triggerer by now."""
+    """Real waits for imports that hardly progress, all of them in the triggerer."""
     ids = {vendor: sandbox.create_import(vendor, kind, script) for vendor, (kind, script) in IMPORTS.items()}
     airflow.api.wait_for_dags("waits")
     run_id = airflow.api.trigger("waits", ids)
@@ -115,12 +115,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def admins_session(browser: Browser, airflow: LocalAirflow) -> StorageState:
-    """What the browser keeps of an admin's log-in."""
+    """The browser's state after an admin's login."""
     return log_in(browser, airflow, ADMIN)
 
 
 @pytest.fixture
-def colour_scheme() -> ColourScheme:
+def color_scheme() -> ColorScheme:
     """The appearance that the person prefers."""
     return "light"
 
@@ -130,16 +130,16 @@ def page(
     browser: Browser,
     airflow: LocalAirflow,
     admins_session: StorageState,
-    colour_scheme: ColourScheme,
+    color_scheme: ColorScheme,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Page]:
     """A window of the browser at Airflow's first page, logged in."""
-    with open_window(browser, airflow, session=admins_session, colour_scheme=colour_scheme) as window:
+    with open_window(browser, airflow, session=admins_session, color_scheme=color_scheme) as window:
         window.goto("/")
         yield window
 
 
 @pytest.fixture
 def screenshots(request: pytest.FixtureRequest, tmp_path: Path) -> Screenshots:
-    """What takes screenshots: into the documentation if asked to, otherwise into a temporary folder."""
+    """Screenshots, in the documentation with --save-screenshots, otherwise in a temporary folder."""
     return Screenshots(IMAGES if request.config.getoption("--save-screenshots") else tmp_path)

@@ -16,6 +16,6 @@ def test_a_person_is_logged_in_and_finds_the_wait(page: Page, waits: Waits) -> N
     expect(page.get_by_text("Deferred").first).to_be_visible()
 
 
-@pytest.mark.parametrize("colour_scheme", ["light", "dark"])
-def test_airflow_looks_as_the_person_prefers(page: Page, colour_scheme: str) -> None:
-    expect(page.locator("html")).to_have_class(re.compile(rf"\b{colour_scheme}\b"))
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_airflow_looks_as_the_person_prefers(page: Page, color_scheme: str) -> None:
+    expect(page.locator("html")).to_have_class(re.compile(rf"\b{color_scheme}\b"))

@@ -204,11 +204,11 @@ def test_a_status_map_that_is_an_object_survives_the_form(page: Page, airflow: L
     assert FORMS["leadsy"].verified in words_of_test(page, "leadsy_object")
 
 
-@pytest.mark.parametrize("colour_scheme", ["light", "dark"])
-def test_a_form_for_the_documentation(page: Page, screenshots: Screenshots, colour_scheme: str) -> None:
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_a_form_for_the_documentation(page: Page, screenshots: Screenshots, color_scheme: str) -> None:
     page.set_viewport_size({"width": 1100, "height": 1550})
     form = ConnectionForm.new(page, "zilliz_default", "Zilliz")
     form.show(STANDARD)
-    screenshots.take(page, f"connection-form-{colour_scheme}", "[role=dialog]")
+    screenshots.take(page, f"connection-form-{color_scheme}", "[role=dialog]")
     form.show(EXTRAS)
-    screenshots.take(page, f"connection-form-extras-{colour_scheme}", "[role=dialog]")
+    screenshots.take(page, f"connection-form-extras-{color_scheme}", "[role=dialog]")

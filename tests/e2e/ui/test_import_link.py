@@ -37,7 +37,7 @@ def linked(airflow: LocalAirflow, sandbox: Sandbox) -> Waits:
 
 
 def has_link(airflow: LocalAirflow, run_id: str, task_id: str) -> bool:
-    """Tell whether Airflow has stored where the button leads to."""
+    """Return whether Airflow has stored the address of the button."""
     try:
         return bool(airflow.api.xcom("links", run_id, task_id, ImportLink.xcom_key))
     except requests.HTTPError:

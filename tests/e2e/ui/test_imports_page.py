@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, Route, StorageState, expect
 
 from airflow_import_progress.sandbox import Sandbox
-from tests.e2e.ui.browsing import STRANGER, ColourScheme, Screenshots, Waits, log_in, open_window
+from tests.e2e.ui.browsing import STRANGER, ColorScheme, Screenshots, Waits, log_in, open_window
 from tools.local_airflow import LocalAirflow
 
 VENDORS_WORDS = "row 1,041: field 'embedding' <script>document.title = 'owned'</script> is missing"
@@ -58,8 +58,8 @@ def percent(frame: FrameLocator, waits: Waits, task: str) -> int:
     return int(row(frame, waits, task).get_by_role("progressbar").get_attribute("aria-valuenow") or "-1")
 
 
-def colour_of(badge: Locator) -> tuple[int, int, int]:
-    """Return the colour of a badge's dot as red, green and blue, however the style sheet mixes it."""
+def color_of(badge: Locator) -> tuple[int, int, int]:
+    """Return the color of a badge's dot as red, green and blue, however the style sheet mixes it."""
     red, green, blue, _ = badge.evaluate(
         """badge => {
             const canvas = document.createElement("canvas").getContext("2d");
@@ -109,7 +109,7 @@ def test_a_failed_import_is_red_and_says_it_in_the_vendors_words(listed: FrameLo
     failed = row(listed, imports, "failing")
     expect(failed).to_contain_text("Failed")
     expect(failed).to_contain_text("row 1,041: field 'embedding'")
-    red, green, blue = colour_of(failed.locator(".badge"))
+    red, green, blue = color_of(failed.locator(".badge"))
     assert red > 1.5 * max(green, blue)
 
 
@@ -191,29 +191,29 @@ def test_without_a_session_it_shows_nothing(browser: Browser, airflow: LocalAirf
         assert imports.import_ids["growing"] not in window.content()
 
 
-@pytest.mark.parametrize("colour_scheme", ["light", "dark"])
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
 def test_it_is_worth_showing(
-    page: Page, listed: FrameLocator, imports: Waits, colour_scheme: ColourScheme, screenshots: Screenshots
+    page: Page, listed: FrameLocator, imports: Waits, color_scheme: ColorScheme, screenshots: Screenshots
 ) -> None:
-    expect(listed.locator("html")).to_have_attribute("data-theme", colour_scheme)
+    expect(listed.locator("html")).to_have_attribute("data-theme", color_scheme)
     listed.get_by_label("DAG").select_option("imports")
     row(listed, imports, "growing").get_by_role("button", name=re.compile("^Details")).click()
     expect(listed.locator("svg.chart")).to_be_visible()
     expect(listed.get_by_role("row")).to_have_count(len(SCRIPTS) + 2)
-    screenshots.take(page, f"imports-page-{colour_scheme}")
+    screenshots.take(page, f"imports-page-{color_scheme}")
 
 
-@pytest.mark.parametrize("colour_scheme", ["light", "dark"])
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
 def test_it_fits_a_phone(
     browser: Browser,
     airflow: LocalAirflow,
     admins_session: StorageState,
     imports: Waits,
-    colour_scheme: ColourScheme,
+    color_scheme: ColorScheme,
     screenshots: Screenshots,
 ) -> None:
-    with open_window(browser, airflow, session=admins_session, colour_scheme=colour_scheme, size=(390, 844)) as window:
+    with open_window(browser, airflow, session=admins_session, color_scheme=color_scheme, size=(390, 844)) as window:
         window.goto("/import-progress/")
         expect(window.get_by_role("row").filter(has_text=imports.import_ids["growing"])).to_be_visible()
         assert window.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        screenshots.take(window, f"imports-page-phone-{colour_scheme}")
+        screenshots.take(window, f"imports-page-phone-{color_scheme}")

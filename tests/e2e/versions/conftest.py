@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An Airflow of whichever version is installed, driven by its command line, which all versions share."""
+"""An Airflow of the installed version, used through the command line, which all versions have in common."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tools.airflow_api import wait_until
 from tools.examples import connections_to
 from tools.local_airflow import COMPONENTS, LocalAirflow
 
-# What this folder knows of the versions: Airflow 2 has no API server, and a DAG processor only if told so.
+# Airflow 2 has no API server, and runs a DAG processor only with this setting.
 HAS_API_SERVER = importlib.util.find_spec("airflow.sdk") is not None
 COMPONENTS_HERE = {name: command for name, command in COMPONENTS.items() if name != "api-server" or HAS_API_SERVER}
 SETTINGS = {"AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True"}
 
 FINAL_STATES = {"success", "failed", "upstream_failed", "skipped"}
 
-#: What the vendor says of each import, poll by poll.
+#: The vendor's responses for each import, in the order of the polls.
 IMPORTS = {
     "good_deferred": [0, 40, 100],
     "bad_deferred": [10, -1],
@@ -58,7 +58,7 @@ def run(airflow: LocalAirflow, sandbox: Sandbox) -> FinishedRun:
     ids = {name: sandbox.create_import("lucca", "leave", {"answers": said}) for name, said in IMPORTS.items()}
 
     def command(*arguments: str) -> str | None:
-        """Return what a command of Airflow says, or None if it fails."""
+        """Return the output of an Airflow command, or None if the command fails."""
         airflow.check_running()
         done = subprocess.run(  # noqa: S603
             [sys.executable, "-m", "airflow", *arguments],
@@ -80,6 +80,6 @@ def run(airflow: LocalAirflow, sandbox: Sandbox) -> FinishedRun:
         states = {task["task_id"]: task["state"] for task in json.loads(listed[listed.index("[{") :])}
         return states if states and set(states.values()) <= FINAL_STATES else None
 
-    # It cannot be triggered before it is parsed.
+    # Repeated, because a DAG cannot be triggered before it is parsed.
     wait_until("the DAG to be triggered", trigger, timeout=120)
     return FinishedRun(airflow, wait_until("the run to end", final_states, timeout=300, interval=3), ids)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One DAG for each way to wait: a sensor and the task behind it.
+One DAG for each way to wait: a sensor and the task after it.
 
 The import to wait for exists already; its id is handed to the DAG run.
 """

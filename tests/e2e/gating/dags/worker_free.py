@@ -52,7 +52,7 @@ def dag(name: str, **arguments: Any) -> DAG:
 
 
 def wait(**arguments: Any) -> None:
-    """Add the sensor and the task behind it."""
+    """Add the sensor and the task after it."""
     next_step(LuccaLeaveImportSensor(**{**SENSOR, **arguments}).output)
 
 

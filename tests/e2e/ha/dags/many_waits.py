@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forty waits in one DAG, each with a task behind it. The imports exist already; their ids are given to the run."""
+"""Forty waits in one DAG, each with a task after it. The run gets the ids of imports that already exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
-from wait_specs import WAITS, Kind, Wait
+from wait_specs import WAITS, Kind, WaitSpec
 
 from airflow_import_progress.sensors.base import BaseImportSensor
 from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
@@ -17,7 +17,7 @@ from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaU
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
 from airflow_import_progress.sensors.zilliz import ZillizImportSensor
 
-#: The sensor of each kind, and the argument that names the import.
+#: The sensor of each kind of import, and its argument for the import's id.
 SENSORS: dict[Kind, tuple[type[BaseImportSensor], str]] = {
     "leave": (LuccaLeaveImportSensor, "summary_id"),
     "user_location": (LuccaUserLocationImportSensor, "summary_id"),
@@ -41,12 +41,12 @@ def uploads(params: dict[str, Any]) -> dict[str, str]:
 
 @task
 def next_step(name: str, progress: Any) -> None:
-    """Leave a line for each time that this runs."""
+    """Add a line to a file each time that this runs."""
     with Path(os.environ["NEXT_STEPS"]).open("a") as file:
         file.write(f"{name}\n")
 
 
-def sensor(wait: Wait, import_id: Any) -> BaseImportSensor:
+def sensor(wait: WaitSpec, import_id: Any) -> BaseImportSensor:
     """Return the sensor of a wait."""
     sensor_class, argument = SENSORS[wait.kind]
     arguments: dict[str, Any] = {argument: import_id, **MODES[wait.mode]}
@@ -58,7 +58,7 @@ def sensor(wait: Wait, import_id: Any) -> BaseImportSensor:
 with DAG(
     "many_waits",
     schedule=None,
-    # Those of the waits must not be used up by whatever happens.
+    # The waits must not use their retries, whatever fails.
     default_args={"retries": 2, "retry_delay": timedelta(seconds=1)},
     params={"import_ids": Param({}, type="object")},
 ):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One DAG for all supported versions of Airflow: a good and a bad import in each mode, and a task behind each.
+One DAG for all supported versions of Airflow: a good and a bad import in each mode, and a task after each.
 
 The imports exist already; their ids are handed to the DAG run.
 """
