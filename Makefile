@@ -71,7 +71,7 @@ $(OLDER_AIRFLOW_VERSIONS:%=matrix-%): matrix-%: $(VENV)-%/installed
 matrix-$(AIRFLOW_VERSION): $(INSTALLED)
 $(MATRIX):
 	@echo "On Airflow $(@:matrix-%=%):"
-	$(IN_TEMPORARY_HOME) $(<D)/bin/python -m pytest tests/unit tests/integration tests/e2e_versions
+	$(IN_TEMPORARY_HOME) $(<D)/bin/python -m pytest tests/unit tests/integration tests/e2e/versions
 
 pythons: $(PYTHONS) ## the same tests with the newest Airflow on later versions of Python; make python-3.13 for one
 
@@ -88,19 +88,19 @@ fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## hold the sandbox against
 	$(FIDELITY_VENV)/bin/python -m pytest tests/fidelity
 
 e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
-	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e
+	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/gating
 
 e2e-ui: $(INSTALLED) ## what people see, in a real Airflow and a real browser: needs Chromium, and is skipped without
-	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e_ui
+	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/ui
 
 e2e-parity: $(INSTALLED) ## each mode against whatever a vendor may do, in a real Airflow: 272 waits, ten minutes
-	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e_parity
+	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/parity
 
 e2e-ha: $(INSTALLED) ## forty waits in a real Airflow, in which everything dies once: a triggerer, the scheduler, the vendors
-	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e_ha
+	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/ha
 
 e2e-ha-celery: $(CELERY_INSTALLED) ## the same with CeleryExecutor and a real Redis
-	$(IN_TEMPORARY_HOME) $(CELERY_VENV)/bin/python -m pytest tests/e2e_ha --executor=CeleryExecutor
+	$(IN_TEMPORARY_HOME) $(CELERY_VENV)/bin/python -m pytest tests/e2e/ha --executor=CeleryExecutor
 
 bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: two hours; BENCH_SECONDS=20 for a quick look
 	$(IN_TEMPORARY_HOME) $(BENCH_VENV)/bin/python -m benchmarks
@@ -193,4 +193,4 @@ $(PIN): constraints-%:
 
 clean: ## remove .venv, caches and what was built
 	rm -rf $(VENV) $(OLDER_VENVS) $(PYTHON_VENVS) $(LOWEST_VENV) $(FIDELITY_VENV) $(CELERY_VENV) $(BENCH_VENV) build tests/fidelity/node_modules dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	find airflow_import_progress benchmarks demo example_dags tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find airflow_import_progress benchmarks demo example_dags tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

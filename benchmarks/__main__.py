@@ -18,7 +18,7 @@ import psutil  # type: ignore[import-untyped]
 
 from benchmarks.figures import FIGURES
 from benchmarks.report import show, update_page
-from demo.guard import leave_blocks_on_signals
+from tools.guard import leave_blocks_on_signals
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from airflow_import_progress.waiting.published import MAX_HISTORY_POINTS, PublishedProgress
 from benchmarks.triggerer import Figures
-from demo.postgres import postgres
+from tools.postgres import postgres
 
 #: How many waits are kept in the database, and how many of them are under way; each run has a hundred.
 STORED = ((10, 10), (1_000, 1_000), (20_000, 1_000), (100_000, 1_000))
@@ -142,11 +142,11 @@ def _store(stored: int, under_way: int) -> None:
     from airflow.utils.session import create_session
     from sqlalchemy import delete, text
 
-    from demo.stored_waits import StoredWait, store
+    from tools.seed_waits import SeededWait, seed_waits
 
     now = datetime.now(UTC)
     waits = [
-        StoredWait(
+        SeededWait(
             run_id=f"run {number // 100}",
             map_index=number % 100,
             published=_published(now.timestamp(), number),
@@ -160,7 +160,7 @@ def _store(stored: int, under_way: int) -> None:
     with create_session() as session:
         for model in (XComModel, TaskInstance, DagRun):
             session.execute(delete(model))
-        store(session, *waits)
+        seed_waits(session, *waits)
         # What a database that lives on does by itself.
         session.execute(text("ANALYZE"))
 

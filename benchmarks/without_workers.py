@@ -26,10 +26,10 @@ import psutil  # type: ignore[import-untyped]
 from airflow_import_progress.sandbox import Sandbox
 from benchmarks.measured_executor import COSTS_FILE
 from benchmarks.triggerer import Figures
-from demo.airflow_api import FINAL_RUN_STATES, wait_until
-from demo.guard import session_members
-from demo.local_airflow import LocalAirflow
-from demo.postgres import Postgres, postgres
+from tools.airflow_api import FINAL_RUN_STATES, wait_until
+from tools.guard import session_members
+from tools.local_airflow import LocalAirflow
+from tools.postgres import Postgres, postgres
 
 ROOT = Path(__file__).parent.parent
 DAGS = Path(__file__).parent / "dags"

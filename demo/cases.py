@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The imports that the demo and the UI start, and what is expected of each."""
+"""The imports that the demo and the UI start, and the expected end of each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-from airflow_import_progress.sandbox import Sandbox
-
-EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "example_dags"
 
 SENSOR = "wait_for_import"
 
@@ -41,14 +35,14 @@ class Case:
     """
     One import, as a run of an example DAG.
 
-    :param title: what is imported, for people.
-    :param vendor: where, by its name in the sandbox.
-    :param dag_id: the example DAG that imports it.
-    :param next_task: the task that must run only if the import is good.
-    :param good: whether the import succeeds.
-    :param start_task: the task that starts the import.
-    :param conf: the configuration of the DAG run.
-    :param meanwhile: what happens at the vendor while the import is waited for, as changes of the sandbox.
+    :param title: A short description for people.
+    :param vendor: The vendor's name in the sandbox.
+    :param dag_id: The example DAG.
+    :param next_task: The task that must run only if the import succeeds.
+    :param good: Whether the import succeeds.
+    :param start_task: The task that starts the import.
+    :param conf: The configuration of the DAG run.
+    :param meanwhile: Changes of the sandbox during the wait.
     """
 
     title: str
@@ -62,19 +56,13 @@ class Case:
 
     @property
     def is_alone(self) -> bool:
-        """Tell whether no other import of the vendor may run meanwhile: a Rocket.Chat workspace has one."""
+        """Whether no other import may run at the vendor, because a Rocket.Chat workspace has one at a time."""
         return self.vendor == "rocketchat"
 
     @property
     def expected(self) -> tuple[str, str]:
-        """Return the states in which the sensor and the next task must end."""
+        """The states in which the sensor and the next task must end."""
         return ("success", "success") if self.good else ("failed", "upstream_failed")
-
-
-def connections_to(sandbox: Sandbox) -> dict[str, Mapping[str, Any]]:
-    """Return the connections of the example DAGs, by their ids."""
-    vendors = dict.fromkeys(case.vendor for case in CASES)
-    return {f"{vendor}_default": sandbox.airflow_connection(vendor) for vendor in vendors}
 
 
 CASES = (

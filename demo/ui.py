@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Leave a real Airflow up, with the example DAGs, their connections and the vendors' sandbox, until Ctrl-C.
+Run a real Airflow with the example DAGs, their connections and the vendors' sandbox, until Ctrl-C.
 
-``make ui`` runs this. It starts the processes that ``airflow standalone`` starts, but on a free port of the
-loopback interface and in a temporary home, and removes everything at the end.
+``make ui`` runs this. It starts the same processes as ``airflow standalone``, but on a free port of the loopback
+interface and in a temporary home, and removes everything at the end.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.text import Text
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.airflow_api import WaitedTooLongError
-from demo.cases import CASES, EXAMPLE_DAGS, connections_to
-from demo.guard import leave_blocks_on_signals
-from demo.local_airflow import AirflowStartError, LocalAirflow
-from demo.postgres import postgres
+from demo.cases import CASES
+from tools.airflow_api import WaitedTooLongError
+from tools.examples import EXAMPLE_DAGS, connections_to
+from tools.guard import leave_blocks_on_signals
+from tools.local_airflow import AirflowStartError, LocalAirflow
+from tools.postgres import postgres
 
 _IMPORT_SECONDS = 90
 
@@ -36,11 +37,10 @@ def main() -> int:
                 EXAMPLE_DAGS,
                 database_url=database.url,
                 settings={"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"},
-                tell=console.print,
+                report=console.print,
             ) as airflow,
         ):
-            # In the database rather than in the environment, so that the UI lists it and its form can be
-            # looked at.
+            # In the database, because the UI does not list connections in the environment.
             connections = connections_to(sandbox)
             for conn_id, connection in connections.items():
                 airflow.api.add_connection(conn_id, connection)
@@ -50,7 +50,7 @@ def main() -> int:
             for case in cases:
                 airflow.api.trigger(case.dag_id, case.conf)
             console.print(
-                f"\nAirflow:          [bold]{airflow.url}[/]  (no login: whoever opens it is an admin)\n"
+                f"\nAirflow:          [bold]{airflow.url}[/]  (no login: every visitor is an admin)\n"
                 f"Imports:          [bold]{airflow.url}/plugin/imports[/]  (Browse → Imports)\n"
                 f"Vendors' sandbox: {sandbox.url}  (behind the connections {', '.join(connections)})\n"
                 f"Logs:             {airflow.logs}\n\n"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Draw the picture of the command ``watch`` in the documentation, of a real watch of an import in the sandbox.
+Draw the picture of the command ``watch`` for the documentation, from a real import in the sandbox.
 
-``python -m demo.watch_image docs/images/watch.svg`` does, within a minute.
+Run ``python -m demo.watch_image docs/images/watch.svg``. It takes less than a minute.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _WIDTH = 104
 
 
 class _TakenError(Exception):
-    """Raised when there is enough to see."""
+    """Raised when the picture is taken."""
 
 
 class _Picture(Bar):
-    """The bar, standing still, once so many polls were answered."""
+    """The progress bar, drawn once after a number of polls."""
 
     _polls_left = _POLLS
 
     def on_progress(self, lines: Sequence[LogLine]) -> None:
         """
-        Take the picture when it is time.
+        Take the picture after the last poll.
 
         :param lines: The lines that were logged with it.
         """
@@ -51,7 +51,7 @@ class _Picture(Bar):
 
 
 def main() -> int:
-    """Watch an import for a while, write the picture, and return the exit status."""
+    """Watch an import, write the picture, and return the exit status."""
     (file,) = sys.argv[1:]
     watched, out = WatchedImport(None), io.StringIO()
     picture = _Picture(watched, out, make_console(out, width=_WIDTH, color_system="truecolor", record=True))
@@ -63,7 +63,7 @@ def main() -> int:
         sandbox.create_import("leadsy", "lead", script, _IMPORT_ID)
         sandbox.add_fault({"delay": 0}, import_id=_IMPORT_ID, times=2)
         sandbox.add_fault({"status": 503}, import_id=_IMPORT_ID)
-        # Airflow reads its home as it is imported.
+        # Imported here, because Airflow reads its home when it is imported.
         from airflow_import_progress.cli.watching import watch
         from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
 
@@ -79,7 +79,7 @@ def main() -> int:
 
 
 def _svg(picture: _Picture) -> str:
-    # Without the fonts, which would come from another server.
+    # Without the fonts, because they would be loaded from another server.
     svg = picture.console.export_svg(title="airflow-import-progress", unique_id="watch")
     return re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
 

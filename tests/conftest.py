@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all tests share: an Airflow home of their own, and a clock that does not wait."""
+"""An Airflow home for the tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 
-# Airflow reads its home when it is imported first, and must not touch the developer's own.
+# Set here, because Airflow reads its home on import and must not use the developer's.
 if "AIRFLOW_HOME" not in os.environ:
     os.environ["AIRFLOW_HOME"] = home = tempfile.mkdtemp(prefix="airflow-home-")
     atexit.register(shutil.rmtree, home, ignore_errors=True)

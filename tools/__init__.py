@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tools for development. They import nothing but the standard library."""
+"""What demo, tests and benchmarks share, and the checks of a release."""

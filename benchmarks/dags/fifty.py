@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from airflow.sdk import DAG
-from waits import ARGUMENTS, WITHOUT_WORKERS, add_waits
+from dag_parts import ARGUMENTS, WITHOUT_WORKERS, add_waits
 
 with DAG("fifty", **ARGUMENTS):
     add_waits(50, has_next_steps=False, **WITHOUT_WORKERS)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from airflow.sdk import DAG
-from waits import ARGUMENTS, add_waits
+from dag_parts import ARGUMENTS, add_waits
 
 with DAG("rescheduled", **ARGUMENTS):
     add_waits(50, deferrable=False, mode="reschedule")

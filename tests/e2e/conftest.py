@@ -1,92 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One Airflow and one sandbox for all end-to-end tests.
+A sandbox, a PostgreSQL and a real Airflow for the tests of one folder.
 
-A test says with ``@pytest.mark.scenario`` which DAG waits for which import. All of these DAG runs are started
-together at the beginning, so that they wait at the same time rather than one after the other.
+Each folder has its own DAGs and, in its ``conftest.py``, a fixture ``airflow_options``: the arguments of
+``LocalAirflow``. Run one folder at a time, such as ``pytest tests/e2e/gating``.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from scenarios import API_KEY, WRONG_API_KEY, Run, start
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.cases import CASES, EXAMPLE_DAGS, connections_to
-from demo.local_airflow import LocalAirflow
-from demo.postgres import Postgres, postgres
-from tests.real_airflow import pytest_runtest_makereport  # noqa: F401
+from tools.local_airflow import LocalAirflow
+from tools.postgres import Postgres, postgres
+
+HERE = Path(__file__).parent
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers",
-        "scenario(dag_id, *scripts, faults=()): run this DAG against imports with these scripts in the sandbox, "
-        "with these faults in the answers about them",
-    )
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse to run two folders at once, because they would share one Airflow."""
+    folders = {item.path.relative_to(HERE).parts[0] for item in items if item.path.is_relative_to(HERE)}
+    if len(folders) > 1:
+        raise pytest.UsageError(f"Each of {', '.join(sorted(folders))} needs a real Airflow: run one at a time.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Add the end of each component's log to the report of a failed test that uses the fixture ``airflow``."""
+    report: pytest.TestReport = yield
+    airflow = getattr(item, "funcargs", {}).get("airflow")
+    if report.failed and isinstance(airflow, LocalAirflow):
+        for component in airflow.components:
+            tail = "\n".join(airflow.component_log(component).splitlines()[-25:])
+            report.sections.append((f"the end of the log of {component}", tail))
+    return report
 
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
-    """The vendor's sandbox."""
-    with Sandbox(lucca_api_key=API_KEY) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def second_workspace() -> Iterator[Sandbox]:
-    """Another sandbox, because a workspace of Rocket.Chat has one import at a time."""
+    """The vendors' sandbox."""
     with Sandbox() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[Postgres]:
-    """A PostgreSQL of its own: SQLite refuses to start so many runs while the scheduler works."""
+    """A PostgreSQL, because SQLite refuses to start many runs while the scheduler works."""
     with postgres() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def airflow(
-    sandbox: Sandbox, second_workspace: Sandbox, database: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LocalAirflow]:
-    """A real Airflow with the DAGs of these tests and with the example DAGs."""
-    dags = tmp_path_factory.mktemp("dags")
-    for folder in (EXAMPLE_DAGS, Path(__file__).parent / "dags"):
-        shutil.copytree(folder, dags, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-    connections = connections_to(sandbox)
-    connections["lucca_wrong_key"] = {**connections["lucca_default"], "password": WRONG_API_KEY}
-    connections["milvus_default"] = {**connections["zilliz_default"], "extra": {"api_version": "v2"}}
-    connections["rocketchat_second_workspace"] = second_workspace.airflow_connection("rocketchat")
-    with LocalAirflow(dags, connections=connections, database_url=database.url) as running:
-        running.api.wait_for_dags("deferred", "mapped", "worker_free_mapped", *(case.dag_id for case in CASES))
+def airflow(database: Postgres, airflow_options: dict[str, Any]) -> Iterator[LocalAirflow]:
+    """A real Airflow with the DAGs of the folder."""
+    with LocalAirflow(database_url=database.url, **airflow_options) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def runs(
-    request: pytest.FixtureRequest, airflow: LocalAirflow, sandbox: Sandbox, second_workspace: Sandbox
-) -> dict[int, Run]:
-    """The run of each scenario, by the identity of its marker: tests of one class share its scenario."""
-    markers = [marker for item in request.session.items if (marker := item.get_closest_marker("scenario"))]
-    scenarios = {id(marker): marker for marker in markers}
-    return {
-        key: start(
-            airflow,
-            second_workspace if marker.args[0].endswith("second_workspace") else sandbox,
-            *marker.args,
-            **marker.kwargs,
-        )
-        for key, marker in scenarios.items()
-    }
-
-
-@pytest.fixture
-def run(request: pytest.FixtureRequest, runs: dict[int, Run]) -> Run:
-    """The run of the test's scenario."""
-    return runs[id(request.node.get_closest_marker("scenario"))]

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_import_progress.sandbox import Sandbox
 from tests.fidelity.published import INSTALLED, type_errors
-from tests.sandbox.sandbox_client import RocketChatClient
+from tests.support.sandbox_client import RocketChatClient
 
 pytestmark = pytest.mark.skipif(
     not INSTALLED.exists(), reason="needs the vendor's npm packages: run npm ci in tests/fidelity"

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from airflow_import_progress.sandbox import Sandbox
-from tests.sandbox.sandbox_client import RocketChatClient
+from tests.support.sandbox_client import RocketChatClient
 
 ANSWER = {
     "type": "object",

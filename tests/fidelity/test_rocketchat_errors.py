@@ -11,7 +11,7 @@ import requests
 
 from airflow_import_progress.sandbox import Sandbox
 from tests.fidelity.published import INSTALLED, problems_with
-from tests.sandbox.sandbox_client import RocketChatClient
+from tests.support.sandbox_client import RocketChatClient
 
 pytestmark = pytest.mark.skipif(
     not INSTALLED.exists(), reason="needs the vendor's npm packages: run npm ci in tests/fidelity"

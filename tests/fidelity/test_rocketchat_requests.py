@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fidelity.published import INSTALLED, problems_with
-from tests.sandbox.sandbox_client import RocketChatClient
+from tests.support.sandbox_client import RocketChatClient
 
 pytestmark = pytest.mark.skipif(
     not INSTALLED.exists(), reason="needs the vendor's npm packages: run npm ci in tests/fidelity"

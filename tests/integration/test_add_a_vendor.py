@@ -21,9 +21,9 @@ PACKAGE = "airflow_import_progress"
 def project(tmp_path_factory):
     """Return a copy of the project to which the page's vendor was added."""
     project = tmp_path_factory.mktemp("project")
-    for part in (PACKAGE, "demo", "tools", "tests/unit", "tests/integration"):
+    for part in (PACKAGE, "tools", "tests/unit", "tests/integration", "tests/support"):
         shutil.copytree(ROOT / part, project / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "tests/__init__.py", "tests/behaviours.py", "tests/conftest.py"):
+    for file in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py"):
         shutil.copy(ROOT / file, project / file)
     page = (ROOT / "docs/add-a-vendor.md").read_text()
     hooks, sensors, entry, kind, sandbox, tests = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)

@@ -32,7 +32,7 @@ from sqlalchemy import delete, event
 from sqlalchemy import text as sql
 
 from airflow_import_progress.waiting.published import PublishedProgress
-from demo.stored_waits import StoredWait, store
+from tools.seed_waits import SeededWait, seed_waits
 
 PAGE = "/import-progress/"
 WAITS = "/import-progress/api/waits"
@@ -88,7 +88,7 @@ def database(airflows_app):
 
     def store_them(*waits):
         with create_session() as session:
-            store(session, *waits)
+            seed_waits(session, *waits)
 
     return store_them
 
@@ -140,14 +140,14 @@ def only_wait(client, **filters):
 
 @pytest.mark.parametrize("address", [WAITS, f"{WAIT}?dag_id=leaves&run_id=r&task_id=wait"])
 def test_without_a_session_the_api_tells_nothing(browser, database, address):
-    database(StoredWait(dag_id="leaves", run_id="r", published=published()))
+    database(SeededWait(dag_id="leaves", run_id="r", published=published()))
     answer = browser(None).get(address)
     assert answer.status_code == 401
     assert "3c90" not in answer.text
 
 
 def test_a_token_that_was_not_issued_by_airflow_is_refused(browser, database):
-    database(StoredWait(published=published()))
+    database(SeededWait(published=published()))
     client = browser(None)
     client.cookies.set("_token", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyZWFkcyBldmVyeXRoaW5nIn0.")
     answer = client.get(WAITS)
@@ -156,12 +156,12 @@ def test_a_token_that_was_not_issued_by_airflow_is_refused(browser, database):
 
 
 def test_the_session_of_airflows_ui_is_enough(browser, database):
-    database(StoredWait(published=published()))
+    database(SeededWait(published=published()))
     assert only_wait(browser())["import_id"] == "3c90"
 
 
 def test_so_is_a_token_of_airflows_api(browser, database):
-    database(StoredWait(published=published()))
+    database(SeededWait(published=published()))
     client = browser(None)
     client.headers["Authorization"] = f"Bearer {token_of('reads everything')}"
     assert only_wait(client)["import_id"] == "3c90"
@@ -169,8 +169,8 @@ def test_so_is_a_token_of_airflows_api(browser, database):
 
 def test_a_user_sees_the_imports_of_the_dags_that_they_may_read(browser, database):
     database(
-        StoredWait(dag_id="leaves", published=published()),
-        StoredWait(dag_id="payroll_of_the_board", published=published()),
+        SeededWait(dag_id="leaves", published=published()),
+        SeededWait(dag_id="payroll_of_the_board", published=published()),
     )
     answer = browser("reads one DAG").get(WAITS)
     assert [wait["dag_id"] for wait in answer.json()["waits"]] == ["leaves"]
@@ -179,13 +179,13 @@ def test_a_user_sees_the_imports_of_the_dags_that_they_may_read(browser, databas
 
 @pytest.mark.parametrize("address", [WAITS, WAIT])
 def test_naming_another_dag_does_not_help(browser, database, address):
-    database(StoredWait(dag_id="payroll_of_the_board", run_id="r", published=published()))
+    database(SeededWait(dag_id="payroll_of_the_board", run_id="r", published=published()))
     asked = {"dag_id": "payroll_of_the_board", "run_id": "r", "task_id": "wait"}
     assert browser("reads one DAG").get(address, params=asked).status_code == 403
 
 
 def test_nor_does_naming_two_of_them(browser, database):
-    database(StoredWait(dag_id="payroll_of_the_board", run_id="r", published=published()))
+    database(SeededWait(dag_id="payroll_of_the_board", run_id="r", published=published()))
     for asked in ("dag_id=leaves&dag_id=payroll_of_the_board", "dag_id=payroll_of_the_board&dag_id=leaves", "dag_id=~"):
         answer = browser("reads one DAG").get(f"{WAITS}?{asked}")
         assert "3c90" not in answer.text
@@ -193,14 +193,14 @@ def test_nor_does_naming_two_of_them(browser, database):
 
 @pytest.mark.parametrize("username", ["reads no XComs", "reads no tasks", "reads nothing"])
 def test_who_may_not_read_xcoms_and_tasks_is_refused(browser, database, username):
-    database(StoredWait(dag_id="leaves", run_id="r", published=published()))
+    database(SeededWait(dag_id="leaves", run_id="r", published=published()))
     client = browser(username)
     assert client.get(WAITS).status_code == 403
     assert client.get(WAIT, params={"dag_id": "leaves", "run_id": "r", "task_id": "wait"}).status_code == 403
 
 
 def test_the_page_itself_holds_no_data_and_runs_no_script_but_its_own(browser, database):
-    database(StoredWait(published=published()))
+    database(SeededWait(published=published()))
     answer = browser(None).get(PAGE)
     assert answer.status_code == 200
     assert "3c90" not in answer.text
@@ -220,7 +220,7 @@ def test_what_the_page_loads_comes_with_it(browser, name):
 
 
 def test_data_is_not_kept_by_browsers_and_never_taken_for_a_page(browser, database):
-    database(StoredWait(published=published(import_id="<script>alert(1)</script>")))
+    database(SeededWait(published=published(import_id="<script>alert(1)</script>")))
     answer = browser().get(WAITS)
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["content-type"] == "application/json"
@@ -266,13 +266,13 @@ def _plugins(client):
     ],
 )
 def test_the_state_of_the_import_and_that_of_the_task_make_one(browser, database, task_state, progress, told):
-    database(StoredWait(task_state=task_state, published=published(progress=progress)))
+    database(SeededWait(task_state=task_state, published=published(progress=progress)))
     assert only_wait(browser())["state"] == told
     assert only_wait(browser(), state=told)["state"] == told
 
 
 def test_progress_is_told_with_its_pace_and_its_end(browser, database):
-    database(StoredWait(published=published()))
+    database(SeededWait(published=published()))
     wait = only_wait(browser())
     assert (wait["percent"], wait["processed"], wait["total"], wait["failed"]) == (42.0, 420, 1000, 2)
     assert wait["records_per_minute"] == pytest.approx(42.0)
@@ -282,7 +282,7 @@ def test_progress_is_told_with_its_pace_and_its_end(browser, database):
 
 
 def test_an_earlier_try_tells_nothing_of_this_one(browser, database):
-    database(StoredWait(try_number=2, published=published(try_number=1, error="HTTP 503", failures=3)))
+    database(SeededWait(try_number=2, published=published(try_number=1, error="HTTP 503", failures=3)))
     wait = only_wait(browser())
     assert wait["state"] == "waiting"
     assert [wait[name] for name in ("percent", "error", "ends_at", "polled_at", "failures")] == [None] * 4 + [0]
@@ -290,18 +290,18 @@ def test_an_earlier_try_tells_nothing_of_this_one(browser, database):
 
 @pytest.mark.parametrize("task_state", ["success", "failed", "skipped", "up_for_retry"])
 def test_what_is_over_is_not_expected_to_end(browser, database, task_state):
-    database(StoredWait(task_state=task_state, published=published()))
+    database(SeededWait(task_state=task_state, published=published()))
     assert only_wait(browser())["ends_at"] is None
 
 
 def test_a_value_that_was_stored_as_text_is_read_too(browser, database):
-    database(StoredWait(published=json.dumps(published().to_dict())))
+    database(SeededWait(published=json.dumps(published().to_dict())))
     assert only_wait(browser())["percent"] == 42.0
 
 
 @pytest.mark.parametrize("value", [None, 42, "a text", ["a", "list"], {"percent": 42}, {"vendor": None}])
 def test_an_xcom_of_that_name_that_no_wait_has_written_is_left_out(browser, database, value):
-    database(StoredWait(dag_id="leaves", run_id="r", published=value))
+    database(SeededWait(dag_id="leaves", run_id="r", published=value))
     client = browser()
     assert client.get(WAITS).json()["waits"] == []
     assert client.get(WAIT, params={"dag_id": "leaves", "run_id": "r", "task_id": "wait"}).status_code == 404
@@ -311,29 +311,29 @@ def test_an_xcom_of_that_name_that_no_wait_has_written_is_left_out(browser, data
     "address", ["javascript:alert(1)", "data:text/html,x", "//evil.example", "http://", "http://[", 7]
 )
 def test_an_address_that_is_none_of_the_web_is_not_told(browser, database, address):
-    database(StoredWait(published=published(import_url=address)))
+    database(SeededWait(published=published(import_url=address)))
     assert only_wait(browser())["import_url"] is None
 
 
 def test_the_vendors_page_is_told(browser, database):
-    database(StoredWait(published=published(import_url="https://vendor.example/imports/1")))
+    database(SeededWait(published=published(import_url="https://vendor.example/imports/1")))
     assert only_wait(browser())["import_url"] == "https://vendor.example/imports/1"
 
 
 def test_numbers_that_json_has_no_words_for_are_left_out(browser, database):
-    database(StoredWait(published=published(percent_per_minute=float("inf"), ends_at=float("nan"))))
+    database(SeededWait(published=published(percent_per_minute=float("inf"), ends_at=float("nan"))))
     wait = only_wait(browser())
     assert (wait["percent_per_minute"], wait["ends_at"]) == (None, None)
 
 
 def test_a_pace_that_is_too_large_to_be_multiplied_is_left_out(browser, database):
-    database(StoredWait(published=published(percent_per_minute=1e308)))
+    database(SeededWait(published=published(percent_per_minute=1e308)))
     assert only_wait(browser())["records_per_minute"] is None
 
 
 @pytest.mark.parametrize("run_id", ["manual__2026-01-01T00:00:00+00:00", "a/b?c=d&e#f", '50 % "é" <script>', "run+1"])
 def test_one_wait_is_found_whatever_its_run_is_called(browser, database, run_id):
-    database(StoredWait(dag_id="leaves.é", run_id=run_id, map_index=3, published=published()))
+    database(SeededWait(dag_id="leaves.é", run_id=run_id, map_index=3, published=published()))
     asked = {"dag_id": "leaves.é", "run_id": run_id, "task_id": "wait", "map_index": 3}
     wait = browser().get(WAIT, params=asked).json()["wait"]
     assert wait["run_id"] == run_id
@@ -345,9 +345,9 @@ def test_one_wait_is_found_whatever_its_run_is_called(browser, database, run_id)
 
 def test_filters_narrow_the_list(browser, database):
     database(
-        StoredWait(dag_id="leaves", published=published()),
-        StoredWait(dag_id="leads", published=published(vendor="Leadsy")),
-        StoredWait(dag_id="old_leads", task_state="success", published=published(vendor="Leadsy")),
+        SeededWait(dag_id="leaves", published=published()),
+        SeededWait(dag_id="leads", published=published(vendor="Leadsy")),
+        SeededWait(dag_id="old_leads", task_state="success", published=published(vendor="Leadsy")),
     )
     client = browser()
 
@@ -368,7 +368,7 @@ def test_a_state_that_does_not_exist_is_refused(browser):
 
 def many(count, **fields):
     return [
-        StoredWait(
+        SeededWait(
             map_index=index, published=published(), published_at=datetime.now(UTC) - timedelta(seconds=index), **fields
         )
         for index in range(count)
@@ -377,7 +377,7 @@ def many(count, **fields):
 
 def test_no_more_than_two_hundred_are_told_and_those_under_way_are_not_the_ones_left_out(browser, database):
     database(*many(250, dag_id="over", task_state="success"))
-    database(StoredWait(dag_id="long", published=published(), published_at=datetime.now(UTC) - timedelta(days=3)))
+    database(SeededWait(dag_id="long", published=published(), published_at=datetime.now(UTC) - timedelta(days=3)))
     answer = browser().get(WAITS).json()
     assert len(answer["waits"]) == 200
     assert answer["older"]
@@ -399,12 +399,12 @@ def test_a_filter_on_what_the_database_does_not_know_looks_at_the_newest_thousan
 def test_runs_of_the_last_days_are_told_and_those_that_go_on_and_others_if_asked_for(browser, database):
     now = datetime.now(UTC)
     database(
-        StoredWait(dag_id="today", task_state="success", published=published()),
-        StoredWait(dag_id="long", run_after=now - timedelta(days=90), published=published()),
+        SeededWait(dag_id="today", task_state="success", published=published()),
+        SeededWait(dag_id="long", run_after=now - timedelta(days=90), published=published()),
     )
     old = {"task_state": "success", "run_state": "success", "published": published()}
-    database(StoredWait(dag_id="last_month", run_after=now - timedelta(days=20), **old))
-    database(StoredWait(dag_id="last_year", run_after=now - timedelta(days=200), **old))
+    database(SeededWait(dag_id="last_month", run_after=now - timedelta(days=20), **old))
+    database(SeededWait(dag_id="last_year", run_after=now - timedelta(days=200), **old))
     client = browser()
 
     def dags(**filters):
@@ -414,7 +414,7 @@ def test_runs_of_the_last_days_are_told_and_those_that_go_on_and_others_if_asked
     assert dags(days=31) == {"today", "long", "last_month"}
     assert dags(days=3660) == {"today", "long", "last_month", "last_year"}
     assert dags(days=31, dag_id="last_year") == set()
-    one = {"dag_id": "last_year", "run_id": StoredWait.run_id, "task_id": "wait"}
+    one = {"dag_id": "last_year", "run_id": SeededWait.run_id, "task_id": "wait"}
     assert client.get(WAIT, params=one).status_code == 200
 
 
@@ -458,8 +458,8 @@ def test_whatever_an_xcom_holds_costs_that_row_alone(browser, database, of_progr
             changed = {**fields, name: "NASTY"}
             whole = json.dumps({**values, "progress": changed} if of_progress else changed)
             texts.append(whole.replace('"NASTY"', nasty))
-    database(*(StoredWait(map_index=index, published={}) for index in range(len(texts))))
-    database(StoredWait(dag_id="good", published=published()))
+    database(*(SeededWait(map_index=index, published={}) for index in range(len(texts))))
+    database(SeededWait(dag_id="good", published=published()))
     with create_session() as session:
         for index, text in enumerate(texts):
             session.execute(
@@ -472,7 +472,7 @@ def test_whatever_an_xcom_holds_costs_that_row_alone(browser, database, of_progr
     assert "good" in {wait["dag_id"] for wait in waits}
     assert len(answer.content) < 1_000_000
     for index in range(len(texts)):
-        one = {"dag_id": "imports", "run_id": StoredWait.run_id, "task_id": "wait", "map_index": index}
+        one = {"dag_id": "imports", "run_id": SeededWait.run_id, "task_id": "wait", "map_index": index}
         answer = client.get(WAIT, params=one)
         assert answer.status_code in (200, 404)
         json.loads(answer.text, parse_constant=refuse_constant)

@@ -27,7 +27,8 @@ from airflow_import_progress.http.exchange import Response
 from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors.lucca import LuccaUserLocationImportSensor
-from tests.integration.conftest import API_KEY, serving
+from tests.support.http_server import serving
+from tests.support.sandbox_client import API_KEY
 
 LEAVES_PATH = "/timmi-absences/api/imports/v1.0/leavePeriods"
 LEAVES_CSV = (

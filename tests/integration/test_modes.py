@@ -24,7 +24,7 @@ from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.sensors.zilliz import ZillizImportSensor
-from tests.integration.conftest import API_KEY
+from tests.support.sandbox_client import API_KEY
 
 
 @pytest.fixture

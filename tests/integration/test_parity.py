@@ -10,8 +10,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_import_progress.compat import waits_without_workers
-from tests.behaviours import BEHAVIOURS, FLAGS, LIMITED_CONN_ID, MODES, Ending, import_id_of
-from tests.integration.conftest import TaskInstance, a_dag, wait_to_the_end
+from tests.support.behaviors import BEHAVIORS, FLAGS, LIMITED_CONN_ID, MODES, Ending, import_id_of
+from tests.support.sensors import TaskInstance, a_dag, wait_to_the_end
 
 RETRIES = 2
 RETRY_DELAY = 300
@@ -48,21 +48,21 @@ def run_task(sensor, mode, clock):
 
 @pytest.fixture
 def outcomes(sandbox, connect_to, clock):
-    """Return a function that runs a sensor against a behaviour in each mode, and gives what comes of it by mode."""
+    """Return a function that runs a sensor against a behavior in each mode, and gives what comes of it by mode."""
     connect_to("lucca", LIMITED_CONN_ID)
     connect_to("leadsy")
     connect_to("rocketchat")
     connect_to("zilliz", extra={"api_version": "v2"})
 
-    def outcomes(behaviour, import_id, flag):
+    def outcomes(behavior, import_id, flag):
         by_mode = {}
         for mode in MODES:
             if mode == "worker-free" and not waits_without_workers():
                 continue
             sandbox.reset()
-            behaviour.begin(sandbox, import_id)
+            behavior.begin(sandbox, import_id)
             with a_dag():
-                sensor = behaviour.sensor(import_id, mode, flag, task_id="wait", poke_interval=300, timeout=TIMEOUT)
+                sensor = behavior.sensor(import_id, mode, flag, task_id="wait", poke_interval=300, timeout=TIMEOUT)
             by_mode[mode] = run_task(sensor, mode, clock)
         return by_mode
 
@@ -70,17 +70,17 @@ def outcomes(sandbox, connect_to, clock):
 
 
 @pytest.mark.parametrize("flag", FLAGS)
-@pytest.mark.parametrize("name", BEHAVIOURS)
+@pytest.mark.parametrize("name", BEHAVIORS)
 def test_what_comes_of_it_is_right_and_the_same_in_every_mode(outcomes, name, flag):
-    behaviour, import_id = BEHAVIOURS[name], import_id_of(name, "poke", flag)
-    found = outcomes(behaviour, import_id, flag)
+    behavior, import_id = BEHAVIORS[name], import_id_of(name, "poke", flag)
+    found = outcomes(behavior, import_id, flag)
     outcome = found["poke"]
-    state, is_retried, error = behaviour.outcome(flag)
+    state, is_retried, error = behavior.outcome(flag)
     assert (outcome.state, outcome.retries, outcome.error) == (state, RETRIES if is_retried else 0, error)
-    assert behaviour.words in outcome.message
+    assert behavior.words in outcome.message
     if state == "skipped":
         assert outcome.message.startswith(f"Skipped because {flag}=True: ")
-    if behaviour.ending is Ending.PASSED:
+    if behavior.ending is Ending.PASSED:
         assert (outcome.xcom["import_id"], outcome.xcom["state"]) == (import_id, "succeeded")
     else:
         assert outcome.xcom is None

@@ -17,7 +17,7 @@ from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.triggers import start as start_module
 from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE
-from tests.integration.conftest import TaskInstance, a_dag, a_task_instance, fired, inflated
+from tests.support.sensors import TaskInstance, a_dag, a_task_instance, fired, inflated
 
 pytestmark = pytest.mark.skipif(not waits_without_workers(), reason="waits without workers from Airflow 3.3 on")
 

@@ -14,7 +14,7 @@ import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProgressError, ImportRequestError
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
-from tests.integration.conftest import certificate_file, serving
+from tests.support.http_server import certificate_file, serving
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n57"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

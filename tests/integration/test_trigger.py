@@ -22,7 +22,8 @@ from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.sensors.arguments import NOT_GIVEN
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
-from tests.integration.conftest import API_KEY, TaskInstance, fired, inflated
+from tests.support.sandbox_client import API_KEY
+from tests.support.sensors import TaskInstance, fired, inflated
 from tests.support.triggers import trigger_arguments
 
 PATH = "airflow_import_progress.triggers.import_progress.ImportProgressTrigger"

@@ -28,7 +28,7 @@ from airflow_import_progress.triggers.import_progress import ImportProgressTrigg
 from airflow_import_progress.triggers.start import StartImportProgressTrigger
 from airflow_import_progress.waiting.rules import WaitRules
 from airflow_import_progress.waiting.state import WaitState
-from tests.integration.conftest import a_dag, a_task_instance, fired
+from tests.support.sensors import a_dag, a_task_instance, fired
 
 FOLDER = Path(__file__).parent / "stored_triggers"
 STORED = sorted(FOLDER.glob("*.json"))

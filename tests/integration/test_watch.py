@@ -23,8 +23,9 @@ from airflow_import_progress.cli.bar import Bar, make_console
 from airflow_import_progress.cli.kinds import KINDS
 from airflow_import_progress.cli.watched import LogLine, Outcome, WatchedImport
 from airflow_import_progress.progress import ImportProgress, ImportState
-from tests.behaviours import BEHAVIOURS, LIMITED_CONN_ID, Ending, import_id_of
-from tests.integration.conftest import API_KEY, TaskInstance, a_dag, wait_to_the_end
+from tests.support.behaviors import BEHAVIORS, LIMITED_CONN_ID, Ending, import_id_of
+from tests.support.sandbox_client import API_KEY
+from tests.support.sensors import TaskInstance, a_dag, wait_to_the_end
 
 EXIT_CODES = {Ending.PASSED: 0, Ending.FAILED: 1, Ending.TIMED_OUT: 2, Ending.NOT_FOUND_OUT: 2}
 KIND_OF = {kind.sensor.partition(":")[2]: kind.name for kind in KINDS}
@@ -61,35 +62,35 @@ def watch(clock, sandbox, connect_to, monkeypatch):
     return watch
 
 
-def arguments_of(behaviour, import_id):
-    """Return the arguments with which the import of a behaviour is watched."""
+def arguments_of(behavior, import_id):
+    """Return the arguments with which the import of a behavior is watched."""
     # The command has one name for the sensors' lucca_conn_id, zilliz_conn_id and so on.
-    names = {name: "conn_id" if name.endswith("_conn_id") else name for name in behaviour.arguments}
-    options = [f"--{names[name].replace('_', '-')}={value}" for name, value in behaviour.arguments.items()]
-    return [KIND_OF[behaviour.sensor_class.__name__], import_id, *options]
+    names = {name: "conn_id" if name.endswith("_conn_id") else name for name in behavior.arguments}
+    options = [f"--{names[name].replace('_', '-')}={value}" for name, value in behavior.arguments.items()]
+    return [KIND_OF[behavior.sensor_class.__name__], import_id, *options]
 
 
-@pytest.mark.parametrize("name", BEHAVIOURS)
+@pytest.mark.parametrize("name", BEHAVIORS)
 def test_whatever_a_vendor_does_the_outcome_is_that_of_the_sensor_in_the_same_words(
     watch, sandbox, connect_to, clock, name
 ):
     connect_to("zilliz", extra={"api_version": "v2"})
     connect_to("lucca", LIMITED_CONN_ID)
-    behaviour, import_id = BEHAVIOURS[name], import_id_of(name, "poke", "none")
-    behaviour.begin(sandbox, import_id)
-    watched = watch("--json", "--timeout=7200", *arguments_of(behaviour, import_id))
+    behavior, import_id = BEHAVIORS[name], import_id_of(name, "poke", "none")
+    behavior.begin(sandbox, import_id)
+    watched = watch("--json", "--timeout=7200", *arguments_of(behavior, import_id))
     *_, outcome = map(json.loads, watched.out)
 
     sandbox.reset()
-    behaviour.begin(sandbox, import_id)
+    behavior.begin(sandbox, import_id)
     error = None
     with a_dag():
-        sensor = behaviour.sensor(import_id, "poke", "none", task_id="wait", poke_interval=10, timeout=7200)
+        sensor = behavior.sensor(import_id, "poke", "none", task_id="wait", poke_interval=10, timeout=7200)
     try:
         wait_to_the_end(sensor, "poke", clock, TaskInstance(clock))
     except Exception as raised:
         error = raised
-    assert watched.exit_code == outcome["exit_code"] == EXIT_CODES[behaviour.ending]
+    assert watched.exit_code == outcome["exit_code"] == EXIT_CODES[behavior.ending]
     assert outcome["error"] == (None if error is None else type(error).__name__)
     if error is not None:
         assert outcome["message"] == str(error)
@@ -309,7 +310,7 @@ def a_progress(**values):
 
 
 def written(bar, out):
-    """Return what a bar shows of its view, without what moves the cursor and colours it."""
+    """Return what a bar shows of its view, without what moves the cursor and colors it."""
     bar.console.print(bar.render())
     return re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", out.getvalue())
 
@@ -370,7 +371,7 @@ def test_markup_and_escapes_in_what_a_vendor_says_are_inert_at_a_terminal(bar, c
     assert not set("\x07\r\u202e") & set(out.getvalue())
 
 
-def test_the_bar_has_no_colour_if_nobody_wants_any(bar, clock, monkeypatch):
+def test_the_bar_has_no_color_if_nobody_wants_any(bar, clock, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     bar, view, out = bar()
     view.state.progress, view.state.polled_at = a_progress(percent=50.0), clock.now

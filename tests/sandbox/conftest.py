@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_import_progress.sandbox import Sandbox
-from tests.sandbox.sandbox_client import API_KEY, FOR_EVER, LuccaClient, RocketChatClient
+from tests.support.sandbox_client import API_KEY, FOR_EVER, LuccaClient, RocketChatClient
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import requests
 
 from airflow_import_progress.sandbox import InvalidInputError, Sandbox, simulated_import, world
 from airflow_import_progress.sandbox.script import Script
-from tests.sandbox.sandbox_client import API_KEY, FOR_EVER, LuccaClient
+from tests.support.sandbox_client import API_KEY, FOR_EVER, LuccaClient
 
 
 def control(sandbox: Sandbox, method: str, path: str, body: Any = None) -> requests.Response:

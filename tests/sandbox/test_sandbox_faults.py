@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from airflow_import_progress.sandbox import Sandbox
-from tests.sandbox.sandbox_client import LuccaClient
+from tests.support.sandbox_client import LuccaClient
 
 
 @pytest.fixture

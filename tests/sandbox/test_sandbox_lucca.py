@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from airflow_import_progress.sandbox import Sandbox
-from tests.sandbox.sandbox_client import API_KEY, LEAVES, USER_LOCATIONS, LuccaClient
+from tests.support.sandbox_client import API_KEY, LEAVES, USER_LOCATIONS, LuccaClient
 
 LEAVE_HEADER = (
     "legalEntity;employeeNumber;lastName;firstName;accountId;startDate;flagStartDate;endDate;flagEndDate;isApproved"

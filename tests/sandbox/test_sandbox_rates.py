@@ -11,7 +11,7 @@ import requests
 from airflow_import_progress.sandbox import InvalidInputError, Sandbox
 from airflow_import_progress.sandbox.__main__ import main
 from airflow_import_progress.sandbox.rates import RateLimiter
-from tests.sandbox.sandbox_client import API_KEY, LuccaClient, RocketChatClient
+from tests.support.sandbox_client import API_KEY, LuccaClient, RocketChatClient
 
 
 def statuses(client: RocketChatClient, path: str, requests_made: int) -> list[int]:

@@ -20,7 +20,7 @@ from airflow_import_progress.sandbox.rocketchat_operations import Operation, Sta
 from airflow_import_progress.sandbox.script import Script
 from airflow_import_progress.sandbox.simulated_import import SimulatedImport
 from airflow_import_progress.sandbox.world import World
-from tests.sandbox.sandbox_client import RocketChatClient
+from tests.support.sandbox_client import RocketChatClient
 
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 NOT_LOGGED_IN = "You must be logged in to do this."

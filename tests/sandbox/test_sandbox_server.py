@@ -21,7 +21,7 @@ import requests
 from airflow_import_progress.sandbox import InvalidInputError, Sandbox
 from airflow_import_progress.sandbox.__main__ import main
 from airflow_import_progress.sandbox.registry import VENDORS
-from tests.sandbox.sandbox_client import API_KEY, LEAVES, LuccaClient
+from tests.support.sandbox_client import API_KEY, LEAVES, LuccaClient
 
 
 def send_request(sandbox: Sandbox) -> socket.socket:

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The "Imports" page and the tab on a task, as people see them while real tasks wait."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, Route, StorageState, expect
+
+from airflow_import_progress.sandbox import Sandbox
+from tests.e2e.ui.browsing import STRANGER, ColorScheme, Screenshots, Waits, log_in, open_window
+from tools.local_airflow import LocalAirflow
+
+VENDORS_WORDS = "row 1,041: field 'embedding' <script>document.title = 'owned'</script> is missing"
+
+#: What the imports are. A test that looks at the growing one has a quarter of an hour.
+SCRIPTS = {
+    "growing": ("zilliz", "milvus", {"points": [[0, 5], [60, 35], [900, 90]], "records": 50_000}),
+    "failing": ("zilliz", "cloud", {"points": [[0, 30], [20, 40], [20, -1]], "reason": VENDORS_WORDS}),
+    "done": ("lucca", "leave", {"duration": 5}),
+    "without_workers": ("lucca", "leave", {"points": [[0, 55], [600, 60]]}),
+}
+
+
+@pytest.fixture(scope="module")
+def imports(airflow: LocalAirflow, sandbox: Sandbox) -> Waits:
+    """Real waits: two that go on, one whose import failed and one whose import is done."""
+    ids = {task: sandbox.create_import(vendor, kind, script) for task, (vendor, kind, script) in SCRIPTS.items()}
+    airflow.api.add_connection(
+        "milvus_default", {**sandbox.airflow_connection("zilliz"), "extra": {"api_version": "v2"}}
+    )
+    airflow.api.wait_for_dags("imports")
+    run_id = airflow.api.trigger("imports", ids)
+    airflow.api.wait_for_task_state("imports", run_id, "failing", "failed")
+    airflow.api.wait_for_task_state("imports", run_id, "done", "success")
+    for task in ("growing", "without_workers"):
+        airflow.api.wait_for_task_state("imports", run_id, task, "deferred")
+    return Waits("imports", run_id, ids)
+
+
+@pytest.fixture
+def listed(page: Page, imports: Waits, waits: Waits) -> FrameLocator:
+    """The page, open, with all waits."""
+    page.goto("/plugin/imports")
+    frame = page.frame_locator("iframe")
+    expect(row(frame, imports, "growing")).to_be_visible()
+    return frame
+
+
+def row(frame: FrameLocator, waits: Waits, task: str) -> Locator:
+    """Return the row of a wait."""
+    return frame.get_by_role("row").filter(has_text=waits.import_ids[task])
+
+
+def percent(frame: FrameLocator, waits: Waits, task: str) -> int:
+    """Return how far a bar is."""
+    return int(row(frame, waits, task).get_by_role("progressbar").get_attribute("aria-valuenow") or "-1")
+
+
+def color_of(badge: Locator) -> tuple[int, int, int]:
+    """Return the color of a badge's dot as red, green and blue, however the style sheet mixes it."""
+    red, green, blue, _ = badge.evaluate(
+        """badge => {
+            const canvas = document.createElement("canvas").getContext("2d");
+            canvas.fillStyle = getComputedStyle(badge, "::before").backgroundColor;
+            canvas.fillRect(0, 0, 1, 1);
+            return [...canvas.getImageData(0, 0, 1, 1).data];
+        }"""
+    )
+    return red, green, blue
+
+
+def test_it_is_found_in_airflows_navigation(page: Page, imports: Waits) -> None:
+    page.get_by_role("button", name="Browse").click()
+    page.get_by_role("menuitem", name="Imports").click()
+    expect(page.frame_locator("iframe").get_by_role("heading", name="Imports")).to_be_visible()
+
+
+def test_it_shows_every_wait_with_vendor_import_and_task(listed: FrameLocator, imports: Waits, waits: Waits) -> None:
+    for vendor, task in [("Rocket.Chat", "rocketchat"), ("Zilliz", "zilliz"), ("Leadsy", "leadsy"), ("Lucca", "lucca")]:
+        expect(row(listed, waits, task)).to_contain_text(vendor)
+        expect(row(listed, waits, task)).to_contain_text(f"waits · {task}")
+    for task in SCRIPTS:
+        expect(row(listed, imports, task)).to_contain_text(f"imports · {task}")
+
+
+def test_a_bar_grows_while_one_looks_on(listed: FrameLocator, imports: Waits) -> None:
+    before = percent(listed, imports, "growing")
+    assert before >= 5
+    bar = row(listed, imports, "growing").get_by_role("progressbar")
+    expect(bar).not_to_have_attribute("aria-valuenow", str(before))
+    assert before < percent(listed, imports, "growing") < 100
+
+
+def test_it_tells_how_fast_an_import_is_and_when_it_ends(listed: FrameLocator, imports: Waits) -> None:
+    growing = row(listed, imports, "growing")
+    expect(growing).to_contain_text(re.compile(r"[\d.]+ (%|records)/min"))
+    expect(growing).to_contain_text(re.compile(r"in about \d+ min"))
+
+
+def test_a_wait_without_workers_is_shown_like_any_other(listed: FrameLocator, imports: Waits) -> None:
+    shown = row(listed, imports, "without_workers")
+    expect(shown).to_contain_text("Running")
+    assert percent(listed, imports, "without_workers") >= 55
+
+
+def test_a_failed_import_is_red_and_says_it_in_the_vendors_words(listed: FrameLocator, imports: Waits) -> None:
+    failed = row(listed, imports, "failing")
+    expect(failed).to_contain_text("Failed")
+    expect(failed).to_contain_text("row 1,041: field 'embedding'")
+    red, green, blue = color_of(failed.locator(".badge"))
+    assert red > 1.5 * max(green, blue)
+
+
+def test_what_a_vendor_says_stays_text(listed: FrameLocator, page: Page, imports: Waits) -> None:
+    expect(row(listed, imports, "failing")).to_contain_text("<script>document.title = 'owned'</script>")
+    assert [frame.title() for frame in page.frames if frame.title() == "owned"] == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "shown", "hidden"),
+    [
+        ({"Vendor": "Rocket.Chat"}, ["rocketchat"], ["growing", "done", "lucca"]),
+        ({"State": "Failed"}, ["failing"], ["growing", "done", "lucca"]),
+        ({"DAG": "imports"}, ["growing", "failing", "done"], ["rocketchat", "lucca"]),
+        ({"Vendor": "Zilliz", "State": "Under way"}, ["growing", "zilliz"], ["failing", "lucca"]),
+    ],
+)
+def test_it_is_filtered(
+    listed: FrameLocator, imports: Waits, waits: Waits, choice: dict[str, str], shown: list[str], hidden: list[str]
+) -> None:
+    for label, value in choice.items():
+        listed.get_by_label(label).select_option(value)
+    for task in hidden:
+        expect(row(listed, imports if task in SCRIPTS else waits, task)).to_have_count(0)
+    for task in shown:
+        expect(row(listed, imports if task in SCRIPTS else waits, task)).to_be_visible()
+
+
+def test_a_filter_that_nothing_passes_says_so_and_is_cleared(listed: FrameLocator, imports: Waits) -> None:
+    listed.get_by_label("State").select_option("Skipped")
+    expect(listed.get_by_text("No import matches")).to_be_visible()
+    listed.get_by_role("button", name="Clear filters").first.click()
+    expect(row(listed, imports, "growing")).to_be_visible()
+
+
+def test_a_task_is_one_click_away(page: Page, listed: FrameLocator, imports: Waits) -> None:
+    row(listed, imports, "growing").get_by_role("link", name="imports · growing").click()
+    expect(page).to_have_url(re.compile(r"/dags/imports/runs/[^/]+/tasks/growing"))
+
+
+def test_the_chart_opens_with_the_keyboard(page: Page, listed: FrameLocator, imports: Waits) -> None:
+    row(listed, imports, "growing").get_by_role("button", name=re.compile("^Details")).focus()
+    page.keyboard.press("Enter")
+    expect(listed.locator("svg.chart")).to_have_attribute("aria-label", re.compile(r"^From \d+ % at .+ to \d+ % at"))
+
+
+def test_a_task_has_a_tab_with_its_import(page: Page, imports: Waits) -> None:
+    page.goto(imports.path_of("growing"))
+    page.get_by_role("link", name="Import", exact=True).click()
+    tab = page.frame_locator("iframe")
+    expect(tab.get_by_text(imports.import_ids["growing"]).first).to_be_visible()
+    expect(tab.locator("svg.chart")).to_be_visible()
+
+
+def test_an_airflow_that_does_not_answer_is_told_and_what_was_known_stays(
+    page: Page, listed: FrameLocator, imports: Waits
+) -> None:
+    def no_answer(route: Route) -> None:
+        route.abort()
+
+    page.route("**/api/waits?**", no_answer)
+    expect(listed.get_by_role("alert")).to_contain_text("does not answer")
+    expect(row(listed, imports, "growing")).to_be_visible()
+    page.unroute("**/api/waits?**", no_answer)
+    expect(listed.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_user_without_permission_is_refused(browser: Browser, airflow: LocalAirflow, imports: Waits) -> None:
+    with open_window(browser, airflow, session=log_in(browser, airflow, STRANGER)) as window:
+        window.goto("/import-progress/")
+        expect(window.get_by_role("heading", name="You may not see this")).to_be_visible()
+        assert imports.import_ids["growing"] not in window.content()
+
+
+def test_without_a_session_it_shows_nothing(browser: Browser, airflow: LocalAirflow, imports: Waits) -> None:
+    with open_window(browser, airflow) as window:
+        window.goto("/import-progress/")
+        expect(window.get_by_role("heading", name="You are not logged in")).to_be_visible()
+        assert imports.import_ids["growing"] not in window.content()
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_it_is_worth_showing(
+    page: Page, listed: FrameLocator, imports: Waits, color_scheme: ColorScheme, screenshots: Screenshots
+) -> None:
+    expect(listed.locator("html")).to_have_attribute("data-theme", color_scheme)
+    listed.get_by_label("DAG").select_option("imports")
+    row(listed, imports, "growing").get_by_role("button", name=re.compile("^Details")).click()
+    expect(listed.locator("svg.chart")).to_be_visible()
+    expect(listed.get_by_role("row")).to_have_count(len(SCRIPTS) + 2)
+    screenshots.take(page, f"imports-page-{color_scheme}")
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_it_fits_a_phone(
+    browser: Browser,
+    airflow: LocalAirflow,
+    admins_session: StorageState,
+    imports: Waits,
+    color_scheme: ColorScheme,
+    screenshots: Screenshots,
+) -> None:
+    with open_window(browser, airflow, session=admins_session, color_scheme=color_scheme, size=(390, 844)) as window:
+        window.goto("/import-progress/")
+        expect(window.get_by_role("row").filter(has_text=imports.import_ids["growing"])).to_be_visible()
+        assert window.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        screenshots.take(window, f"imports-page-phone-{color_scheme}")
