@@ -45,21 +45,21 @@ start();
 
 function start() {
   followTheme();
-  const request_line = parameters();
-  if (asked.run_id && asked.task_id) {
+  const query = queryParameters();
+  if (query.run_id && query.task_id) {
     one = {
-      dag_id: asked.dag_id,
-      run_id: asked.run_id,
-      task_id: asked.task_id,
+      dag_id: query.dag_id,
+      run_id: query.run_id,
+      task_id: query.task_id,
       // The template of a task that is not mapped is left as it is.
-      map_index: /^\d+$/.test(asked.map_index ?? "") ? asked.map_index : "-1",
+      map_index: /^\d+$/.test(query.map_index ?? "") ? query.map_index : "-1",
     };
     $("title").textContent = "Import";
   } else {
-    wanted.vendor = asked.vendor ?? "";
-    wanted.state = asked.state in LABELS || asked.state === "under_way" ? asked.state : "";
-    wanted.dag = asked.dag_id ?? "";
-    wanted.days = [...$("days").options].some(({ value }) => value === asked.days) ? asked.days : "";
+    wanted.vendor = query.vendor ?? "";
+    wanted.state = query.state in LABELS || query.state === "under_way" ? query.state : "";
+    wanted.dag = query.dag_id ?? "";
+    wanted.days = [...$("days").options].some(({ value }) => value === query.days) ? query.days : "";
     setUpFilters();
   }
   document.addEventListener("click", followLink);
@@ -71,7 +71,7 @@ function start() {
 }
 
 // Airflow 3.1 puts ids into the address as they are, later ones encode them: so a "+" is always a plus.
-function parameters() {
+function queryParameters() {
   const found = {};
   for (const part of location.search.slice(1).split("&")) {
     const at = part.indexOf("=");
