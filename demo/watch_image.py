@@ -16,7 +16,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from airflow_import_progress.cli.display import Bar, Note, View, terminal
+from airflow_import_progress.cli.bar import BarDisplay, make_console
+from airflow_import_progress.cli.state import LogLine, WatchState
 from airflow_import_progress.sandbox import Sandbox
 
 _IMPORT_ID = "IMP-7F3A"
@@ -29,21 +30,21 @@ class _TakenError(Exception):
     """Raised when there is enough to see."""
 
 
-class _Picture(Bar):
+class _Picture(BarDisplay):
     """The bar, standing still, once so many polls were answered."""
 
     _polls_left = _POLLS
 
-    def on_progress(self, notes: Sequence[Note]) -> None:
+    def on_progress(self, lines: Sequence[LogLine]) -> None:
         """
         Take the picture when it is time.
 
-        :param notes: What the wait says.
+        :param lines: The lines that the wait logged for the poll.
         """
-        self.noted(notes)
+        self.on_log(lines)
         self._polls_left -= 1
         if not self._polls_left:
-            self.view.next_poll_at = self.view.polled_at and self.view.polled_at + 4
+            self.state.next_poll_at = self.state.polled_at and self.state.polled_at + 4
             self.console.print(self.render())
             raise _TakenError
 
@@ -51,8 +52,8 @@ class _Picture(Bar):
 def main() -> int:
     """Watch an import for a while, write the picture, and return the exit status."""
     (file,) = sys.argv[1:]
-    view, out = View(None), io.StringIO()
-    picture = _Picture(view, out, terminal(out, width=_WIDTH, color_system="truecolor", record=True))
+    out = io.StringIO()
+    picture = _Picture(WatchState(None), out, make_console(out, width=_WIDTH, color_system="truecolor", record=True))
     picture.console.print(f"$ airflow-import-progress watch leadsy {_IMPORT_ID} --max-failed-records 10")
     with tempfile.TemporaryDirectory() as home, Sandbox() as sandbox:
         os.environ["AIRFLOW_HOME"] = home
@@ -69,7 +70,7 @@ def main() -> int:
             task_id="watch", import_code=_IMPORT_ID, max_failed_records=10, poke_interval=5, timeout=3600
         )
         try:
-            watch(sensor, picture, view)
+            watch(sensor, picture)
         except _TakenError:
             Path(file).write_text(_svg(picture))
             return 0

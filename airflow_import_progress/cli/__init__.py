@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: look at an import from a terminal."""
+"""The command line: watch an import from a terminal."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be written on the command line. Imports no Airflow, so that the help is there at once."""
+"""The parser of the command line. This module does not import Airflow, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import argparse
 
 from airflow_import_progress.cli.kinds import KINDS, Argument, Kind
 
-#: Whoever watches wants to see it move. Rocket.Chat lets an address ask ten times a minute.
+#: Shorter than that of the sensors, because a person is watching. Rocket.Chat allows an address ten requests a minute.
 DEFAULT_POKE_INTERVAL = 10.0
-#: A watch that was forgotten ends with the shift.
+#: Ends a forgotten watch: a shift of eight hours.
 DEFAULT_TIMEOUT = 8 * 3600.0
 
 EPILOG = """\
 exit status:
-  0    the import is done, and passes
-  1    the import failed, was cancelled, or does not pass
-  2    whether it did could not be found out: a wrong key, an unknown connection or import, a vendor that is down for
-       too long, the timeout, wrong arguments
+  0    the import is done and passes the limits
+  1    the import failed, was cancelled, or does not pass the limits
+  2    the outcome is unknown: a wrong API key, an unknown connection or import, a long outage of the vendor, the
+       timeout, or wrong arguments
   130  interrupted (Ctrl-C)
 
-Watching changes nothing at the vendor, nor in Airflow.
+The command changes nothing at the vendor or in Airflow.
 """
 
 
@@ -28,15 +28,15 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     result = argparse.ArgumentParser(
         prog="airflow-import-progress",
-        description="Look at a vendor's bulk import from a terminal.",
+        description="Watch a vendor's bulk import from a terminal.",
         allow_abbrev=False,
     )
     commands = result.add_subparsers(dest="command", required=True, metavar="command")
     watch = commands.add_parser(
         "watch",
-        help="show the progress of one import until it is over",
-        description="Show the progress of one import until it is over. It is asked for as the sensors do, through the "
-        "same Airflow connections.",
+        help="show the progress of an import until it ends",
+        description="Show the progress of an import until it ends. The command polls the vendor as the sensors do, "
+        "through the same Airflow connections.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -51,8 +51,8 @@ def parser() -> argparse.ArgumentParser:
 def _add_kind(kinds: argparse._SubParsersAction[argparse.ArgumentParser], kind: Kind) -> None:
     kind_parser = kinds.add_parser(
         kind.name,
-        help=kind.words,
-        description=f"Watch {kind.words}.",
+        help=kind.description,
+        description=f"Watch {kind.description}.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -67,45 +67,44 @@ def _add_kind(kinds: argparse._SubParsersAction[argparse.ArgumentParser], kind: 
 
 
 def _add_option(kind_parser: argparse.ArgumentParser, argument: Argument) -> None:
-    # What is left out is left to the sensor.
-    if argument.read is None:
+    # An omitted option keeps the sensor's default.
+    if argument.parse is None:
         kind_parser.add_argument(argument.option, action="store_true", default=argparse.SUPPRESS, help=argument.help)
     else:
         kind_parser.add_argument(
             argument.option,
-            type=argument.read,
+            type=argument.parse,
             choices=argument.choices,
             default=argparse.SUPPRESS,
             help=argument.help,
         )
 
 
-def _add_common(one_parser: argparse.ArgumentParser) -> None:
-    # Before the kind or after it, and the one does not undo the other.
-    one_parser.add_argument(
+def _add_common(command_parser: argparse.ArgumentParser) -> None:
+    # Accepted before and after the kind. Without SUPPRESS, the default of the latter would replace the former.
+    command_parser.add_argument(
         "--conn-id",
         default=argparse.SUPPRESS,
-        help="the Airflow connection (default: that of the vendor's sensors, such as lucca_default)",
+        help="the Airflow connection (default: the sensors' default, such as lucca_default)",
     )
-    one_parser.add_argument(
+    command_parser.add_argument(
         "--poke-interval",
         type=float,
         metavar="SECONDS",
         default=argparse.SUPPRESS,
-        help=f"longest gap between two polls (default: {DEFAULT_POKE_INTERVAL:g}, because somebody looks on; "
-        f"every vendor allows that); the gaps get shorter as the end comes near",
+        help=f"maximum gap between two polls (default: {DEFAULT_POKE_INTERVAL:g}, which every vendor allows); the gaps "
+        "become shorter near the expected end",
     )
-    one_parser.add_argument(
+    command_parser.add_argument(
         "--timeout",
         type=float,
         metavar="SECONDS",
         default=argparse.SUPPRESS,
-        help=f"how long to watch at the most (default: {DEFAULT_TIMEOUT:g}, a shift, so that a watch that was "
-        f"forgotten ends)",
+        help=f"maximum duration of the watch (default: {DEFAULT_TIMEOUT:g}, which is eight hours)",
     )
-    one_parser.add_argument(
+    command_parser.add_argument(
         "--json",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="write a JSON object per line and change, and nothing else, to the standard output",
+        help="write one JSON object per line and change, and nothing else, to the standard output",
     )

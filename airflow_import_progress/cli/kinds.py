@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What can be watched, and the arguments that say which one: those of the kind's sensor, by the same names.
+The kinds of imports that can be watched. Their arguments have the same names as those of the sensors.
 
-Imports no Airflow, so that the help is there at once. A test holds this table against the sensors and their imports.
+This module does not import Airflow, so that ``--help`` is fast. A test compares the table with the sensors.
 """
 
 from __future__ import annotations
@@ -17,52 +17,52 @@ from typing import Any
 @dataclass(frozen=True, kw_only=True)
 class Argument:
     """
-    Describe an argument of a sensor that the command takes as well.
+    An argument of a sensor that the command accepts as well.
 
-    :param name: Its name, as the sensor has it.
-    :param help: What it is, for whoever asks for help.
-    :param read: Makes its value of what was written; None: it is a flag.
-    :param choices: What may be written; None: anything.
+    :param name: The sensor's name for it.
+    :param help: The help text.
+    :param parse: Converts the text of the command line to the value; None: the argument is a flag.
+    :param choices: The allowed texts; None: any.
     """
 
     name: str
     help: str
-    read: Callable[[str], Any] | None = str
+    parse: Callable[[str], Any] | None = str
     choices: tuple[str, ...] | None = None
 
     @property
     def option(self) -> str:
-        """Return how it is written on the command line."""
+        """The option's name, such as ``--job-id``."""
         return f"--{self.name.replace('_', '-')}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """
-    Describe a kind of import that can be watched.
+    A kind of import that can be watched.
 
-    :param name: Its name on the command line.
-    :param words: What it is, for whoever asks for help.
-    :param sensor: The sensor of such imports, as ``module:class``.
-    :param identifier: The argument that names the one import.
-    :param options: The other arguments: what else identifies the import, and what the gate looks at.
-    :param needs_identifier: Whether nothing can be asked without the identifier.
+    :param name: The name on the command line.
+    :param description: A noun phrase for the help text.
+    :param sensor: The sensor for such imports, as ``module:class``.
+    :param identifier: The argument that identifies the import.
+    :param options: The other arguments, which complete the identifier or configure the gate.
+    :param needs_identifier: Whether the identifier is required.
     """
 
     name: str
-    words: str
+    description: str
     sensor: str
     identifier: Argument
     options: tuple[Argument, ...] = ()
     needs_identifier: bool = True
 
 
-def as_json(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """
-    Return what a JSON text says.
+    Parse a JSON text.
 
-    :param text: What was written.
-    :raises argparse.ArgumentTypeError: if it is no JSON.
+    :param text: The text.
+    :raises argparse.ArgumentTypeError: If the text is not JSON.
     """
     try:
         return json.loads(text)
@@ -71,37 +71,37 @@ def as_json(text: str) -> Any:
 
 
 MAX_FAILED_RECORDS = Argument(
-    name="max_failed_records", read=int, help="fail if more records than this could not be imported, from 0"
+    name="max_failed_records", parse=int, help="fail if more records than this were not imported (0 or more)"
 )
 MIN_SUCCESS_RATE = Argument(
     name="min_success_rate",
-    read=float,
-    help="fail if a smaller share of the processed records than this was imported, in percent: 0, or above 1 up to 100",
+    parse=float,
+    help="fail if a lower percentage of the processed records than this was imported: 0, or above 1 and up to 100",
 )
-MIN_RECORDS = Argument(name="min_records", read=int, help="fail if fewer records than this were imported, from 1")
+MIN_RECORDS = Argument(name="min_records", parse=int, help="fail if fewer records than this were imported (1 or more)")
 ON_ACTION_REQUIRED = Argument(
     name="on_action_required",
     choices=("wait", "fail"),
-    help="what to do while the vendor waits for somebody (default: wait)",
+    help="reaction when the import waits for an action at the vendor (default: wait)",
 )
 
 KINDS: tuple[Kind, ...] = (
     Kind(
-        name="leave",
-        words="an import of leaves into Lucca Absences",
+        name="lucca-leave",
+        description="an import of leaves into Lucca Absences",
         sensor="airflow_import_progress.sensors.lucca:LuccaLeaveImportSensor",
-        identifier=Argument(name="summary_id", help="the summaryId that Lucca answered when the import was started"),
+        identifier=Argument(name="summary_id", help="the summaryId that Lucca returned when the import was started"),
     ),
     Kind(
-        name="user-location",
-        words="an import of user locations into Lucca Office",
+        name="lucca-user-location",
+        description="an import of user locations into Lucca Office",
         sensor="airflow_import_progress.sensors.lucca:LuccaUserLocationImportSensor",
-        identifier=Argument(name="summary_id", help="the summaryId that Lucca answered when the import was started"),
+        identifier=Argument(name="summary_id", help="the summaryId that Lucca returned when the import was started"),
         options=(
             Argument(
                 name="check_results",
-                read=None,
-                help="read the results once the import is processed, which tell the lines that Lucca refused",
+                parse=None,
+                help="read the results of the processed import, which include the lines that Lucca rejected",
             ),
             MAX_FAILED_RECORDS,
             MIN_SUCCESS_RATE,
@@ -110,18 +110,18 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="rocketchat",
-        words="an import into a Rocket.Chat workspace",
+        description="an import into a Rocket.Chat workspace",
         sensor="airflow_import_progress.sensors.rocketchat:RocketChatImportSensor",
         identifier=Argument(
-            name="operation_id", help="the _id of the import operation; without it, the last import of the workspace"
+            name="operation_id", help="the _id of the import operation (default: the last import of the workspace)"
         ),
         needs_identifier=False,
         options=(
             Argument(name="importer_key", help="the importer that the import uses, such as csv or slack"),
             Argument(
                 name="started_after",
-                help="a time before the import was created and after any earlier one, ISO 8601, UTC unless it says "
-                "otherwise",
+                help="a time before the import was created and after any earlier one, in ISO 8601 (UTC unless it has "
+                "an offset)",
             ),
             ON_ACTION_REQUIRED,
             MAX_FAILED_RECORDS,
@@ -131,17 +131,16 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="zilliz",
-        words="an import job in Zilliz Cloud or in Milvus",
+        description="an import job in Zilliz Cloud or in Milvus",
         sensor="airflow_import_progress.sensors.zilliz:ZillizImportSensor",
-        identifier=Argument(name="job_id", help="the jobId that was answered when the import was started"),
+        identifier=Argument(name="job_id", help="the jobId that Zilliz or Milvus returned when the import was started"),
         options=(
             Argument(
                 name="cluster_id",
-                help="the cluster that it imports into (default: the connection's extra cluster_id; a Milvus needs "
-                "none)",
+                help="the cluster of the import (default: the connection's extra cluster_id; not needed for Milvus)",
             ),
-            Argument(name="project_id", help="the project of an on-demand database, with --region-id"),
-            Argument(name="region_id", help="the region of an on-demand database"),
+            Argument(name="project_id", help="the project of an on-demand database; requires --region-id"),
+            Argument(name="region_id", help="the region of an on-demand database; requires --project-id"),
             Argument(name="db_name", help="the database of the collection"),
             ON_ACTION_REQUIRED,
             MIN_RECORDS,
@@ -149,16 +148,16 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="leadsy",
-        words="an import of leads into Leadsy",
+        description="an import of leads into Leadsy",
         sensor="airflow_import_progress.sensors.leadsy:LeadsyImportSensor",
         identifier=Argument(
-            name="import_code", help="the import_code that Leadsy answered when the import was started"
+            name="import_code", help="the import_code that Leadsy returned when the import was started"
         ),
         options=(
             Argument(
                 name="status_map",
-                read=as_json,
-                help='what Leadsy\'s statuses mean, as JSON such as \'{"partially_completed": "succeeded"}\'',
+                parse=parse_json,
+                help='the meaning of Leadsy\'s statuses as JSON, such as \'{"partially_completed": "succeeded"}\'',
             ),
             MAX_FAILED_RECORDS,
             MIN_SUCCESS_RATE,

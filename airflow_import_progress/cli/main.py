@@ -15,86 +15,98 @@ from typing import TYPE_CHECKING, Any, TextIO
 from airflow_import_progress.cli.arguments import DEFAULT_POKE_INTERVAL, DEFAULT_TIMEOUT, parser
 
 if TYPE_CHECKING:
-    from airflow_import_progress.cli.display import Display, View
+    from airflow_import_progress.cli.display import Display
+    from airflow_import_progress.cli.state import Outcome, WatchState
     from airflow_import_progress.sensors.base import BaseImportSensor
 
-INTERRUPTED = 128 + signal.SIGINT
-READER_IS_GONE = 128 + signal.SIGPIPE
-#: What may stand in an address that Airflow's configuration has, such as that of its database.
+INTERRUPTED_EXIT_CODE = 128 + signal.SIGINT
+BROKEN_PIPE_EXIT_CODE = 128 + signal.SIGPIPE
+#: Credentials in an address from Airflow's configuration, such as that of its database.
 CREDENTIALS = re.compile(r"//\S*@")
 
 
 def main() -> int:
-    """Run the command as a process of its own, and return the exit status."""
-    # A shell ignores SIGINT for what it starts in the background. SIGTERM would leave a terminal without its cursor.
+    """Run the command in its own process, and return the exit status."""
+    # Handle SIGINT explicitly, because a shell ignores it for background jobs. Handle SIGTERM, so that the terminal's
+    # cursor is restored.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+        signal.signal(number, _handle_signal)
     try:
         options = parser().parse_args()
-        _keep_airflow_quiet()
-        with _own_output() as out:
-            return perform(options, out)
+        _silence_airflow()
+        with _reserve_stdout() as out:
+            return run(options, out)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return INTERRUPTED_EXIT_CODE
     except BrokenPipeError:
-        return READER_IS_GONE
+        return BROKEN_PIPE_EXIT_CODE
     except Exception as error:
-        # Python's own exit status for it is 1, which says that the import failed.
-        print(f"airflow-import-progress: {_in_words(error)}", file=sys.stderr)
+        # Python's own exit status would be 1, which means here that the import failed.
+        print(f"airflow-import-progress: {_error_message(error)}", file=sys.stderr)
         return 2
 
 
-def perform(options: argparse.Namespace, out: TextIO) -> int:
+def run(options: argparse.Namespace, out: TextIO) -> int:
     """
-    Do what the arguments say, and return the exit status.
+    Run the command, and return the exit status.
 
-    :param options: The arguments, as the parser read them.
-    :param out: Where to write.
+    :param options: The parsed arguments.
+    :param out: The stream to write to.
     """
-    # Only now: what reads the arguments has no use for any of these, and they take their time.
-    from airflow_import_progress.cli.display import Outcome, View, inert
+    # Imported late, because these are slow to import and --help does not need them.
+    from airflow_import_progress.cli.display import printable
+    from airflow_import_progress.cli.state import WatchState
 
-    view = View(getattr(options, "conn_id", None))
+    state = WatchState(getattr(options, "conn_id", None))
     try:
-        with _display(options, view, out) as display:
-            try:
-                sensor = _sensor(options)
-                view.conn_id = sensor.get_hook().conn_id
-                from airflow_import_progress.cli.watching import watch
-
-                outcome = watch(sensor, display, view)
-            except KeyboardInterrupt:
-                words = view.progress.in_words() if view.progress else "nothing is known of it yet"
-                outcome = Outcome.interrupted(
-                    f"{view.subject or 'the import'}: {words}. Only the watch ends, not the import."
-                )
-            except (_ArgumentError, BrokenPipeError):
-                raise
-            except Exception as error:
-                outcome = Outcome.unknown(error, _in_words(error))
+        with _make_display(options, state, out) as display:
+            outcome = _watch(options, display)
     except _ArgumentError as error:
-        options.parser.error(inert(str(error)))
-    display.ended(outcome)
+        options.parser.error(printable(str(error)))
+    display.on_outcome(outcome)
     return outcome.exit_code
 
 
 class _ArgumentError(Exception):
-    """Raised when the arguments cannot be right, in the words of the classes that take them."""
+    """Raised when a sensor rejects the arguments. The message is that of the sensor."""
 
 
-def _display(options: argparse.Namespace, view: View, out: TextIO) -> Display:
-    from airflow_import_progress.cli.display import Bar, JsonLines, Lines
+def _watch(options: argparse.Namespace, display: Display) -> Outcome:
+    from airflow_import_progress.cli.state import NO_PROGRESS, Outcome
+
+    state = display.state
+    try:
+        sensor = _make_sensor(options)
+        state.conn_id = sensor.get_hook().conn_id
+        from airflow_import_progress.cli.watching import watch
+
+        return watch(sensor, display)
+    except KeyboardInterrupt:
+        progress = state.progress.in_words() if state.progress else NO_PROGRESS
+        return Outcome.interrupted(
+            f"{state.subject or 'the import'}: {progress}. Only the watch has ended; the import is not affected."
+        )
+    except (_ArgumentError, BrokenPipeError):
+        raise
+    except Exception as error:
+        return Outcome.unknown(error, _error_message(error))
+
+
+def _make_display(options: argparse.Namespace, state: WatchState, out: TextIO) -> Display:
+    from airflow_import_progress.cli.display import JsonDisplay, TextDisplay
 
     if getattr(options, "json", False):
-        return JsonLines(view, out)
-    # Whether it is one, not what FORCE_COLOR says: a log of colours is one thing, a log of bars another.
+        return JsonDisplay(state, out)
+    # Check for a terminal here: rich would also draw the bar into a file if FORCE_COLOR is set.
     if out.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
-        return Bar(view, out)
-    return Lines(view, out)
+        from airflow_import_progress.cli.bar import BarDisplay
+
+        return BarDisplay(state, out)
+    return TextDisplay(state, out)
 
 
-def _sensor(options: argparse.Namespace) -> BaseImportSensor:
-    """Return the sensor that would wait for the import, which checks the arguments."""
+def _make_sensor(options: argparse.Namespace) -> BaseImportSensor:
+    """Return the sensor that would wait for the import; it validates the arguments."""
     kind = options.watched
     sensor_class = pkgutil.resolve_name(kind.sensor)
 
@@ -117,38 +129,38 @@ def _sensor(options: argparse.Namespace) -> BaseImportSensor:
             timeout=given.get("timeout", DEFAULT_TIMEOUT),
             **arguments,
         )
-        # What looks like a template is refused only here.
+        # Unrendered templates are rejected only here.
         sensor.get_import()
     except Exception as error:
-        # Airflow has various exceptions for its own arguments.
+        # Airflow raises various exceptions for its own arguments.
         raise _ArgumentError(str(error)) from None
     return sensor
 
 
-def _in_words(error: Exception) -> str:
-    """Return what went wrong where nobody foresaw it."""
+def _error_message(error: Exception) -> str:
+    """Return the message for an unexpected error."""
     return CREDENTIALS.sub("//***@", f"{type(error).__name__}: {error}")
 
 
-def _keep_airflow_quiet() -> None:
-    """Have Airflow log and warn of nothing: what matters of it comes as an error, and is told."""
+def _silence_airflow() -> None:
+    """Suppress Airflow's logs and warnings. Errors are still raised, and reported as the outcome."""
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "CRITICAL"
     if not sys.warnoptions:
-        # Airflow turns its own warnings on unless somebody chose.
+        # Airflow enables its own warnings unless an option is set.
         sys.warnoptions.append("ignore")
         warnings.simplefilter("ignore")
 
 
-def _own_output() -> TextIO:
-    """Return the standard output, and turn whatever else is written there to where errors go."""
+def _reserve_stdout() -> TextIO:
+    """Return the standard output, and redirect everything else that is written to it to the standard error."""
     sys.stdout.flush()
     own = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # A terminal may not have all the letters that a vendor has.
+    # Escape characters from a vendor that the encoding of the terminal does not support.
     return open(own, "w", encoding=sys.stdout.encoding, errors="backslashreplace")
 
 
-def _stop(number: int, _: Any) -> None:
+def _handle_signal(number: int, _: Any) -> None:
     if number == signal.SIGTERM:
         sys.exit(128 + number)
     raise KeyboardInterrupt

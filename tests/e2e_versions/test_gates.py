@@ -82,7 +82,9 @@ def test_an_import_can_be_watched_through_a_connection_in_the_database(airflow: 
     connection = json.dumps(sandbox.airflow_connection("lucca"))
     assert command("airflow", "connections", "add", "lucca_stored", "--conn-json", connection).returncode == 0
     import_id = sandbox.create_import("lucca", "leave", {"answers": [-1]})
-    watched = command("airflow_import_progress", "watch", "leave", import_id, "--conn-id", "lucca_stored", "--json")
+    watched = command(
+        "airflow_import_progress", "watch", "lucca-leave", import_id, "--conn-id", "lucca_stored", "--json"
+    )
     assert (watched.returncode, watched.stderr) == (1, "")
     assert [json.loads(line)["event"] for line in watched.stdout.splitlines()] == ["progress", "outcome"]
 

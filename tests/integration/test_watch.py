@@ -15,21 +15,23 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_import_progress.cli import bar as bar_module
 from airflow_import_progress.cli import display as display_module
 from airflow_import_progress.cli import main, watching
 from airflow_import_progress.cli.arguments import parser
-from airflow_import_progress.cli.display import Bar, Note, Outcome, View, terminal
+from airflow_import_progress.cli.bar import BarDisplay, make_console
 from airflow_import_progress.cli.kinds import KINDS
+from airflow_import_progress.cli.state import LogLine, Outcome, WatchState
 from airflow_import_progress.progress import ImportProgress, ImportState
 from tests.behaviours import BEHAVIOURS, LIMITED_CONN_ID, Ending, import_id_of
 from tests.integration.conftest import API_KEY, TaskInstance, a_dag, wait_to_the_end
 
 EXIT_CODES = {Ending.PASSED: 0, Ending.FAILED: 1, Ending.TIMED_OUT: 2, Ending.NOT_FOUND_OUT: 2}
 KIND_OF = {kind.sensor.partition(":")[2]: kind.name for kind in KINDS}
-#: Each kind, as the sandbox calls it.
-IMPORTED = {
-    "leave": ("lucca", "leave"),
-    "user-location": ("lucca", "user_location"),
+#: The vendor and the kind of the sandbox for each kind of the command.
+SANDBOX_KINDS = {
+    "lucca-leave": ("lucca", "leave"),
+    "lucca-user-location": ("lucca", "user_location"),
     "rocketchat": ("rocketchat", "csv"),
     "zilliz": ("zilliz", "cloud"),
     "leadsy": ("leadsy", "lead"),
@@ -39,37 +41,35 @@ HOSTILE = "\x1b[31m[red]\x1b]0;owned\x07[/]\r\u202e"
 
 @pytest.fixture
 def watch(clock, sandbox, connect_to, monkeypatch):
-    """Return a function that runs the command on a clock that does not wait, and gives what came of it."""
+    """Return a function that runs the command on a fake clock and returns its exit code and output."""
     for vendor in ("leadsy", "rocketchat", "zilliz"):
         connect_to(vendor)
-    # The command sets it for its process.
+    # The command sets this variable for its own process.
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
-    faked = SimpleNamespace(time=clock.time, sleep=clock.sleep)
-    monkeypatch.setattr(watching, "time", faked)
-    monkeypatch.setattr(display_module, "time", faked)
+    fake_time = SimpleNamespace(time=clock.time, sleep=clock.sleep)
+    monkeypatch.setattr(watching, "time", fake_time)
+    monkeypatch.setattr(display_module, "time", fake_time)
 
     def watch(*arguments):
         out = io.StringIO()
-        exit_code = main.perform(parser().parse_args(["watch", *arguments]), out)
+        exit_code = main.run(parser().parse_args(["watch", *arguments]), out)
         lines = out.getvalue().splitlines()
-        # Each line of text begins with the time.
+        # Each line of text starts with the time of day.
         return SimpleNamespace(exit_code=exit_code, text=out.getvalue(), lines=[line[9:] for line in lines], out=lines)
 
     return watch
 
 
 def arguments_of(behaviour, import_id):
-    """Return the arguments with which the import of a behaviour is watched."""
-    # The command has one name for the sensors' lucca_conn_id, zilliz_conn_id and so on.
+    """Return the arguments of the command that watches the import of a behaviour."""
+    # The sensors' lucca_conn_id, zilliz_conn_id and so on are all --conn-id here.
     names = {name: "conn_id" if name.endswith("_conn_id") else name for name in behaviour.arguments}
     options = [f"--{names[name].replace('_', '-')}={value}" for name, value in behaviour.arguments.items()]
     return [KIND_OF[behaviour.sensor_class.__name__], import_id, *options]
 
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
-def test_whatever_a_vendor_does_the_outcome_is_that_of_the_sensor_in_the_same_words(
-    watch, sandbox, connect_to, clock, name
-):
+def test_outcome_and_message_are_those_of_the_sensor(watch, sandbox, connect_to, clock, name):
     connect_to("zilliz", extra={"api_version": "v2"})
     connect_to("lucca", LIMITED_CONN_ID)
     behaviour, import_id = BEHAVIOURS[name], import_id_of(name, "poke", "none")
@@ -92,14 +92,14 @@ def test_whatever_a_vendor_does_the_outcome_is_that_of_the_sensor_in_the_same_wo
         assert outcome["message"] == str(error)
 
 
-@pytest.mark.parametrize("kind", IMPORTED)
+@pytest.mark.parametrize("kind", SANDBOX_KINDS)
 @pytest.mark.parametrize(
     ("script", "fault", "exit_code"),
     [({"duration": 0}, None, 0), ({"points": [[0, 50], [0, -1]]}, None, 1), ({"duration": 0}, {"status": 401}, 2)],
     ids=["done", "failed", "refused"],
 )
 def test_each_kind_can_be_watched(watch, sandbox, kind, script, fault, exit_code):
-    import_id = sandbox.create_import(*IMPORTED[kind], script)
+    import_id = sandbox.create_import(*SANDBOX_KINDS[kind], script)
     if fault:
         sandbox.add_fault(fault, times=None)
     watched = watch(kind, import_id)
@@ -109,14 +109,14 @@ def test_each_kind_can_be_watched(watch, sandbox, kind, script, fault, exit_code
     assert import_id in watched.lines[-1]
 
 
-# What is written where there is no terminal
+# Text
 
 
-def test_lines_are_what_the_log_of_a_sensor_says(watch, leave_import):
+def test_lines_are_the_log_of_a_sensor(watch, leave_import):
     import_id = leave_import(3, 4, 57, 100)
     subject = f"Lucca leave import '{import_id}' (connection 'lucca_default')"
-    first, *lines = watch("leave", import_id).lines
-    assert re.fullmatch(rf"{re.escape(subject)}: until \d\d:\d\d:\d\d at the latest\.", first)
+    first, *lines = watch("lucca-leave", import_id).lines
+    assert re.fullmatch(rf"{re.escape(subject)}: watching until \d\d:\d\d:\d\d at the latest\.", first)
     assert lines == [
         "[--------------------] 3 % · running",
         "[###########---------] 57 % · running",
@@ -125,30 +125,30 @@ def test_lines_are_what_the_log_of_a_sensor_says(watch, leave_import):
     ]
 
 
-def test_a_failed_poll_is_told_with_why_and_when_it_is_asked_again(watch, sandbox, leave_import):
+def test_a_failed_poll_is_reported_with_its_error_and_the_next_poll(watch, sandbox, leave_import):
     import_id = leave_import(57, 100)
     sandbox.add_fault({"status": 503, "headers": {"Retry-After": "30"}}, import_id=import_id)
-    _, failed, again, *_ = watch("leave", import_id).lines
+    _, failed, again, *_ = watch("lucca-leave", import_id).lines
     assert re.match(r"warning: Poll failed \(number 1 of at most 10 in a row\), next in 3[01] s\. .* HTTP 503", failed)
     assert again.endswith("polls get through again.")
 
 
-def test_what_is_to_be_said_once_of_an_import_is_said(watch, sandbox):
+def test_a_warning_before_the_start_is_reported(watch, sandbox):
     sandbox.create_import("rocketchat", "csv", {"duration": 0})
     watched = watch("rocketchat")
     assert watched.exit_code == 0
     assert "warning: last Rocket.Chat import (connection 'rocketchat_default'): nothing says which" in watched.lines[1]
 
 
-def test_polls_come_closer_than_those_of_a_sensor(watch, sandbox, clock, leave_import):
+def test_the_default_interval_is_shorter_than_that_of_a_sensor(watch, sandbox, clock, leave_import):
     started = clock.now
-    watch("leave", leave_import(*[57] * 5, 100))
+    watch("lucca-leave", leave_import(*[57] * 5, 100))
     assert 5 * 8 <= clock.now - started <= 5 * 10
 
 
 def test_poke_interval_and_timeout_are_those_of_the_sensor(watch, clock, leave_import):
     started = clock.now
-    watched = watch("leave", leave_import(57), "--poke-interval", "100", "--timeout", "250")
+    watched = watch("lucca-leave", leave_import(57), "--poke-interval", "100", "--timeout", "250")
     assert clock.now - started == pytest.approx(250)
     assert "not done within the timeout of 250 s" in watched.lines[-1]
     assert max(clock.slept) >= 80
@@ -157,9 +157,9 @@ def test_poke_interval_and_timeout_are_those_of_the_sensor(watch, clock, leave_i
 # JSON
 
 
-def test_json_has_a_line_for_each_change_and_one_for_the_outcome(watch, leave_import):
+def test_json_has_one_line_per_change_and_one_for_the_outcome(watch, leave_import):
     import_id = leave_import(10, 10, 57, 57, 100)
-    lines = [json.loads(line) for line in watch("--json", "leave", import_id).out]
+    lines = [json.loads(line) for line in watch("--json", "lucca-leave", import_id).out]
     assert [line["event"] for line in lines] == ["progress", "progress", "progress", "outcome"]
     assert [line["progress"]["percent"] for line in lines] == [10, 57, 100, 100]
     assert {(line["vendor"], line["conn_id"], line["import_id"]) for line in lines} == {
@@ -170,7 +170,7 @@ def test_json_has_a_line_for_each_change_and_one_for_the_outcome(watch, leave_im
     assert lines[0]["at"] == "2027-01-15T08:00:00+00:00"
 
 
-def test_json_tells_of_failed_polls_and_warnings(watch, sandbox):
+def test_json_reports_failed_polls_and_warnings(watch, sandbox):
     sandbox.create_import("rocketchat", "csv", {"duration": 0})
     sandbox.add_fault({"status": 503}, vendor="rocketchat")
     warning, failed, progress, _ = (json.loads(line) for line in watch("rocketchat", "--json").out)
@@ -181,28 +181,28 @@ def test_json_tells_of_failed_polls_and_warnings(watch, sandbox):
     assert failed["at"] < failed["next_poll_at"] < "2027-01-15T08:00:06+00:00"
 
 
-def test_json_does_not_count_polls_that_are_refused_as_too_many(watch, sandbox, leave_import):
+def test_json_does_not_count_rate_limited_polls(watch, sandbox, leave_import):
     import_id = leave_import(100)
     sandbox.add_fault({"status": 503}, import_id=import_id)
     sandbox.add_fault({"status": 429}, import_id=import_id, times=12)
-    *polls, _, _ = (json.loads(line) for line in watch("--json", "leave", import_id).out)
+    *polls, _, _ = (json.loads(line) for line in watch("--json", "lucca-leave", import_id).out)
     assert [(poll["failures"], poll["rate_limited"]) for poll in polls] == [(1, False)] + [(1, True)] * 12
 
 
-# What cannot be watched
+# Errors
 
 
-def test_an_unknown_connection_is_told_with_how_to_give_one(watch, monkeypatch):
+def test_an_unknown_connection_is_reported_with_advice(watch, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_LUCCA_DEFAULT")
-    watched = watch("leave", "x")
+    watched = watch("lucca-leave", "x")
     assert watched.exit_code == 2
     assert "Airflow does not find this connection" in watched.lines[-1]
     for way in ("--conn-id", "airflow connections add lucca_default", "AIRFLOW_CONN_LUCCA_DEFAULT="):
         assert way in watched.lines[-1]
 
 
-def test_a_connection_of_another_vendor_is_refused(watch):
-    watched = watch("leave", "x", "--conn-id", "zilliz_default")
+def test_a_connection_of_another_vendor_is_rejected(watch):
+    watched = watch("lucca-leave", "x", "--conn-id", "zilliz_default")
     assert watched.exit_code == 2
     assert "The connection is of type 'zilliz', not 'lucca'" in watched.lines[-1]
     assert "airflow connections add" not in watched.lines[-1]
@@ -211,34 +211,34 @@ def test_a_connection_of_another_vendor_is_refused(watch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["leave", "None"], "summary_id is 'None', which is not an identifier"),
-        (["leave", "{{ x }}"], "summary_id is a template that was not rendered"),
-        (["user-location", "x", "--max-failed-records", "0"], "need check_results=True"),
+        (["lucca-leave", "None"], "summary_id is 'None', which is not an identifier"),
+        (["lucca-leave", "{{ x }}"], "summary_id is a template that was not rendered"),
+        (["lucca-user-location", "x", "--max-failed-records", "0"], "need check_results=True"),
         (["leadsy", "x", "--min-success-rate", "0.9"], "min_success_rate is a percentage"),
         (["leadsy", "x", "--status-map", '{"a": "b"}'], "status_map has 'b' for the status 'a'"),
         (["zilliz", "x", "--project-id", "p"], "project_id and region_id belong together"),
         (["rocketchat", "--started-after", "yesterday"], "started_after"),
-        (["leave", "x", "--timeout", "nan"], "timeout"),
-        (["leave", "x", "--poke-interval", "-1"], "poke_interval"),
-        (["leave", HOSTILE], "summary_id is not an identifier of an import"),
+        (["lucca-leave", "x", "--timeout", "nan"], "timeout"),
+        (["lucca-leave", "x", "--poke-interval", "-1"], "poke_interval"),
+        (["lucca-leave", HOSTILE], "summary_id is not an identifier of an import"),
     ],
     ids=lambda value: " ".join(value).encode("unicode_escape").decode() if isinstance(value, list) else "",
 )
-def test_arguments_that_cannot_be_right_are_refused_before_anything_is_sent(watch, sandbox, capsys, arguments, words):
+def test_invalid_arguments_are_rejected_before_any_request(watch, sandbox, capsys, arguments, words):
     with pytest.raises(SystemExit) as ended:
         watch(*arguments)
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert ended.value.code == 2
-    assert words in told
-    assert told.replace("\n", "").isprintable()
+    assert words in message
+    assert message.replace("\n", "").isprintable()
     assert sandbox.requests() == []
 
 
-# What must not come out
+# Output that must not appear
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["lines", "json"])
-def test_what_a_vendor_says_is_inert(watch, sandbox, options):
+def test_control_characters_from_a_vendor_are_not_printed(watch, sandbox, options):
     body = {"import_file": {"status": 1, "status_name": HOSTILE}}
     import_id = sandbox.create_import("leadsy", "lead", {"answers": [body]})
     watched = watch("leadsy", import_id, "--timeout", "5", *options)
@@ -248,55 +248,55 @@ def test_what_a_vendor_says_is_inert(watch, sandbox, options):
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["lines", "json"])
 @pytest.mark.parametrize("status", [401, 503])
-def test_no_secret_comes_out_even_if_the_vendor_repeats_it(watch, sandbox, leave_import, options, status):
+def test_no_secret_is_printed_even_if_the_vendor_repeats_it(watch, sandbox, leave_import, options, status):
     import_id = leave_import(57)
     sandbox.add_fault({"status": status, "body": json.dumps({"message": f"bad {API_KEY}"})}, times=None)
-    watched = watch("leave", import_id, *options)
+    watched = watch("lucca-leave", import_id, *options)
     sandbox.clear_faults()
     assert "bad ***" in watched.text
     assert API_KEY not in watched.text
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["lines", "json"])
-def test_what_nobody_foresaw_ends_with_2_and_tells_no_password_of_a_database(watch, monkeypatch, options):
+def test_an_unexpected_error_exits_with_2_and_hides_database_passwords(watch, monkeypatch, options):
     def load(_):
         raise RuntimeError("no database at postgresql://airflow:secret@db/airflow")
 
     monkeypatch.setattr(main.pkgutil, "resolve_name", load)
-    watched = watch("leave", "x", *options)
+    watched = watch("lucca-leave", "x", *options)
     assert watched.exit_code == 2
     assert "RuntimeError: no database at postgresql://***@db/airflow" in watched.out[-1]
 
 
-# When somebody stops it
+# Interruption
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["lines", "json"])
-def test_an_interruption_ends_with_130_and_what_is_known(watch, monkeypatch, leave_import, options):
+def test_an_interruption_exits_with_130_and_the_last_progress(watch, monkeypatch, leave_import, options):
     def interrupt(_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(watching.time, "sleep", interrupt)
-    watched = watch("leave", leave_import(57), *options)
+    watched = watch("lucca-leave", leave_import(57), *options)
     assert watched.exit_code == 130
     assert "interrupted" in watched.out[-1]
     assert "57 %" in watched.out[-1]
 
 
-# The bar
+# Progress bar
 
 
 @pytest.fixture
 def bar(clock, monkeypatch):
-    """Return a bar on a terminal that is 100 columns wide, and a function that returns what was written."""
-    monkeypatch.setattr(display_module, "time", SimpleNamespace(time=clock.time))
+    """Return a function that makes a bar on a terminal of 100 columns, its state and the output stream."""
+    monkeypatch.setattr(bar_module, "time", SimpleNamespace(time=clock.time))
     monkeypatch.delenv("NO_COLOR", raising=False)
 
     def bar(**settings):
-        out, view = io.StringIO(), View("leadsy_default")
-        view.begin(vendor="Leadsy", import_id="x", subject="Leadsy import 'x'", now=clock.now, timeout=600)
-        console = terminal(out, width=100, color_system="standard", **settings)
-        return Bar(view, out, console), view, out
+        out, state = io.StringIO(), WatchState("leadsy_default")
+        state.start(vendor="Leadsy", import_id="x", subject="Leadsy import 'x'", now=clock.now, timeout=600)
+        console = make_console(out, width=100, color_system="standard", **settings)
+        return BarDisplay(state, out, console), state, out
 
     return bar
 
@@ -306,15 +306,15 @@ def a_progress(**values):
 
 
 def written(bar, out):
-    """Return what a bar shows of its view, without what moves the cursor and colours it."""
+    """Render a bar, and return the output without escape sequences."""
     bar.console.print(bar.render())
     return re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", out.getvalue())
 
 
-def test_the_bar_shows_what_is_known_of_the_import_and_of_the_polls(bar, clock):
-    bar, view, out = bar()
-    view.on_progress(a_progress(percent=42.0, total=3000, processed=1260, failed=3), clock.now)
-    view.seconds_left, view.next_poll_at = lambda now: 180, clock.now + 12
+def test_the_bar_shows_the_import_its_progress_and_the_polls(bar, clock):
+    bar, state, out = bar()
+    state.on_progress(a_progress(percent=42.0, total=3000, processed=1260, failed=3), clock.now)
+    state.seconds_left, state.next_poll_at = lambda now: 180, clock.now + 12
     clock.now += 8
     subject, moving, words, polls = (line.rstrip() for line in written(bar, out).splitlines())
     assert subject == "Leadsy import 'x'"
@@ -323,40 +323,40 @@ def test_the_bar_shows_what_is_known_of_the_import_and_of_the_polls(bar, clock):
     assert " · next poll in 4 s · watched for 0:08 · until " in polls
 
 
-def test_a_failed_poll_stays_above_the_bar_which_tells_when_it_is_asked_again(bar, clock):
-    bar, view, out = bar()
-    view.on_error("it is down", clock.now)
-    view.next_poll_at = clock.now + 5
-    bar.on_error([Note("Poll failed (number 1 of at most 10 in a row), next in 5 s. it is down", is_warning=True)])
-    note, *_, words, polls = written(bar, out).splitlines()
-    assert note[9:] == "Poll failed (number 1 of at most 10 in a row), next in 5 s. it is down"
-    assert words == "nothing is known of it yet"
+def test_a_failed_poll_is_printed_above_the_bar(bar, clock):
+    bar, state, out = bar()
+    state.on_error("it is down", clock.now)
+    state.next_poll_at = clock.now + 5
+    bar.on_error([LogLine("Poll failed (number 1 of at most 10 in a row), next in 5 s. it is down", is_warning=True)])
+    warning, *_, words, polls = written(bar, out).splitlines()
+    assert warning[9:] == "Poll failed (number 1 of at most 10 in a row), next in 5 s. it is down"
+    assert words == "no progress yet"
     assert " · 1 poll failed in a row · next poll in 5 s · " in polls
 
 
-def test_the_bar_does_not_take_a_vendor_that_asks_for_fewer_requests_for_one_that_fails(bar, clock):
-    bar, view, out = bar()
-    view.on_error("HTTP 429", clock.now, is_failure=False)
-    view.next_poll_at = clock.now + 60
+def test_the_bar_shows_rate_limiting_and_does_not_count_it_as_a_failure(bar, clock):
+    bar, state, out = bar()
+    state.on_error("HTTP 429", clock.now, is_rate_limited=True)
+    state.next_poll_at = clock.now + 60
     *_, polls = written(bar, out).splitlines()
-    assert " · the vendor asks for fewer requests · next poll in 60 s · " in polls
+    assert " · rate limited by the vendor · next poll in 60 s · " in polls
     assert "failed" not in polls
 
 
-def test_the_bar_gives_the_cursor_back(bar):
+def test_the_bar_restores_the_cursor(bar):
     bar, _, out = bar()
     with pytest.raises(KeyboardInterrupt), bar:
         raise KeyboardInterrupt
     assert out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")
 
 
-def test_markup_and_escapes_in_what_a_vendor_says_are_inert_at_a_terminal(bar, clock):
-    bar, view, out = bar(no_color=True)
-    view.subject = f"import {HOSTILE}"
-    view.on_progress(a_progress(percent=1.0), clock.now)
-    bar.noted([Note(f"said {HOSTILE}", is_warning=True)])
+def test_markup_and_escape_sequences_from_a_vendor_are_not_interpreted(bar, clock):
+    bar, state, out = bar(no_color=True)
+    state.subject = f"import {HOSTILE}"
+    state.on_progress(a_progress(percent=1.0), clock.now)
+    bar.on_log([LogLine(f"said {HOSTILE}", is_warning=True)])
     shown = written(bar, out)
-    bar.ended(Outcome("failed", 1, f"it {HOSTILE}"))
+    bar.on_outcome(Outcome("failed", 1, f"it {HOSTILE}"))
     assert shown.count("[red]") == 2
     assert "[/]" in shown
     assert "\x1b]" not in out.getvalue()
@@ -364,22 +364,22 @@ def test_markup_and_escapes_in_what_a_vendor_says_are_inert_at_a_terminal(bar, c
     assert not set("\x07\r\u202e") & set(out.getvalue())
 
 
-def test_the_bar_has_no_colour_if_nobody_wants_any(bar, clock, monkeypatch):
+def test_the_bar_respects_no_color(bar, clock, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    bar, view, out = bar()
-    view.on_progress(a_progress(percent=50.0), clock.now)
-    bar.noted([Note("a warning", is_warning=True)])
+    bar, state, out = bar()
+    state.on_progress(a_progress(percent=50.0), clock.now)
+    bar.on_log([LogLine("a warning", is_warning=True)])
     written(bar, out)
-    bar.ended(Outcome("done", 0, "x"))
+    bar.on_outcome(Outcome("done", 0, "x"))
     assert not re.search(r"\x1b\[[\d;]*3\d", out.getvalue())
 
 
-# The process
+# Process
 
 
 @pytest.fixture
 def process(sandbox, running_sandbox, tmp_path):
-    """Return a function that starts the command as a process."""
+    """Return a function that starts the command in a process of its own."""
     started = []
 
     def process(*arguments, **settings):
@@ -396,9 +396,9 @@ def process(sandbox, running_sandbox, tmp_path):
         one.communicate()
 
 
-def test_the_command_writes_json_and_nothing_besides(process, sandbox):
+def test_the_command_writes_nothing_but_json(process, sandbox):
     import_id = sandbox.create_import("lucca", "leave", {"answers": [57, 100]})
-    one = process("leave", import_id, "--poke-interval", "1", "--json")
+    one = process("lucca-leave", import_id, "--poke-interval", "1", "--json")
     out, errors = one.communicate()
     assert [json.loads(line)["event"] for line in out.splitlines()] == ["progress", "progress", "outcome"]
     assert (one.returncode, errors) == (0, "")
@@ -407,32 +407,32 @@ def test_the_command_writes_json_and_nothing_besides(process, sandbox):
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_command(process, sandbox, number, exit_code):
     import_id = sandbox.create_import("lucca", "leave", {"answers": [57]})
-    one = process("leave", import_id, "--json")
+    one = process("lucca-leave", import_id, "--json")
     assert json.loads(one.stdout.readline())["event"] == "progress"
     one.send_signal(number)
     _, errors = one.communicate()
     assert (one.returncode, errors) == (exit_code, "")
 
 
-def test_a_reader_that_goes_away_ends_the_command(process, sandbox):
+def test_a_closed_pipe_ends_the_command(process, sandbox):
     import_id = sandbox.create_import("lucca", "leave", {"answers": [10, 20, 30, 40, 50]})
-    one = process("leave", import_id, "--poke-interval", "1", "--json")
+    one = process("lucca-leave", import_id, "--poke-interval", "1", "--json")
     one.stdout.readline()
     one.stdout.close()
     assert (one.wait(), one.stderr.read()) == (141, "")
 
 
-def test_at_a_terminal_the_command_shows_a_bar(process, sandbox):
+def test_the_command_shows_a_bar_at_a_terminal(process, sandbox):
     import_id = sandbox.create_import("lucca", "leave", {"answers": [57, -1]})
     ours, its = pty.openpty()
-    one = process("leave", import_id, "--poke-interval", "1", stdin=its, stdout=its, stderr=its)
+    one = process("lucca-leave", import_id, "--poke-interval", "1", stdin=its, stdout=its, stderr=its)
     os.close(its)
     shown = b""
     try:
         while part := os.read(ours, 65536):
             shown += part
     except OSError:
-        pass  # as Linux tells the end
+        pass  # On Linux, reading fails at the end.
     finally:
         os.close(ours)
     text = shown.decode()

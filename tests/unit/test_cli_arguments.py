@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arguments of the command line, and that they are those of the sensors."""
+"""The arguments of the command line, compared with those of the sensors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=BY_NAME)
 
 
 def parameters_of(kind):
-    """Return the parameters of a kind's sensor that are its own."""
+    """Return the parameters that a kind's sensor adds to the common ones."""
     sensor_class = pkgutil.resolve_name(kind.sensor)
     own = dict(inspect.signature(sensor_class).parameters)
     del own["kwargs"], own[sensor_class.hook_class.conn_name_attr]
@@ -31,27 +31,27 @@ def parameters_of(kind):
 
 
 @every_kind
-def test_a_kind_takes_the_arguments_of_its_sensor(kind):
+def test_a_kind_accepts_the_arguments_of_its_sensor(kind):
     assert {kind.identifier.name, *(option.name for option in kind.options)} == set(parameters_of(kind))
 
 
 @every_kind
-def test_a_kind_takes_whatever_identifies_its_import(kind):
+def test_a_kind_accepts_every_field_that_identifies_its_import(kind):
     identifying = {field.name for field in fields(pkgutil.resolve_name(kind.sensor).import_class)}
     assert identifying <= {kind.identifier.name, *(option.name for option in kind.options)}
 
 
 @every_kind
-def test_a_kind_needs_its_identifier_where_the_sensor_does(kind):
+def test_a_kind_requires_its_identifier_if_the_sensor_does(kind):
     assert kind.needs_identifier == (parameters_of(kind)[kind.identifier.name].default is inspect.Parameter.empty)
 
 
 @every_kind
-def test_what_is_written_is_read_as_the_type_that_the_sensor_takes(kind):
+def test_options_are_parsed_to_the_types_of_the_sensor(kind):
     types = {"bool": None, "int | None": int, "float | None": float}
     parameters = parameters_of(kind)
     for option in kind.options:
-        assert option.read is types.get(parameters[option.name].annotation, option.read)
+        assert option.parse is types.get(parameters[option.name].annotation, option.parse)
 
 
 def test_each_sensor_has_a_kind():
@@ -62,19 +62,19 @@ def test_each_sensor_has_a_kind():
     assert {pkgutil.resolve_name(kind.sensor) for kind in KINDS} == sensors
 
 
-def test_options_may_stand_before_the_kind_and_after_it():
-    before = parser().parse_args(["watch", "--conn-id", "acme", "--json", "leave", "x"])
-    after = parser().parse_args(["watch", "leave", "x", "--conn-id", "acme", "--json"])
+def test_options_are_accepted_before_and_after_the_kind():
+    before = parser().parse_args(["watch", "--conn-id", "acme", "--json", "lucca-leave", "x"])
+    after = parser().parse_args(["watch", "lucca-leave", "x", "--conn-id", "acme", "--json"])
     assert (before.conn_id, before.json, before.summary_id) == (after.conn_id, after.json, after.summary_id)
     assert before.conn_id == "acme"
 
 
-def test_what_is_left_out_is_left_to_the_sensor():
+def test_omitted_options_keep_the_default_of_the_sensor():
     options = vars(parser().parse_args(["watch", "rocketchat"]))
     assert not {"importer_key", "max_failed_records", "on_action_required", "conn_id", "timeout"} & set(options)
 
 
-def test_a_status_map_is_json():
+def test_a_status_map_is_parsed_as_json():
     options = parser().parse_args(["watch", "leadsy", "x", "--status-map", '{"listo": "succeeded"}'])
     assert options.status_map == {"listo": "succeeded"}
 
@@ -85,16 +85,16 @@ def test_a_status_map_is_json():
         [],
         ["watch"],
         ["watch", "payroll", "x"],
-        ["watch", "leave"],
-        ["watch", "leave", "x", "--cluster-id", "c"],
-        ["watch", "leave", "x", "--poke-interval", "often"],
+        ["watch", "lucca-leave"],
+        ["watch", "lucca-leave", "x", "--cluster-id", "c"],
+        ["watch", "lucca-leave", "x", "--poke-interval", "often"],
         ["watch", "leadsy", "x", "--status-map", "{"],
         ["watch", "zilliz", "x", "--on-action-required", "panic"],
-        ["watch", "user-location", "x", "--check"],
+        ["watch", "lucca-user-location", "x", "--check"],
     ],
     ids=" ".join,
 )
-def test_wrong_arguments_end_with_2(arguments, capsys):
+def test_invalid_arguments_exit_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         parser().parse_args(arguments)
     assert ended.value.code == 2
@@ -103,7 +103,8 @@ def test_wrong_arguments_end_with_2(arguments, capsys):
 
 def test_help_imports_neither_airflow_nor_rich():
     code = (
-        "import sys; from airflow_import_progress.cli.main import main; sys.argv[1:] = ['watch', 'leave', '--help']\n"
+        "import sys; from airflow_import_progress.cli.main import main\n"
+        "sys.argv[1:] = ['watch', 'lucca-leave', '--help']\n"
         "try: main()\n"
         "except SystemExit as end: print(end.code, {'airflow', 'rich', 'pendulum'} & set(sys.modules))"
     )
