@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The app behind the "Imports" page: the page itself, and what it shows as JSON."""
+"""The app of the "Imports" page: the page itself and its JSON API."""
 
 from __future__ import annotations
 
@@ -18,22 +18,17 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, 
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from airflow_import_progress.plugin.waits import (
-    MOST_LOOKED_AT,
-    MOST_TOLD,
-    UNDER_WAY,
-    State,
-    in_states,
-    newest_first,
-    order,
-    tell,
-    tell_history,
-    waits_query,
-)
+from airflow_import_progress.plugin.queries import newest_first, waits_query, with_status
+from airflow_import_progress.plugin.serialization import serialize_history, serialize_wait, sort_key
+from airflow_import_progress.plugin.status import UNDER_WAY, WaitStatus
 
-#: How far back the list goes by default and at most, in days: Airflow keeps XComs for ever, and a query of all of them
-#: would take ever longer.
+#: Default and maximum age of listed DAG runs, in days. Airflow keeps XComs indefinitely, so a query for all would
+#: become slower and slower.
 DEFAULT_DAYS, MAX_DAYS = 7, 3660
+#: Maximum number of waits in a response.
+MAX_ROWS = 200
+#: Maximum number of waits that are read from the database to filter them by vendor or status.
+MAX_SCANNED = 1000
 
 _PAGE = Path(__file__).parent / "page"
 _HEADERS = {
@@ -45,12 +40,12 @@ _HEADERS = {
 
 
 def _use_airflows_auth_manager(request: Request) -> None:
-    # Airflow's filters look for it in the app that they run in, and this app is not Airflow's own but mounted in it.
+    # Airflow's filters read it from the state of the app that handles the request, which is this one.
     request.app.state.auth_manager = get_auth_manager()
 
 
-# As for Airflow's own list of XComs: general access is asked for first, or that to the DAG which is named, and then
-# the rows are filtered by the DAGs that the user may read.
+# Permissions are checked as for Airflow's own list of XComs: first the general access, or that to the requested DAG.
+# Then the rows are filtered by the DAGs that the user may read.
 _router = APIRouter(
     prefix="/api",
     dependencies=[
@@ -66,41 +61,42 @@ def list_waits(
     session: SessionDep,
     readable: ReadableXComFilterDep,
     vendor: Annotated[str | None, Query()] = None,
-    state: Annotated[State | Literal["under_way"] | None, Query()] = None,
+    state: Annotated[WaitStatus | Literal["under_way"] | None, Query()] = None,
     dag_id: Annotated[str | None, Query()] = None,
     days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = DEFAULT_DAYS,
 ) -> JSONResponse:
     """
     Return the waits that the user may see: those under way first, then those that ended last.
 
-    The vendor, and which of the states that share a task's state it is, stand in the XCom's value. For these the
-    newest waits are looked at here, more than are told but not all; ``older`` says whether there are others.
+    The database cannot filter by vendor, nor fully by status, because both depend on the XCom's value. These filters
+    are applied here to the newest waits, up to a limit. ``older`` reports whether waits were left out.
 
     :param session: Airflow's database.
-    :param readable: What the user may read.
+    :param readable: Restricts the query to the DAGs that the user may read.
     :param vendor: Only imports at this vendor.
-    :param state: Only waits in this state, or all that are not over.
+    :param state: Only waits with this status, or all waits that are not over.
     :param dag_id: Only waits of this DAG.
-    :param days: Only waits of DAG runs that could start within so many days, or that are running.
+    :param days: Only waits of DAG runs that are not older than this, or that are unfinished.
     """
     query = readable.to_orm(waits_query(since=datetime.now(UTC) - timedelta(days=days)))
-    states = UNDER_WAY if state == "under_way" else {state} if state else None
+    statuses = UNDER_WAY if state == "under_way" else {state} if state else None
     if dag_id is not None:
         query = query.where(XComModel.dag_id == dag_id)
-    if states is not None:
-        query = in_states(query, states)
-    limit = MOST_TOLD if vendor is None and state is None else MOST_LOOKED_AT
+    if statuses is not None:
+        query = with_status(query, statuses)
+    limit = MAX_ROWS if vendor is None and state is None else MAX_SCANNED
     rows = session.execute(newest_first(query, limit + 1)).all()
-    told = [wait for row in rows[:limit] if (wait := tell(row)) is not None]
     waits = [
         wait
-        for wait in told
-        if (vendor is None or wait["vendor"] == vendor) and (states is None or wait["state"] in states)
+        for row in rows[:limit]
+        if (wait := serialize_wait(row)) is not None
+        and (vendor is None or wait["vendor"] == vendor)
+        and (statuses is None or wait["state"] in statuses)
     ]
-    return _tell(
-        waits=sorted(waits[:MOST_TOLD], key=order),
-        looked_at=min(len(rows), limit),
-        older=len(rows) > limit or len(waits) > MOST_TOLD,
+    return _respond(
+        waits=sorted(waits[:MAX_ROWS], key=sort_key),
+        scanned=min(len(rows), limit),
+        older=len(rows) > limit or len(waits) > MAX_ROWS,
     )
 
 
@@ -114,14 +110,14 @@ def show_wait(
     map_index: Annotated[int, Query()] = -1,
 ) -> JSONResponse:
     """
-    Return one wait, with the percentages that it has seen.
+    Return one wait with its history.
 
     :param session: Airflow's database.
-    :param readable: What the user may read.
-    :param dag_id: The DAG of the task.
-    :param run_id: The run of the task.
+    :param readable: Restricts the query to the DAGs that the user may read.
+    :param dag_id: The task's DAG.
+    :param run_id: The task's DAG run.
     :param task_id: The task.
-    :param map_index: Which of the tasks it is that a mapped one expanded to.
+    :param map_index: The index of a mapped task, or -1.
     """
     query = readable.to_orm(waits_query()).where(
         XComModel.dag_id == dag_id,
@@ -130,15 +126,15 @@ def show_wait(
         XComModel.map_index == map_index,
     )
     row = session.execute(query).one_or_none()
-    wait = tell(row) if row is not None else None
+    wait = serialize_wait(row) if row is not None else None
     if wait is None:
-        raise HTTPException(404, "This task has told nothing of an import.")
-    return _tell(wait=wait | {"history": tell_history(row)})
+        raise HTTPException(404, "This task has not published the progress of an import.")
+    return _respond(wait=wait | {"history": serialize_history(row)})
 
 
-def _tell(**told: Any) -> JSONResponse:
-    # As a response: FastAPI would go through all of it once more, although it is JSON already.
-    return JSONResponse({"now": time.time(), **told})
+def _respond(**content: Any) -> JSONResponse:
+    # Return a response, because FastAPI would otherwise serialize the JSON values once more.
+    return JSONResponse({"now": time.time(), **content})
 
 
 async def _add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -150,13 +146,13 @@ async def _add_headers(request: Request, call_next: Callable[[Request], Awaitabl
 
 
 def _make_app() -> FastAPI:
-    # A column that Airflow has moved is found here, and not by whoever opens the page.
+    # Build the query once, so that a column missing in this Airflow fails at startup instead of in a request.
     waits_query(since=datetime.now(UTC))
-    made = FastAPI(title="Import progress", openapi_url=None)
-    made.middleware("http")(_add_headers)
-    made.include_router(_router)
-    made.mount("/", StaticFiles(directory=_PAGE, html=True))
-    return made
+    app = FastAPI(title="Import progress", openapi_url=None)
+    app.middleware("http")(_add_headers)
+    app.include_router(_router)
+    app.mount("/", StaticFiles(directory=_PAGE, html=True))
+    return app
 
 
 app = _make_app()
