@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -31,12 +33,15 @@ from fastapi.testclient import TestClient
 from sqlalchemy import delete, event
 from sqlalchemy import text as sql
 
+from airflow_import_progress import plugin
 from airflow_import_progress.waiting.published import PublishedProgress
 from demo.stored_waits import StoredWait, store
 
 PAGE = "/import-progress/"
 WAITS = "/import-progress/api/waits"
 WAIT = "/import-progress/api/wait"
+#: The modules of the page's script.
+MODULES = sorted(file.name for file in Path(plugin.__file__).parent.glob("page/*.js"))
 NOW = time.time()
 
 
@@ -211,12 +216,17 @@ def test_the_page_contains_no_data_and_allows_only_its_own_script(browser, datab
 
 
 @pytest.mark.parametrize("name", ["imports.js", "imports.css"])
+def test_the_page_loads_its_script_and_its_styles(browser, name):
+    assert f'"{name}"' in browser(None).get(PAGE).text
+
+
+@pytest.mark.parametrize("name", ["imports.css", *MODULES])
 def test_the_page_loads_only_its_own_files(browser, name):
     client = browser(None)
-    assert f'"{name}"' in client.get(PAGE).text
     response = client.get(f"{PAGE}{name}")
     assert response.status_code == 200
     assert "https://" not in response.text.replace("http://www.w3.org/2000/svg", "")
+    assert set(re.findall(r'from "\./(.+)"', response.text)) <= set(MODULES)
 
 
 def test_data_is_neither_cached_nor_interpreted_as_html(browser, database):
