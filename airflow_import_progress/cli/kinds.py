@@ -70,15 +70,13 @@ def parse_json(text: str) -> Any:
         raise argparse.ArgumentTypeError(f"{text!r} is not JSON") from None
 
 
-MAX_FAILED_RECORDS = Argument(
-    name="max_failed_records", parse=int, help="fail if more records than this were not imported (0 or more)"
-)
+MAX_FAILED_RECORDS = Argument(name="max_failed_records", parse=int, help="maximum number of failed records, 0 or more")
 MIN_SUCCESS_RATE = Argument(
     name="min_success_rate",
     parse=float,
-    help="fail if a lower percentage of the processed records than this was imported: 0, or above 1 and up to 100",
+    help="minimum percentage of the processed records that must be imported: 0, or above 1 and up to 100",
 )
-MIN_RECORDS = Argument(name="min_records", parse=int, help="fail if fewer records than this were imported (1 or more)")
+MIN_RECORDS = Argument(name="min_records", parse=int, help="minimum number of imported records, 1 or more")
 ON_ACTION_REQUIRED = Argument(
     name="on_action_required",
     choices=("wait", "fail"),
