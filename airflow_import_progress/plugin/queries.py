@@ -29,7 +29,7 @@ def waits_query(since: datetime | None = None) -> Select[Any]:
     :param since: Only waits of DAG runs whose ``run_after`` is not earlier, or that are unfinished. Airflow has an
         index on both. None: all waits.
     """
-    query: Select[Any] = (
+    query: Any = (
         select(
             XComModel.dag_id,
             XComModel.run_id,
@@ -56,7 +56,8 @@ def waits_query(since: datetime | None = None) -> Select[Any]:
     if since is not None:
         runs = select(DagRun.id).where(or_(DagRun.run_after >= since, DagRun.state.in_(_UNFINISHED_RUN_STATES)))
         query = query.where(XComModel.dag_run_id.in_(runs))
-    return query
+    selected: Select[Any] = query
+    return selected
 
 
 def newest_first(query: Select[Any], limit: int) -> Select[Any]:
