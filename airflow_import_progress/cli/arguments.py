@@ -51,8 +51,8 @@ def parser() -> argparse.ArgumentParser:
 def _add_kind(kinds: argparse._SubParsersAction[argparse.ArgumentParser], kind: Kind) -> None:
     kind_parser = kinds.add_parser(
         kind.name,
-        help=kind.words,
-        description=f"Watch {kind.words}.",
+        help=kind.description,
+        description=f"Watch {kind.description}.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

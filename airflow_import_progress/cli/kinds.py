@@ -42,7 +42,7 @@ class Kind:
     Describe a kind of import that can be watched.
 
     :param name: Its name on the command line.
-    :param words: Its description in the help.
+    :param description: Its description in the help.
     :param sensor: The sensor of such imports, as ``module:class``.
     :param identifier: The argument that names the one import.
     :param options: The other arguments: for the import and for the gate.
@@ -50,7 +50,7 @@ class Kind:
     """
 
     name: str
-    words: str
+    description: str
     sensor: str
     identifier: Argument
     options: tuple[Argument, ...] = ()
@@ -88,13 +88,13 @@ ON_ACTION_REQUIRED = Argument(
 KINDS: tuple[Kind, ...] = (
     Kind(
         name="lucca-leave",
-        words="an import of leaves into Lucca Absences",
+        description="an import of leaves into Lucca Absences",
         sensor="airflow_import_progress.sensors.lucca:LuccaLeaveImportSensor",
         identifier=Argument(name="summary_id", help="the summaryId that Lucca returned when the import was started"),
     ),
     Kind(
         name="lucca-user-location",
-        words="an import of user locations into Lucca Office",
+        description="an import of user locations into Lucca Office",
         sensor="airflow_import_progress.sensors.lucca:LuccaUserLocationImportSensor",
         identifier=Argument(name="summary_id", help="the summaryId that Lucca returned when the import was started"),
         options=(
@@ -110,7 +110,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="rocketchat",
-        words="an import into a Rocket.Chat workspace",
+        description="an import into a Rocket.Chat workspace",
         sensor="airflow_import_progress.sensors.rocketchat:RocketChatImportSensor",
         identifier=Argument(
             name="operation_id", help="the _id of the import operation; without it, the last import of the workspace"
@@ -130,7 +130,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="zilliz",
-        words="an import job in Zilliz Cloud or in Milvus",
+        description="an import job in Zilliz Cloud or in Milvus",
         sensor="airflow_import_progress.sensors.zilliz:ZillizImportSensor",
         identifier=Argument(name="job_id", help="the jobId that was returned when the import was started"),
         options=(
@@ -148,7 +148,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="leadsy",
-        words="an import of leads into Leadsy",
+        description="an import of leads into Leadsy",
         sensor="airflow_import_progress.sensors.leadsy:LeadsyImportSensor",
         identifier=Argument(
             name="import_code", help="the import_code that Leadsy returned when the import was started"

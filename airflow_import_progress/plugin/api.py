@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The app of the "Imports" page: the page itself, and its content as JSON."""
+"""The app of the "Imports" page: the page itself and its JSON API."""
 
 from __future__ import annotations
 
@@ -18,22 +18,17 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, 
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from airflow_import_progress.plugin.waits import (
-    MAX_ROWS,
-    MAX_SCANNED,
-    UNDER_WAY,
-    WaitStatus,
-    in_states,
-    newest_first,
-    serialize_history,
-    serialize_wait,
-    sort_key,
-    waits_query,
-)
+from airflow_import_progress.plugin.queries import newest_first, waits_query, with_status
+from airflow_import_progress.plugin.serialization import serialize_history, serialize_wait, sort_key
+from airflow_import_progress.plugin.status import UNDER_WAY, WaitStatus
 
-#: The period of the list by default and at most, in days. It is limited because Airflow keeps XComs for ever, and a
-#: query of all of them would take ever longer.
+#: Default and maximum age of listed DAG runs, in days. Airflow keeps XComs indefinitely, so a query for all would
+#: become slower and slower.
 DEFAULT_DAYS, MAX_DAYS = 7, 3660
+#: Maximum number of waits in a response.
+MAX_ROWS = 200
+#: Maximum number of waits that are read from the database to filter them by vendor or status.
+MAX_SCANNED = 1000
 
 _PAGE = Path(__file__).parent / "page"
 _HEADERS = {
@@ -45,12 +40,12 @@ _HEADERS = {
 
 
 def _use_airflows_auth_manager(request: Request) -> None:
-    # Airflow's filters read it from the app that they run in, which is this one, mounted in Airflow's own.
+    # Airflow's filters read it from the state of the app that handles the request, which is this one.
     request.app.state.auth_manager = get_auth_manager()
 
 
-# As for Airflow's own list of XComs: access in general or to the named DAG is required first, and then the rows are
-# filtered by the DAGs that the user may read.
+# Permissions are checked as for Airflow's own list of XComs: first the general access, or that to the requested DAG.
+# Then the rows are filtered by the DAGs that the user may read.
 _router = APIRouter(
     prefix="/api",
     dependencies=[
@@ -71,35 +66,36 @@ def list_waits(
     days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = DEFAULT_DAYS,
 ) -> JSONResponse:
     """
-    Return the waits that the user may read: those under way first, then those that ended last.
+    Return the waits that the user may see: those under way first, then those that ended last.
 
-    The vendor and the exact status are in the value of the XCom, which the database cannot filter. To filter by them,
-    up to ``MAX_SCANNED`` of the newest waits are read. ``older`` reports whether there are more.
+    The database cannot filter by vendor, nor fully by status, because both depend on the XCom's value. These filters
+    are applied here to the newest waits, up to a limit. ``older`` reports whether waits were left out.
 
     :param session: Airflow's database.
-    :param readable: The DAGs that the user may read.
+    :param readable: Restricts the query to the DAGs that the user may read.
     :param vendor: Only imports at this vendor.
-    :param state: Only waits with this status, or all that are not over.
+    :param state: Only waits with this status, or all waits that are not over.
     :param dag_id: Only waits of this DAG.
-    :param days: Only waits of DAG runs that could start within this number of days, or that are running.
+    :param days: Only waits of DAG runs that are not older than this, or that are unfinished.
     """
     query = readable.to_orm(waits_query(since=datetime.now(UTC) - timedelta(days=days)))
-    states = UNDER_WAY if state == "under_way" else {state} if state else None
+    statuses = UNDER_WAY if state == "under_way" else {state} if state else None
     if dag_id is not None:
         query = query.where(XComModel.dag_id == dag_id)
-    if states is not None:
-        query = in_states(query, states)
+    if statuses is not None:
+        query = with_status(query, statuses)
     limit = MAX_ROWS if vendor is None and state is None else MAX_SCANNED
     rows = session.execute(newest_first(query, limit + 1)).all()
-    serialized = [wait for row in rows[:limit] if (wait := serialize_wait(row)) is not None]
     waits = [
         wait
-        for wait in serialized
-        if (vendor is None or wait["vendor"] == vendor) and (states is None or wait["state"] in states)
+        for row in rows[:limit]
+        if (wait := serialize_wait(row)) is not None
+        and (vendor is None or wait["vendor"] == vendor)
+        and (statuses is None or wait["state"] in statuses)
     ]
-    return _answer(
+    return _respond(
         waits=sorted(waits[:MAX_ROWS], key=sort_key),
-        looked_at=min(len(rows), limit),
+        scanned=min(len(rows), limit),
         older=len(rows) > limit or len(waits) > MAX_ROWS,
     )
 
@@ -117,11 +113,11 @@ def show_wait(
     Return one wait with its history.
 
     :param session: Airflow's database.
-    :param readable: The DAGs that the user may read.
-    :param dag_id: The DAG of the task.
-    :param run_id: The run of the task.
+    :param readable: Restricts the query to the DAGs that the user may read.
+    :param dag_id: The task's DAG.
+    :param run_id: The task's DAG run.
     :param task_id: The task.
-    :param map_index: The index of a mapped task; -1: it is not mapped.
+    :param map_index: The index of a mapped task, or -1.
     """
     query = readable.to_orm(waits_query()).where(
         XComModel.dag_id == dag_id,
@@ -132,13 +128,13 @@ def show_wait(
     row = session.execute(query).one_or_none()
     wait = serialize_wait(row) if row is not None else None
     if wait is None:
-        raise HTTPException(404, "This task has not published any import.")
-    return _answer(wait=wait | {"history": serialize_history(row)})
+        raise HTTPException(404, "This task has not published the progress of an import.")
+    return _respond(wait=wait | {"history": serialize_history(row)})
 
 
-def _answer(**serialized: Any) -> JSONResponse:
-    # As a response, because FastAPI would convert a dict once more, although it is plain JSON already.
-    return JSONResponse({"now": time.time(), **serialized})
+def _respond(**content: Any) -> JSONResponse:
+    # Return a response, because FastAPI would otherwise serialize the JSON values once more.
+    return JSONResponse({"now": time.time(), **content})
 
 
 async def _add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -150,13 +146,13 @@ async def _add_headers(request: Request, call_next: Callable[[Request], Awaitabl
 
 
 def _make_app() -> FastAPI:
-    # A column that Airflow has moved raises here, and not when a user opens the page.
+    # Build the query once, so that a column missing in this Airflow fails at startup instead of in a request.
     waits_query(since=datetime.now(UTC))
-    made = FastAPI(title="Import progress", openapi_url=None)
-    made.middleware("http")(_add_headers)
-    made.include_router(_router)
-    made.mount("/", StaticFiles(directory=_PAGE, html=True))
-    return made
+    app = FastAPI(title="Import progress", openapi_url=None)
+    app.middleware("http")(_add_headers)
+    app.include_router(_router)
+    app.mount("/", StaticFiles(directory=_PAGE, html=True))
+    return app
 
 
 app = _make_app()

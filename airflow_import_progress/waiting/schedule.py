@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf
 from typing import TypeGuard
 
@@ -207,11 +208,14 @@ class Pace:
 
     def seconds_left(self, now: float) -> float | None:
         """
-        Return an estimate to show to users, or None if there are too few observations or the end is overdue.
+        Return an estimate to show to users, or None if the pace is unknown or irregular, or the end is overdue.
 
         :param now: The time, in seconds.
         """
         if len(self._seen) < PACE_WINDOW:
+            return None
+        paces = [_seconds_per_percent(older, newer) for older, newer in pairwise(self._seen)]
+        if max(paces) > MAX_SLOWDOWN * min(paces):
             return None
         earliest_end, seconds_left = self._predict()
         end = (earliest_end + self._seen[-1].first + seconds_left) / 2
@@ -221,7 +225,11 @@ class Pace:
     def _predict(self) -> tuple[float, float]:
         # The time of the earliest end, and the seconds that the rest takes from the first poll with its percentage.
         oldest, previous, newest = self._seen[0], self._seen[-2], self._seen[-1]
-        seconds_per_percent = (newest.first - oldest.first) / (newest.percent - oldest.percent)
+        seconds_per_percent = _seconds_per_percent(oldest, newest)
         seconds_left = (100.0 - newest.percent) * seconds_per_percent
         reached_at = max(previous.last, newest.first - seconds_per_percent)
         return reached_at + seconds_left, seconds_left
+
+
+def _seconds_per_percent(older: _Observation, newer: _Observation) -> float:
+    return (newer.first - older.first) / (newer.percent - older.percent)

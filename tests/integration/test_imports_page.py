@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The app behind the "Imports" page, in Airflow's own app, on a real metadata database, with Airflow's permissions."""
+"""The app of the "Imports" page, mounted in Airflow's app with a real metadata database and Airflow's permissions."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from unittest import mock
 
 import pytest
 from airflow.plugins_manager import AirflowPlugin
 
 if not hasattr(AirflowPlugin, "external_views"):
-    pytest.skip("this Airflow shows no views of plugins", allow_module_level=True)
+    pytest.skip("this Airflow has no external views", allow_module_level=True)
 
 from airflow import settings
 from airflow.api_fastapi import app as airflow_app
@@ -31,17 +33,20 @@ from fastapi.testclient import TestClient
 from sqlalchemy import delete, event
 from sqlalchemy import text as sql
 
+from airflow_import_progress import plugin
 from airflow_import_progress.waiting.published import PublishedProgress
 from tools.seed_waits import SeededWait, seed_waits
 
 PAGE = "/import-progress/"
 WAITS = "/import-progress/api/waits"
 WAIT = "/import-progress/api/wait"
+#: The modules of the page's script.
+MODULES = sorted(file.name for file in Path(plugin.__file__).parent.glob("page/*.js"))
 NOW = time.time()
 
 
 class Permissions(SimpleAuthManager):
-    """Airflow's simple auth manager, with users who may read some of what there is."""
+    """Airflow's simple auth manager, with users of limited permissions."""
 
     def is_authorized_dag(self, *, method, user, access_entity=None, details=None):
         dag_id = details.id if details else None
@@ -56,15 +61,15 @@ class Permissions(SimpleAuthManager):
 
 @pytest.fixture(scope="module")
 def airflows_app(tmp_path_factory):
-    """Return Airflow's app on a database of its own."""
+    """Return Airflow's app with a database of its own."""
     folder = tmp_path_factory.mktemp("airflow")
-    settings_for_it = {
+    environment = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
         "AIRFLOW__CORE__AUTH_MANAGER": f"{__name__}.Permissions",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{folder}/passwords.json",
         "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of sufficient length for tests, which is used nowhere else",
     }
-    with mock.patch.dict(os.environ, settings_for_it):
+    with mock.patch.dict(os.environ, environment):
         _use_configured_database()
         initdb()
         airflow_app.purge_cached_app()
@@ -81,21 +86,21 @@ def _use_configured_database():
 
 @pytest.fixture
 def database(airflows_app):
-    """Return what stores waits in a database that has none."""
+    """Return a function that stores waits in an empty database."""
     with create_session() as session:
         for model in (XComModel, TaskInstance, DagRun, DagModel):
             session.execute(delete(model))
 
-    def store_them(*waits):
+    def store_waits(*waits):
         with create_session() as session:
             seed_waits(session, *waits)
 
-    return store_them
+    return store_waits
 
 
 @pytest.fixture
 def browser(airflows_app, database):
-    """Return what opens a browser in which a user is logged in, or nobody."""
+    """Return a function that makes a client with or without a logged-in user."""
 
     def log_in(username="reads everything"):
         client = TestClient(airflows_app)
@@ -113,7 +118,7 @@ def token_of(username):
 
 def published(vendor="Lucca", try_number=1, progress=("running", 42.0), **fields):
     state, percent = progress or (None, None)
-    told = {"import_id": "3c90", "state": state, "percent": percent, "total": 1000, "processed": 420, "failed": 2}
+    values = {"import_id": "3c90", "state": state, "percent": percent, "total": 1000, "processed": 420, "failed": 2}
     defaults = {
         "conn_id": "lucca_default",
         "label": "Lucca leave import",
@@ -121,7 +126,7 @@ def published(vendor="Lucca", try_number=1, progress=("running", 42.0), **fields
         "waiting_since": NOW - 600,
         "deadline": NOW + 3000,
         "polled_at": NOW - 12,
-        "progress": told if progress else None,
+        "progress": values if progress else None,
         "progress_at": NOW - 12,
         "percent_per_minute": 4.2,
         "ends_at": NOW + 800,
@@ -135,104 +140,109 @@ def only_wait(client, **filters):
     return wait
 
 
-# ---- Who sees what
+# ---- Permissions
 
 
 @pytest.mark.parametrize("address", [WAITS, f"{WAIT}?dag_id=leaves&run_id=r&task_id=wait"])
-def test_without_a_session_the_api_tells_nothing(browser, database, address):
+def test_the_api_requires_a_session(browser, database, address):
     database(SeededWait(dag_id="leaves", run_id="r", published=published()))
-    answer = browser(None).get(address)
-    assert answer.status_code == 401
-    assert "3c90" not in answer.text
+    response = browser(None).get(address)
+    assert response.status_code == 401
+    assert "3c90" not in response.text
 
 
-def test_a_token_that_was_not_issued_by_airflow_is_refused(browser, database):
+def test_a_forged_token_is_rejected(browser, database):
     database(SeededWait(published=published()))
     client = browser(None)
     client.cookies.set("_token", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyZWFkcyBldmVyeXRoaW5nIn0.")
-    answer = client.get(WAITS)
-    assert answer.status_code in (401, 403)
-    assert "3c90" not in answer.text
+    response = client.get(WAITS)
+    assert response.status_code in (401, 403)
+    assert "3c90" not in response.text
 
 
-def test_the_session_of_airflows_ui_is_enough(browser, database):
+def test_the_session_of_airflows_ui_is_accepted(browser, database):
     database(SeededWait(published=published()))
     assert only_wait(browser())["import_id"] == "3c90"
 
 
-def test_so_is_a_token_of_airflows_api(browser, database):
+def test_a_token_of_airflows_api_is_accepted(browser, database):
     database(SeededWait(published=published()))
     client = browser(None)
     client.headers["Authorization"] = f"Bearer {token_of('reads everything')}"
     assert only_wait(client)["import_id"] == "3c90"
 
 
-def test_a_user_sees_the_imports_of_the_dags_that_they_may_read(browser, database):
+def test_a_user_sees_only_imports_of_readable_dags(browser, database):
     database(
         SeededWait(dag_id="leaves", published=published()),
         SeededWait(dag_id="payroll_of_the_board", published=published()),
     )
-    answer = browser("reads one DAG").get(WAITS)
-    assert [wait["dag_id"] for wait in answer.json()["waits"]] == ["leaves"]
-    assert "payroll_of_the_board" not in answer.text
+    response = browser("reads one DAG").get(WAITS)
+    assert [wait["dag_id"] for wait in response.json()["waits"]] == ["leaves"]
+    assert "payroll_of_the_board" not in response.text
 
 
 @pytest.mark.parametrize("address", [WAITS, WAIT])
-def test_naming_another_dag_does_not_help(browser, database, address):
+def test_requesting_an_unreadable_dag_is_forbidden(browser, database, address):
     database(SeededWait(dag_id="payroll_of_the_board", run_id="r", published=published()))
-    asked = {"dag_id": "payroll_of_the_board", "run_id": "r", "task_id": "wait"}
-    assert browser("reads one DAG").get(address, params=asked).status_code == 403
+    parameters = {"dag_id": "payroll_of_the_board", "run_id": "r", "task_id": "wait"}
+    assert browser("reads one DAG").get(address, params=parameters).status_code == 403
 
 
-def test_nor_does_naming_two_of_them(browser, database):
+def test_requesting_several_dags_reveals_no_unreadable_one(browser, database):
     database(SeededWait(dag_id="payroll_of_the_board", run_id="r", published=published()))
-    for asked in ("dag_id=leaves&dag_id=payroll_of_the_board", "dag_id=payroll_of_the_board&dag_id=leaves", "dag_id=~"):
-        answer = browser("reads one DAG").get(f"{WAITS}?{asked}")
-        assert "3c90" not in answer.text
+    for query in ("dag_id=leaves&dag_id=payroll_of_the_board", "dag_id=payroll_of_the_board&dag_id=leaves", "dag_id=~"):
+        response = browser("reads one DAG").get(f"{WAITS}?{query}")
+        assert "3c90" not in response.text
 
 
 @pytest.mark.parametrize("username", ["reads no XComs", "reads no tasks", "reads nothing"])
-def test_who_may_not_read_xcoms_and_tasks_is_refused(browser, database, username):
+def test_reading_requires_the_permissions_for_xcoms_and_task_instances(browser, database, username):
     database(SeededWait(dag_id="leaves", run_id="r", published=published()))
     client = browser(username)
     assert client.get(WAITS).status_code == 403
     assert client.get(WAIT, params={"dag_id": "leaves", "run_id": "r", "task_id": "wait"}).status_code == 403
 
 
-def test_the_page_itself_holds_no_data_and_runs_no_script_but_its_own(browser, database):
+def test_the_page_contains_no_data_and_allows_only_its_own_script(browser, database):
     database(SeededWait(published=published()))
-    answer = browser(None).get(PAGE)
-    assert answer.status_code == 200
-    assert "3c90" not in answer.text
-    policy = answer.headers["content-security-policy"]
+    response = browser(None).get(PAGE)
+    assert response.status_code == 200
+    assert "3c90" not in response.text
+    policy = response.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';")
     assert "unsafe" not in policy
-    assert "<script>" not in answer.text
+    assert "<script>" not in response.text
 
 
 @pytest.mark.parametrize("name", ["imports.js", "imports.css"])
-def test_what_the_page_loads_comes_with_it(browser, name):
+def test_the_page_loads_its_script_and_its_styles(browser, name):
+    assert f'"{name}"' in browser(None).get(PAGE).text
+
+
+@pytest.mark.parametrize("name", ["imports.css", *MODULES])
+def test_the_page_loads_only_its_own_files(browser, name):
     client = browser(None)
-    assert f'"{name}"' in client.get(PAGE).text
-    answer = client.get(f"{PAGE}{name}")
-    assert answer.status_code == 200
-    assert "https://" not in answer.text.replace("http://www.w3.org/2000/svg", "")
+    response = client.get(f"{PAGE}{name}")
+    assert response.status_code == 200
+    assert "https://" not in response.text.replace("http://www.w3.org/2000/svg", "")
+    assert set(re.findall(r'from "\./(.+)"', response.text)) <= set(MODULES)
 
 
-def test_data_is_not_kept_by_browsers_and_never_taken_for_a_page(browser, database):
+def test_data_is_neither_cached_nor_interpreted_as_html(browser, database):
     database(SeededWait(published=published(import_id="<script>alert(1)</script>")))
-    answer = browser().get(WAITS)
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.json()["waits"][0]["import_id"] == "<script>alert(1)</script>"
+    response = browser().get(WAITS)
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.json()["waits"][0]["import_id"] == "<script>alert(1)</script>"
 
 
-def test_airflow_offers_the_page_in_its_menu_and_on_tasks(browser):
+def test_airflow_registers_the_page_in_its_menu_and_on_tasks(browser):
     plugins = {plugin["name"]: plugin for plugin in _plugins(browser())}
     views = {view["destination"]: view for view in plugins["import_progress"]["external_views"]}
     assert set(views) == {"nav", "task_instance"}
-    # Relative, so that they stand below the path of [api] base_url.
+    # Relative, so that the path of [api] base_url is kept.
     assert {view["href"].partition("?")[0] for view in views.values()} == {"import-progress/"}
 
 
@@ -240,11 +250,11 @@ def _plugins(client):
     return client.get("/api/v2/plugins").json()["plugins"]
 
 
-# ---- What is told of a wait
+# ---- The content of a wait
 
 
 @pytest.mark.parametrize(
-    ("task_state", "progress", "told"),
+    ("task_state", "progress", "status"),
     [
         ("deferred", None, "waiting"),
         ("deferred", ("pending", None), "waiting"),
@@ -265,13 +275,13 @@ def _plugins(client):
         ("up_for_retry", ("running", 42.0), "retrying"),
     ],
 )
-def test_the_state_of_the_import_and_that_of_the_task_make_one(browser, database, task_state, progress, told):
+def test_the_status_combines_the_states_of_import_and_task(browser, database, task_state, progress, status):
     database(SeededWait(task_state=task_state, published=published(progress=progress)))
-    assert only_wait(browser())["state"] == told
-    assert only_wait(browser(), state=told)["state"] == told
+    assert only_wait(browser())["state"] == status
+    assert only_wait(browser(), state=status)["state"] == status
 
 
-def test_progress_is_told_with_its_pace_and_its_end(browser, database):
+def test_progress_includes_pace_and_expected_end(browser, database):
     database(SeededWait(published=published()))
     wait = only_wait(browser())
     assert (wait["percent"], wait["processed"], wait["total"], wait["failed"]) == (42.0, 420, 1000, 2)
@@ -281,7 +291,7 @@ def test_progress_is_told_with_its_pace_and_its_end(browser, database):
     assert "history" not in wait
 
 
-def test_an_earlier_try_tells_nothing_of_this_one(browser, database):
+def test_the_progress_of_an_earlier_try_is_ignored(browser, database):
     database(SeededWait(try_number=2, published=published(try_number=1, error="HTTP 503", failures=3)))
     wait = only_wait(browser())
     assert wait["state"] == "waiting"
@@ -289,18 +299,18 @@ def test_an_earlier_try_tells_nothing_of_this_one(browser, database):
 
 
 @pytest.mark.parametrize("task_state", ["success", "failed", "skipped", "up_for_retry"])
-def test_what_is_over_is_not_expected_to_end(browser, database, task_state):
+def test_a_finished_try_has_no_expected_end(browser, database, task_state):
     database(SeededWait(task_state=task_state, published=published()))
     assert only_wait(browser())["ends_at"] is None
 
 
-def test_a_value_that_was_stored_as_text_is_read_too(browser, database):
+def test_a_value_stored_as_text_is_parsed(browser, database):
     database(SeededWait(published=json.dumps(published().to_dict())))
     assert only_wait(browser())["percent"] == 42.0
 
 
 @pytest.mark.parametrize("value", [None, 42, "a text", ["a", "list"], {"percent": 42}, {"vendor": None}])
-def test_an_xcom_of_that_name_that_no_wait_has_written_is_left_out(browser, database, value):
+def test_an_xcom_with_the_same_key_from_another_task_is_ignored(browser, database, value):
     database(SeededWait(dag_id="leaves", run_id="r", published=value))
     client = browser()
     assert client.get(WAITS).json()["waits"] == []
@@ -310,37 +320,37 @@ def test_an_xcom_of_that_name_that_no_wait_has_written_is_left_out(browser, data
 @pytest.mark.parametrize(
     "address", ["javascript:alert(1)", "data:text/html,x", "//evil.example", "http://", "http://[", 7]
 )
-def test_an_address_that_is_none_of_the_web_is_not_told(browser, database, address):
+def test_an_address_that_is_not_http_is_omitted(browser, database, address):
     database(SeededWait(published=published(import_url=address)))
     assert only_wait(browser())["import_url"] is None
 
 
-def test_the_vendors_page_is_told(browser, database):
+def test_the_vendors_page_is_included(browser, database):
     database(SeededWait(published=published(import_url="https://vendor.example/imports/1")))
     assert only_wait(browser())["import_url"] == "https://vendor.example/imports/1"
 
 
-def test_numbers_that_json_has_no_words_for_are_left_out(browser, database):
+def test_numbers_that_json_cannot_represent_are_omitted(browser, database):
     database(SeededWait(published=published(percent_per_minute=float("inf"), ends_at=float("nan"))))
     wait = only_wait(browser())
     assert (wait["percent_per_minute"], wait["ends_at"]) == (None, None)
 
 
-def test_a_pace_that_is_too_large_to_be_multiplied_is_left_out(browser, database):
+def test_a_pace_that_overflows_is_omitted(browser, database):
     database(SeededWait(published=published(percent_per_minute=1e308)))
     assert only_wait(browser())["records_per_minute"] is None
 
 
 @pytest.mark.parametrize("run_id", ["manual__2026-01-01T00:00:00+00:00", "a/b?c=d&e#f", '50 % "é" <script>', "run+1"])
-def test_one_wait_is_found_whatever_its_run_is_called(browser, database, run_id):
+def test_one_wait_is_found_for_any_run_id(browser, database, run_id):
     database(SeededWait(dag_id="leaves.é", run_id=run_id, map_index=3, published=published()))
-    asked = {"dag_id": "leaves.é", "run_id": run_id, "task_id": "wait", "map_index": 3}
-    wait = browser().get(WAIT, params=asked).json()["wait"]
+    parameters = {"dag_id": "leaves.é", "run_id": run_id, "task_id": "wait", "map_index": 3}
+    wait = browser().get(WAIT, params=parameters).json()["wait"]
     assert wait["run_id"] == run_id
     assert [percent for _, percent in wait["history"]] == [0.0, 42.0]
 
 
-# ---- Which waits are told
+# ---- Filters and limits
 
 
 def test_filters_narrow_the_list(browser, database):
@@ -362,7 +372,7 @@ def test_filters_narrow_the_list(browser, database):
     assert dags(dag_id="leaves", vendor="Leadsy") == set()
 
 
-def test_a_state_that_does_not_exist_is_refused(browser):
+def test_an_unknown_state_is_rejected(browser):
     assert browser().get(WAITS, params={"state": "paused"}).status_code == 422
 
 
@@ -375,28 +385,28 @@ def many(count, **fields):
     ]
 
 
-def test_no_more_than_two_hundred_are_told_and_those_under_way_are_not_the_ones_left_out(browser, database):
+def test_at_most_two_hundred_are_listed_and_those_under_way_come_first(browser, database):
     database(*many(250, dag_id="over", task_state="success"))
     database(SeededWait(dag_id="long", published=published(), published_at=datetime.now(UTC) - timedelta(days=3)))
-    answer = browser().get(WAITS).json()
-    assert len(answer["waits"]) == 200
-    assert answer["older"]
-    assert answer["waits"][0]["dag_id"] == "long"
+    response = browser().get(WAITS).json()
+    assert len(response["waits"]) == 200
+    assert response["older"]
+    assert response["waits"][0]["dag_id"] == "long"
 
 
-def test_it_is_told_that_there_are_no_others(browser, database):
+def test_a_complete_list_reports_no_older_waits(browser, database):
     database(*many(200))
-    answer = browser().get(WAITS).json()
-    assert (len(answer["waits"]), answer["older"]) == (200, False)
+    response = browser().get(WAITS).json()
+    assert (len(response["waits"]), response["older"]) == (200, False)
 
 
-def test_a_filter_on_what_the_database_does_not_know_looks_at_the_newest_thousand(browser, database):
+def test_a_filter_by_vendor_scans_the_newest_thousand(browser, database):
     database(*many(1005, task_state="failed"))
-    answer = browser().get(WAITS, params={"vendor": "Leadsy"}).json()
-    assert (answer["waits"], answer["looked_at"], answer["older"]) == ([], 1000, True)
+    response = browser().get(WAITS, params={"vendor": "Leadsy"}).json()
+    assert (response["waits"], response["scanned"], response["older"]) == ([], 1000, True)
 
 
-def test_runs_of_the_last_days_are_told_and_those_that_go_on_and_others_if_asked_for(browser, database):
+def test_runs_of_the_last_days_and_unfinished_runs_are_listed(browser, database):
     now = datetime.now(UTC)
     database(
         SeededWait(dag_id="today", task_state="success", published=published()),
@@ -419,11 +429,11 @@ def test_runs_of_the_last_days_are_told_and_those_that_go_on_and_others_if_asked
 
 
 @pytest.mark.parametrize("days", [0, -1, 10**6, "all"])
-def test_a_time_that_makes_no_sense_is_refused(browser, days):
+def test_an_invalid_number_of_days_is_rejected(browser, days):
     assert browser().get(WAITS, params={"days": days}).status_code == 422
 
 
-#: Values as nobody's wait publishes them, but anybody's task may push them under the same key.
+#: Values that no wait publishes, but that any task may push under the same key.
 NASTY = [
     "1e400",
     "-1e400",
@@ -445,11 +455,11 @@ NASTY = [
 
 
 def refuse_constant(name):
-    raise AssertionError(f"{name} is not JSON, and no browser reads it")
+    raise AssertionError(f"{name} is not JSON, and browsers reject it")
 
 
 @pytest.mark.parametrize("of_progress", [False, True])
-def test_whatever_an_xcom_holds_costs_that_row_alone(browser, database, of_progress):
+def test_an_invalid_xcom_affects_only_its_own_row(browser, database, of_progress):
     values = published().to_dict()
     fields = values["progress"] if of_progress else values
     texts = []
@@ -466,19 +476,19 @@ def test_whatever_an_xcom_holds_costs_that_row_alone(browser, database, of_progr
                 sql("UPDATE xcom SET value = :value WHERE map_index = :index"), {"value": text, "index": index}
             )
     client = browser()
-    answer = client.get(WAITS, params={"vendor": "Lucca"})
-    assert answer.status_code == 200
-    waits = json.loads(answer.text, parse_constant=refuse_constant)["waits"]
+    response = client.get(WAITS, params={"vendor": "Lucca"})
+    assert response.status_code == 200
+    waits = json.loads(response.text, parse_constant=refuse_constant)["waits"]
     assert "good" in {wait["dag_id"] for wait in waits}
-    assert len(answer.content) < 1_000_000
+    assert len(response.content) < 1_000_000
     for index in range(len(texts)):
         one = {"dag_id": "imports", "run_id": SeededWait.run_id, "task_id": "wait", "map_index": index}
-        answer = client.get(WAIT, params=one)
-        assert answer.status_code in (200, 404)
-        json.loads(answer.text, parse_constant=refuse_constant)
+        response = client.get(WAIT, params=one)
+        assert response.status_code in (200, 404)
+        json.loads(response.text, parse_constant=refuse_constant)
 
 
-# ---- What it costs
+# ---- Cost
 
 
 @contextmanager
@@ -496,9 +506,9 @@ def counted_queries():
 
 
 @pytest.mark.parametrize("filters", [{}, {"vendor": "Lucca", "state": "running"}, {"dag_id": "imports"}])
-def test_a_thousand_waits_take_no_more_queries_than_ten(browser, database, filters):
+def test_a_thousand_waits_need_no_more_queries_than_ten(browser, database, filters):
     client = browser()
-    client.get(WAITS, params=filters)  # Airflow keeps some of what it asks for first
+    client.get(WAITS, params=filters)  # Airflow caches some of its first queries.
     counts = []
     for waits in (many(10, run_id="few"), many(1000, run_id="many")):
         database(*waits)

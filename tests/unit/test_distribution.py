@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 import airflow_import_progress
 
 ROOT = Path(airflow_import_progress.__file__).parent.parent
-PAGE = {f"airflow_import_progress/plugin/page/{name}" for name in ("index.html", "imports.css", "imports.js")}
+PAGE = {str(file.relative_to(ROOT)) for file in (ROOT / "airflow_import_progress/plugin/page").iterdir()}
 MODULES = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("airflow_import_progress/**/*.py")}
 
 

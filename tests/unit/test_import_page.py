@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the button on a waiting task leads to."""
+"""The target of the button on a waiting task."""
 
 from __future__ import annotations
 
@@ -45,25 +45,25 @@ def hook_to(monkeypatch):
         (" https://acme.ilucca.net/imports ", "https://acme.ilucca.net/imports"),
     ],
 )
-def test_it_is_what_the_connection_says(hook_to, page, address):
+def test_the_address_is_that_of_the_connection(hook_to, page, address):
     hook = hook_to(LuccaHook, host="acme.ilucca.net", extra={"import_page": page})
     assert hook.import_url(LEAVES) == address
 
 
-async def test_it_is_the_same_on_an_event_loop(hook_to):
+async def test_the_address_is_the_same_on_an_event_loop(hook_to):
     extra = {"import_page": "https://acme.ilucca.net/{summary_id}"}
     hook = hook_to(LuccaHook, host="acme.ilucca.net", extra=extra)
     assert await hook.aimport_url(LEAVES) == "https://acme.ilucca.net/3c90c3cc"
 
 
-def test_a_value_cannot_leave_its_place():
+def test_values_are_quoted():
     assert (
         fill_placeholders("https://a.example/{id}/x", {"id": "../b?c=d#e f"})
         == "https://a.example/..%2Fb%3Fc%3Dd%23e%20f/x"
     )
 
 
-def test_there_is_none_if_the_import_does_not_tell_what_the_page_needs(hook_to):
+def test_there_is_no_address_if_the_import_lacks_a_placeholder(hook_to):
     page = {"import_page": "https://cloud.zilliz.com/{cluster_id}/{job_id}"}
     hook = hook_to(ZillizHook, host="a.example", extra=page)
     assert hook.import_url(ZillizImportJob(job_id="job-1")) is None
@@ -81,7 +81,7 @@ def test_there_is_none_if_the_import_does_not_tell_what_the_page_needs(hook_to):
         (LeadsyHook, LeadsyImport(import_code="IMP-1")),
     ],
 )
-def test_there_is_none_where_the_vendor_documents_none(hook_to, hook_class, import_, given):
+def test_there_is_no_address_if_the_vendor_documents_none(hook_to, hook_class, import_, given):
     hook = hook_to(hook_class, host="a.example", extra={"import_page": given})
     assert hook.import_url(import_) is None
 
@@ -109,44 +109,44 @@ def test_rocketchat_has_a_list_of_imports(hook_to):
         7,
     ],
 )
-def test_what_is_no_page_is_refused(given):
+def test_an_invalid_page_is_rejected(given):
     with pytest.raises(ImportRequestError, match="import_page") as refusal:
         read_import_page(given, ["summary_id"])
     assert "secret" not in str(refusal.value)
 
 
-def test_the_refusal_of_an_unknown_place_says_what_there_is():
+def test_the_error_for_an_unknown_placeholder_lists_the_available_ones():
     with pytest.raises(ImportRequestError, match=r"the unknown placeholder \{other\}\. Available: cluster_id, job_id"):
         read_import_page("https://a.example/{other}", ["job_id", "cluster_id"])
 
 
-def test_a_wait_does_not_fail_for_want_of_a_page(hook_to):
+def test_an_invalid_page_does_not_fail_a_wait(hook_to):
     hook = hook_to(LuccaHook, host="acme.ilucca.net", extra={"import_page": "nonsense"})
     assert hook.import_url(LEAVES) is None
 
 
-def test_a_connection_that_cannot_be_used_has_no_page(hook_to):
+def test_an_unusable_connection_has_no_page(hook_to):
     assert hook_to(LuccaHook, host=None).import_url(LEAVES) is None
 
 
 class TestLink:
-    def test_airflow_knows_it(self):
+    def test_the_provider_registers_it(self):
         assert get_provider_info()["extra-links"] == ["airflow_import_progress.links.ImportLink"]
 
-    def test_a_sensor_tells_where_it_leads_to(self, hook_to):
+    def test_it_is_the_address_of_the_sensor(self, hook_to):
         hook_to(LuccaHook, host="a.example", extra={"import_page": "https://a.example/{summary_id}"})
         sensor = LuccaLeaveImportSensor(task_id="wait", summary_id="3c90c3cc", lucca_conn_id="here")
         (link,) = sensor.operator_extra_links
         assert link.name == "Import at the vendor"
         assert link.get_link(sensor, ti_key=None) == "https://a.example/3c90c3cc"
 
-    def test_it_is_empty_where_no_page_is_known(self, hook_to):
+    def test_it_is_empty_without_a_page(self, hook_to):
         hook_to(LuccaHook, host="a.example")
         sensor = LuccaLeaveImportSensor(task_id="wait", summary_id="3c90c3cc", lucca_conn_id="here")
-        # None would become a link to "None".
+        # Airflow would turn None into a link to "None".
         assert ImportLink().get_link(sensor, ti_key=None) == ""
 
-    def test_it_is_empty_where_the_import_turned_out_to_be_none(self):
+    def test_it_is_empty_without_a_valid_import(self):
         sensor = LuccaLeaveImportSensor(task_id="wait", summary_id="{{ params.id }}")
         sensor.summary_id = None
         assert ImportLink().get_link(sensor, ti_key=None) == ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Airflow's plugin costs the processes that load it, and what it registers."""
+"""The registration of Airflow's plugin and the cost of loading it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ import airflow_import_progress.plugin
 from airflow_import_progress import plugin
 from airflow_import_progress.plugin import ImportProgressPlugin
 
-SHOWS_VIEWS = hasattr(AirflowPlugin, "external_views")
+HAS_EXTERNAL_VIEWS = hasattr(AirflowPlugin, "external_views")
+APP_MODULES = ("api", "queries", "serialization", "status")
 
 
-def test_the_entry_point_leads_to_it():
+def test_the_entry_point_is_the_plugin():
     (entry_point,) = (
         entry_point
         for entry_point in metadata.entry_points(group="airflow.plugins")
@@ -29,7 +30,7 @@ def test_the_entry_point_leads_to_it():
     assert entry_point.load() is ImportProgressPlugin
 
 
-def test_to_load_it_loads_nothing_of_the_app_behind_it():
+def test_loading_the_plugin_does_not_import_the_app():
     program = (
         "import sys, airflow.plugins_manager; before = set(sys.modules); import airflow_import_progress.plugin; "
         "print(sorted(set(sys.modules) - before - {'airflow_import_progress'}))"
@@ -38,31 +39,31 @@ def test_to_load_it_loads_nothing_of_the_app_behind_it():
     assert done.stdout.strip().splitlines()[-1] == "['airflow_import_progress.plugin']"
 
 
-@pytest.mark.skipif(SHOWS_VIEWS, reason="this Airflow shows views of plugins")
-def test_it_registers_nothing_where_views_are_not_shown():
+@pytest.mark.skipif(HAS_EXTERNAL_VIEWS, reason="this Airflow has external views")
+def test_it_registers_nothing_without_external_views():
     assert not getattr(ImportProgressPlugin, "fastapi_apps", [])
     assert not hasattr(ImportProgressPlugin, "external_views")
 
 
-@pytest.mark.skipif(not SHOWS_VIEWS, reason="this Airflow shows no views of plugins")
+@pytest.mark.skipif(not HAS_EXTERNAL_VIEWS, reason="this Airflow has no external views")
 def test_it_registers_a_page_and_a_tab():
     assert [view["destination"] for view in ImportProgressPlugin.external_views] == ["nav", "task_instance"]
 
 
-def borrowed():
-    """Return the names of Airflow, FastAPI and SQLAlchemy that the app imports."""
+def imported_names():
+    """Return the names that the app imports from Airflow, FastAPI and SQLAlchemy, with their modules."""
     folder = Path(airflow_import_progress.plugin.__file__).parent
-    for name in ("api.py", "waits.py"):
-        for node in ast.walk(ast.parse((folder / name).read_text())):
+    for module in APP_MODULES:
+        for node in ast.walk(ast.parse((folder / f"{module}.py").read_text())):
             if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ("airflow", "fastapi", "sqlalchemy"):
                 yield from ((node.module, alias.name) for alias in node.names)
 
 
-@pytest.mark.skipif(not SHOWS_VIEWS, reason="this Airflow shows no views of plugins")
-@pytest.mark.parametrize(("module", "name"), list(borrowed()))
-def test_an_airflow_that_has_moved_a_name_has_no_page_and_starts(module, name, monkeypatch, caplog):
+@pytest.mark.skipif(not HAS_EXTERNAL_VIEWS, reason="this Airflow has no external views")
+@pytest.mark.parametrize(("module", "name"), list(imported_names()))
+def test_an_airflow_without_an_imported_name_starts_without_the_page(module, name, monkeypatch, caplog):
     monkeypatch.delattr(importlib.import_module(module), name)
-    for loaded in ("api", "waits"):
+    for loaded in APP_MODULES:
         monkeypatch.delitem(sys.modules, f"airflow_import_progress.plugin.{loaded}", raising=False)
     plugin._apps.cache_clear()
     try:
@@ -71,10 +72,10 @@ def test_an_airflow_that_has_moved_a_name_has_no_page_and_starts(module, name, m
         assert ImportProgressPlugin.fastapi_apps == []
     finally:
         plugin._apps.cache_clear()
-    ours = [record.message for record in caplog.records if record.name == plugin.__name__]
-    assert [message.partition(",")[0] for message in ours] == ["The Imports page is not available"]
+    messages = [record.message for record in caplog.records if record.name == plugin.__name__]
+    assert [message.partition(",")[0] for message in messages] == ["The Imports page is not available"]
 
 
-def test_it_listens_to_nothing():
-    # A listener would keep Airflow from ending waits without workers.
+def test_it_registers_no_listeners():
+    # Airflow does not end waits in the triggerer while any listener is registered.
     assert not ImportProgressPlugin.listeners

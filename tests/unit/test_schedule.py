@@ -182,6 +182,10 @@ def test_two_percentages_give_no_estimate():
     assert paced((0, 0), (60, 0), (120, 1)).seconds_left(now=120) is None
 
 
+def test_an_irregular_pace_gives_no_estimate():
+    assert paced((0, 3), (60, 4), (120, 57)).seconds_left(now=120) is None
+
+
 def test_an_overdue_end_gives_no_estimate():
     pace = paced(*((60.0 * n, 10.0 * n) for n in range(1, 10)), (594, 99))
     assert pace.seconds_left(now=2000) is None

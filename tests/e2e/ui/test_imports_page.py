@@ -171,7 +171,7 @@ def test_an_airflow_that_does_not_answer_is_told_and_what_was_known_stays(
         route.abort()
 
     page.route("**/api/waits?**", no_answer)
-    expect(listed.get_by_role("alert")).to_contain_text("does not answer")
+    expect(listed.get_by_role("alert")).to_contain_text("does not respond")
     expect(row(listed, imports, "growing")).to_be_visible()
     page.unroute("**/api/waits?**", no_answer)
     expect(listed.get_by_role("alert")).to_be_hidden()

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waits as the JSON values of the page's API."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_import_progress.plugin.status import UNDER_WAY, WaitStatus, wait_status
+from airflow_import_progress.progress import ImportProgress
+from airflow_import_progress.waiting.published import PublishedProgress
+
+#: Maximum length of a text, and the largest integer that JavaScript represents exactly.
+MAX_TEXT_LENGTH, MAX_COUNT = 2000, 2**53
+
+
+def serialize_wait(row: Any) -> dict[str, Any] | None:
+    """
+    Return a wait without its history, or None if the XCom was not written by a wait.
+
+    :param row: A row of :func:`~airflow_import_progress.plugin.queries.waits_query`.
+    """
+    published = _parse(row.value, with_history=False)
+    if published is None:
+        return None
+    progress = None
+    # Ignore the progress of an earlier try, because this one may wait for another import.
+    is_current = published.try_number == row.try_number
+    if is_current and published.progress is not None:
+        progress = ImportProgress.from_dict(published.progress)
+    status = wait_status(row.task_state, progress)
+    wait = {
+        "dag_id": row.dag_id,
+        "run_id": row.run_id,
+        "task_id": row.task_id,
+        "map_index": row.map_index,
+        "task_state": row.task_state,
+        "try_number": row.try_number,
+        "state": status,
+        "vendor": _text(published.vendor),
+        "conn_id": _text(published.conn_id),
+        "label": _text(published.label),
+        "import_id": _text(published.import_id),
+        "import_url": _web_address(published.import_url),
+        "ended_at": row.end_date.timestamp() if row.end_date and status not in UNDER_WAY else None,
+        "waiting_since": row.start_date.timestamp() if row.start_date else None,
+    }
+    polls = _serialize_polls(published, progress, status) if is_current else _EMPTY_POLLS
+    return wait | _serialize_progress(progress) | polls
+
+
+def serialize_history(row: Any) -> Sequence[Sequence[float]]:
+    """
+    Return the percentages that the vendor reported in this try, as pairs of time and percent, oldest first.
+
+    :param row: A row of :func:`~airflow_import_progress.plugin.queries.waits_query`.
+    """
+    published = _parse(row.value, with_history=True)
+    if published is None or published.try_number != row.try_number:
+        return []
+    return [point for point in published.history if all(map(math.isfinite, point))]
+
+
+def sort_key(wait: Mapping[str, Any]) -> tuple[Any, ...]:
+    """
+    Sort key for waits: those under way first, the newest first. It does not change with each poll.
+
+    :param wait: A wait from :func:`serialize_wait`.
+    """
+    is_over = wait["state"] not in UNDER_WAY
+    timestamp = (wait["ended_at"] if is_over else wait["waiting_since"]) or 0.0
+    return is_over, -timestamp, wait["dag_id"], wait["run_id"], wait["task_id"], wait["map_index"]
+
+
+def _parse(value: str, *, with_history: bool) -> PublishedProgress | None:
+    try:
+        values = json.loads(value)
+        if isinstance(values, str):
+            values = json.loads(values)
+        if isinstance(values, dict) and not with_history:
+            values = values | {"history": ()}
+        return PublishedProgress.from_dict(values)
+    # Deeply nested values raise RecursionError, infinite numbers OverflowError.
+    except (ValueError, RecursionError, OverflowError):
+        return None
+
+
+_EMPTY_PROGRESS = dict.fromkeys(
+    ("import_state", "percent", "total", "processed", "failed", "vendor_status", "message", "warning")
+)
+
+
+def _serialize_progress(progress: ImportProgress | None) -> dict[str, Any]:
+    if progress is None:
+        return _EMPTY_PROGRESS
+    return {
+        "import_state": progress.state,
+        "percent": progress.percent,
+        "total": _count(progress.total),
+        "processed": _count(progress.processed),
+        "failed": _count(progress.failed),
+        "vendor_status": _text(progress.vendor_status),
+        "message": _text(progress.message),
+        "warning": _text(progress.warning),
+    }
+
+
+_EMPTY_POLLS = dict.fromkeys(
+    ("deadline", "polled_at", "progress_at", "percent_per_minute", "records_per_minute", "ends_at", "error"),
+) | {"failures": 0}
+
+
+def _serialize_polls(
+    published: PublishedProgress, progress: ImportProgress | None, status: WaitStatus
+) -> dict[str, Any]:
+    pace = _number(published.percent_per_minute)
+    total = _count(progress.total) if progress else None
+    return {
+        "waiting_since": _number(published.waiting_since),
+        "deadline": _number(published.deadline),
+        "polled_at": _number(published.polled_at),
+        "progress_at": _number(published.progress_at),
+        "percent_per_minute": pace,
+        "records_per_minute": _number(pace * total / 100) if pace is not None and total else None,
+        # Omit the expected end if the wait is over or between two tries.
+        "ends_at": _number(published.ends_at) if status in UNDER_WAY - {WaitStatus.RETRYING} else None,
+        "error": _text(published.error),
+        "failures": _count(published.failures) or 0,
+    }
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    # Replace lone surrogates, which UTF-8 cannot encode.
+    return str(value)[:MAX_TEXT_LENGTH].encode("utf-8", "replace").decode()
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and 0 <= value <= MAX_COUNT else None
+
+
+def _web_address(value: Any) -> str | None:
+    """Return an HTTP address, or None: other schemes, such as ``javascript:``, could run scripts."""
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    is_usable = parts is not None and parts.scheme in ("http", "https") and bool(parts.netloc)
+    # A truncated address would point elsewhere.
+    return _text(value) if is_usable and len(value) <= MAX_TEXT_LENGTH else None
