@@ -48,6 +48,7 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "BaseSensorOperator": ("airflow.sdk", "airflow.sensors.base"),
     "Connection": ("airflow.sdk", "airflow.models"),
     "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
+    "XComArg": ("airflow.sdk", "airflow.models.xcom_arg"),
     "import_string": ("airflow.sdk.module_loading", "airflow.utils.module_loading"),
 }
 

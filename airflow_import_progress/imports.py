@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reference to one import: what identifies it, and how it is polled."""
+"""The reference to one import: its identifier, and the conversation that polls it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, get_args
+from urllib.parse import quote
+from uuid import UUID
 
 from airflow_import_progress.http.connection import VendorConnection
-from airflow_import_progress.http.exchange import Conversation
+from airflow_import_progress.http.exchange import Conversation, excerpt
 from airflow_import_progress.progress import ImportProgress, NotForXCom
+
+MAX_IDENTIFIER_LENGTH = 500
+#: Quotes and brackets of JSON or Python, which must not be passed on with an identifier.
+OPENING_MARKS, CLOSING_MARKS = frozenset("\"'`{[("), frozenset("\"'`}])")
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,52 @@ class Import(NotForXCom, ABC):
         :param conn_id: The Airflow connection through which it is polled.
         """
         return f"{self.label} {self.import_id!r} (connection {conn_id!r})"
+
+
+def quoted(identifier: str) -> str:
+    """
+    Return an identifier quoted as one segment of a path, whatever it contains.
+
+    :param identifier: The vendor's identifier.
+    """
+    return quote(identifier, safe="")
+
+
+def checked_id(name: str, value: object) -> str:
+    """
+    Return an import's identifier as text, or raise if the value cannot be one.
+
+    A template of a task that pushed nothing renders to ``"None"`` or to an empty string. Sent to a vendor, that would
+    at best be an unknown import, and at worst a request for another resource.
+
+    :param name: Name of the argument, for the message.
+    :param value: The identifier: a text, a whole number or a UUID.
+    :raises ValueError: if it is not an identifier; the message names the argument.
+    """
+    if isinstance(value, int | UUID) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise ValueError(  # noqa: TRY004
+            f"{name} must be the import's identifier as text, not {excerpt(repr(value))}. If it comes from an XCom, "
+            f"check that the upstream task returned it."
+        )
+    value = value.strip()
+    if value.lower() in ("", "none", "null", "undefined"):
+        raise ValueError(
+            f"{name} is {value!r}, which is not an identifier. If it comes from an XCom, "
+            f"check that the upstream task returned it."
+        )
+    if "{{" in value or "{%" in value:
+        raise ValueError(f"{name} is a template that was not rendered: {value!r}")
+    if value[0] in OPENING_MARKS or value[-1] in CLOSING_MARKS:
+        raise ValueError(
+            f"{name} must be the identifier alone, without quotes or brackets, not {excerpt(value)!r}. If it comes "
+            f"from the XCom of a shell command, that may be JSON: extract the identifier from it."
+        )
+    # Quoting does not change "." and "..", which would lead to another path.
+    if not value.isprintable() or len(value) > MAX_IDENTIFIER_LENGTH or value in (".", ".."):
+        raise ValueError(f"{name} is not an identifier of an import: {excerpt(value)!r}")
+    return value
 
 
 def _may_be_text(annotation: Any) -> bool:

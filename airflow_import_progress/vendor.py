@@ -30,26 +30,20 @@ from airflow_import_progress.http.answers import (
     redacted_address,
 )
 from airflow_import_progress.http.connection import VendorConnection, read_base_url, read_text, require_credential
-from airflow_import_progress.http.exchange import (
-    Conversation,
-    Request,
-    Response,
-    checked_id,
-    excerpt,
-    is_transient,
-    quoted,
-)
-from airflow_import_progress.imports import Import
+from airflow_import_progress.http.exchange import Conversation, Request, Response, excerpt, is_transient
+from airflow_import_progress.imports import Import, checked_id, quoted
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.waiting.gate import Gate, OnActionRequired
 
 if TYPE_CHECKING:
+    from airflow_import_progress.compat import Connection, XComArg
     from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
     from airflow_import_progress.sensors.base import BaseImportSensor
 
 __all__ = [
     "NOT_GIVEN",
     "BaseImportSensor",
+    "Connection",
     "Conversation",
     "Gate",
     "Import",
@@ -67,6 +61,7 @@ __all__ = [
     "Request",
     "Response",
     "VendorConnection",
+    "XComArg",
     "as_address",
     "as_count",
     "as_flag",
@@ -84,10 +79,12 @@ __all__ = [
     "require_credential",
 ]
 
-_SENSORS = {
+_LAZY = {
     "NOT_GIVEN": "airflow_import_progress.sensors.arguments",
     "BaseImportSensor": "airflow_import_progress.sensors.base",
+    "Connection": "airflow_import_progress.compat",
     "NotGiven": "airflow_import_progress.sensors.arguments",
+    "XComArg": "airflow_import_progress.compat",
 }
 
 
@@ -95,6 +92,6 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         # Imported on first use: a triggerer imports the hooks on its event loop, and does not need the sensors.
-        if name not in _SENSORS:
+        if name not in _LAZY:
             raise AttributeError(f"{__name__} has no {name!r}")
-        return getattr(importlib.import_module(_SENSORS[name]), name)
+        return getattr(importlib.import_module(_LAZY[name]), name)

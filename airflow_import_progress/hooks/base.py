@@ -25,7 +25,7 @@ from airflow_import_progress.http.connection import (
 from airflow_import_progress.http.connection_cache import ConnectionCache
 from airflow_import_progress.http.conversation import arun, run, through
 from airflow_import_progress.http.exchange import Conversation, Request, Response, redacted
-from airflow_import_progress.http.transport import AsyncSender, AsyncTransport, Transport, send_or_share
+from airflow_import_progress.http.transport import AsyncSend, AsyncSender, AsyncTransport, Transport, send_or_share
 from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress
 
@@ -180,12 +180,13 @@ class ImportProgressHook(BaseHook, ABC):
                     raise
             return self._run(import_.poll(renewed))
 
-    async def aget_progress(self, import_: Import, *, send: AsyncSender = send_or_share) -> ImportProgress:
+    async def aget_progress(self, import_: Import, *, send: AsyncSender | None = None) -> ImportProgress:
         """
         Poll the vendor for the progress of an import, without blocking the event loop.
 
         :param import_: The import.
-        :param send: Sends each request. Default: at once, through the session of this hook.
+        :param send: Sends each request, and returns its answer from :meth:`normalize_retry_after`. Default: sends at
+            once, through the session of this hook.
         :raises ImportPollError: if the poll did not get through; polling again later may work.
         :raises ImportRequestError: if the vendor refuses it.
         :raises ImportProtocolError: if the answer is not what the vendor's API promises.
@@ -349,15 +350,22 @@ class ImportProgressHook(BaseHook, ABC):
     def _run(self, conversation: Conversation[T]) -> T:
         connection = self.connection_cache.get()
         with self._transport.session(connection) as send:
-            return run(self._with_authentication(conversation, connection), send)
+            return run(
+                self._with_authentication(conversation, connection),
+                lambda request: self.normalize_retry_after(send(request)),
+            )
 
-    async def _arun(self, conversation: Conversation[T], send_through: AsyncSender = send_or_share) -> T:
+    async def _arun(self, conversation: Conversation[T], send_through: AsyncSender | None = None) -> T:
+        send_through = send_through or self._send_at_once
         connection = await self.connection_cache.aget()
         async with self._async_transport.session(connection) as send:
             return await arun(
                 self._with_authentication(conversation, connection),
                 lambda request: send_through(send, connection, request),
             )
+
+    async def _send_at_once(self, send: AsyncSend, connection: VendorConnection, request: Request) -> Response:
+        return self.normalize_retry_after(await send_or_share(send, connection, request))
 
     def _with_authentication(self, conversation: Conversation[T], connection: VendorConnection) -> Conversation[T]:
         return through(conversation, lambda request: self.send_authenticated(request, connection))

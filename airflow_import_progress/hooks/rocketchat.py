@@ -301,14 +301,13 @@ class RocketChatHook(ImportProgressHook):
         :param connection: The connection with the credentials.
         """
         if connection.extra.get("auth_method") != "password":
-            response = yield sign(request, LogIn(connection.login, connection.password))
-            return self.normalize_retry_after(response)
+            return (yield sign(request, LogIn(connection.login, connection.password)))
         log_in = yield from get_log_in(connection)
         response = yield sign(request, log_in)
         if response.status == 401:
             log_in = yield from get_log_in(connection, refused=log_in)
             response = yield sign(request, log_in)
-        return self.normalize_retry_after(response).with_secret(log_in.auth_token)
+        return response.with_secret(log_in.auth_token)
 
     def normalize_retry_after(self, response: Response) -> Response:
         """

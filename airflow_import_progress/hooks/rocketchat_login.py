@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from airflow_import_progress.hooks.rocketchat_answers import (
     is_server_fault,
-    normalize_retry_after,
     server_fault_error,
 )
 from airflow_import_progress.vendor import (
@@ -72,7 +71,7 @@ def get_log_in(connection: VendorConnection, refused: LogIn | None = None) -> Co
 
 def _log_in(connection: VendorConnection) -> Conversation[LogIn]:
     credentials = {"user": connection.login, "password": connection.password}
-    response = normalize_retry_after((yield Request(method="POST", path=LOGIN_PATH, json=credentials, shared=True)))
+    response = yield Request(method="POST", path=LOGIN_PATH, json=credentials, shared=True)
     answer = response.parsed_or_none()
     if is_server_fault(response):
         raise server_fault_error(response)

@@ -40,7 +40,7 @@ from airflow_import_progress.vendor import (
 )
 
 if TYPE_CHECKING:
-    from airflow_import_progress.compat import Connection
+    from airflow_import_progress.vendor import Connection
 
 ApiVersion = Literal["v1", "v2"]
 

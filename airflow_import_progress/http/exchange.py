@@ -3,7 +3,7 @@
 The requests to vendors and their responses, without the sending.
 
 Vendor code never sends: it is a generator that yields a :class:`Request` and receives a :class:`Response`.
-``hooks/base.py`` drives such a conversation with requests or with aiohttp, so vendor code is written once for both.
+``http/conversation.py`` runs it with requests or with aiohttp, so vendor code is written once for both.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeVar
-from urllib.parse import quote, urlsplit
-from uuid import UUID
+from urllib.parse import urlsplit
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
 from airflow_import_progress.progress import NotForXCom
@@ -34,10 +33,7 @@ ADDRESS = re.compile(r"(:(?:\\?/){2})(?:[^\s/?#@'\"]*@)?([^\s?'\"]*)(?:\?[^\s'\"
 
 #: Default limit of a response's body, in bytes.
 MAX_ANSWER_BYTES = 1024 * 1024
-MAX_IDENTIFIER_LENGTH = 500
 _TRANSIENT_STATUSES = frozenset({408, 425, 429})
-#: Quotes and brackets of JSON or Python, which must not be passed on with an identifier.
-OPENING_MARKS, CLOSING_MARKS = frozenset("\"'`{[("), frozenset("\"'`}])")
 #: Keys of the error messages in vendors' responses, in order of preference.
 ERROR_TEXT_KEYS = ("Message", "message", "detail", "error", "title")
 
@@ -60,7 +56,8 @@ class Request:
     A request, relative to the connection's address.
 
     :param method: The HTTP method.
-    :param path: The path from the root, beginning with ``/``; identifiers in it go through :func:`quoted`.
+    :param path: The path from the root, beginning with ``/``; identifiers in it go through
+        :func:`~airflow_import_progress.imports.quoted`.
     :param params: Query parameters; their values are quoted when sent.
     :param json: A body to send as JSON, or None.
     :param data: A body to send unchanged, or a form's fields, or None.
@@ -304,52 +301,6 @@ class Response(NotForXCom):
 
 #: A conversation with a vendor that ends in a T.
 Conversation = Generator[Request, Response, T]
-
-
-def quoted(identifier: str) -> str:
-    """
-    Return an identifier quoted as one segment of a path, whatever it contains.
-
-    :param identifier: The vendor's identifier.
-    """
-    return quote(identifier, safe="")
-
-
-def checked_id(name: str, value: object) -> str:
-    """
-    Return an import's identifier as text, or raise if the value cannot be one.
-
-    A template of a task that pushed nothing renders to ``"None"`` or to an empty string. Sent to a vendor, that would
-    at best be an unknown import, and at worst a request for another resource.
-
-    :param name: Name of the argument, for the message.
-    :param value: The identifier: a text, a whole number or a UUID.
-    :raises ValueError: if it is not an identifier; the message names the argument.
-    """
-    if isinstance(value, int | UUID) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str):
-        raise ValueError(  # noqa: TRY004
-            f"{name} must be the import's identifier as text, not {excerpt(repr(value))}. If it comes from an XCom, "
-            f"check that the upstream task returned it."
-        )
-    value = value.strip()
-    if value.lower() in ("", "none", "null", "undefined"):
-        raise ValueError(
-            f"{name} is {value!r}, which is not an identifier. If it comes from an XCom, "
-            f"check that the upstream task returned it."
-        )
-    if "{{" in value or "{%" in value:
-        raise ValueError(f"{name} is a template that was not rendered: {value!r}")
-    if value[0] in OPENING_MARKS or value[-1] in CLOSING_MARKS:
-        raise ValueError(
-            f"{name} must be the identifier alone, without quotes or brackets, not {excerpt(value)!r}. If it comes "
-            f"from the XCom of a shell command, that may be JSON: extract the identifier from it."
-        )
-    # Quoting does not change "." and "..", which would lead to another path.
-    if not value.isprintable() or len(value) > MAX_IDENTIFIER_LENGTH or value in (".", ".."):
-        raise ValueError(f"{name} is not an identifier of an import: {excerpt(value)!r}")
-    return value
 
 
 def parse_retry_after(value: str | None, *, now: float) -> float | None:

@@ -15,7 +15,7 @@ from airflow_import_progress.vendor import (
 )
 
 if TYPE_CHECKING:
-    from airflow_import_progress.compat import XComArg
+    from airflow_import_progress.vendor import XComArg
 
 
 class LeadsyImportSensor(BaseImportSensor):

@@ -13,7 +13,7 @@ from airflow_import_progress.vendor import (
 )
 
 if TYPE_CHECKING:
-    from airflow_import_progress.compat import XComArg
+    from airflow_import_progress.vendor import XComArg
 
 
 class LuccaLeaveImportSensor(BaseImportSensor):

@@ -414,6 +414,20 @@ def test_the_rate_limit_is_waited_out(run_sensor, rocketchat_sandbox, create, cl
     assert 42 <= clock.now - started <= 44
 
 
+def test_the_retry_after_of_each_response_is_normalized_once(run_sensor, by_password, create, monkeypatch):
+    normalized = []
+    original = RocketChatHook.normalize_retry_after
+
+    def normalize_retry_after(self, response):
+        normalized.append(response.request_line)
+        return original(self, response)
+
+    monkeypatch.setattr(RocketChatHook, "normalize_retry_after", normalize_retry_after)
+    create(answers=[step("importer_importing_users"), step("importer_done")])
+    run_sensor(RocketChatImportSensor, importer_key="csv")
+    assert [line.rpartition("/")[2] for line in normalized] == ["login", "getImportProgress", "getImportProgress"]
+
+
 def test_too_many_failed_records_fail_the_task(run_sensor, create):
     create(answers=[step("importer_done", completed=126, error=2)])
     with pytest.raises(ImportFailedError, match="2 failed records where max_failed_records allows 1"):

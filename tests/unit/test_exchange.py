@@ -11,10 +11,8 @@ from airflow_import_progress.exceptions import ImportPollError, ImportProtocolEr
 from airflow_import_progress.http.exchange import (
     Request,
     Response,
-    checked_id,
     excerpt,
     parse_retry_after,
-    quoted,
     request_key,
 )
 
@@ -136,49 +134,6 @@ def test_an_error_carries_what_the_vendor_asked_to_wait():
     with pytest.raises(ImportPollError) as caught:
         response(429, retry_after="7").raise_for_status()
     assert caught.value.retry_after == 7.0
-
-
-def test_an_identifier_is_never_a_path():
-    assert quoted("../../x?y#z") == "..%2F..%2Fx%3Fy%23z"
-
-
-@pytest.mark.parametrize(
-    ("given", "kept"), [("3c90", "3c90"), (" 3c90\n", "3c90"), (449839014328146739, "449839014328146739")]
-)
-def test_an_identifier_is_kept_as_text(given, kept):
-    assert checked_id("summary_id", given) == kept
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        "",
-        "  ",
-        "None",
-        "none",
-        "null",
-        "undefined",
-        "{{ ti.xcom_pull('upload') }}",
-        True,
-        3.5,
-        {},
-        ["a"],
-        "a\x00b",
-        ".",
-        "..",
-        "x" * 501,
-    ],
-)
-def test_what_cannot_be_an_identifier_is_refused_by_the_arguments_name(value):
-    with pytest.raises(ValueError, match="summary_id"):
-        checked_id("summary_id", value)
-
-
-def test_what_an_upstream_task_returned_instead_is_not_told_at_any_length():
-    with pytest.raises(ValueError, match="not \\['row', 'row'") as caught:
-        checked_id("summary_id", ["row"] * 100_000)
-    assert len(str(caught.value)) < 600
 
 
 @pytest.mark.parametrize("path", ["https://evil.example/", "imports", "", "/a\r\nX-Injected: 1", "/a b", "/é"])

@@ -62,7 +62,9 @@ def converse(conversation, *answers):
         requests.append(request)
         body, status, headers = answer if isinstance(answer, tuple) else (answer, 200, {})
         try:
-            request = conversation.send(answer_to(request, body, status, **headers))
+            # The hook normalizes each response when it is received.
+            response = RocketChatHook().normalize_retry_after(answer_to(request, body, status, **headers))
+            request = conversation.send(response)
         except StopIteration as end:
             assert len(requests) == len(answers)
             return requests, end.value

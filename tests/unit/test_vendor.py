@@ -8,6 +8,7 @@ from airflow_import_progress import vendor
 NAMES = {
     "NOT_GIVEN",
     "BaseImportSensor",
+    "Connection",
     "Conversation",
     "Gate",
     "Import",
@@ -25,6 +26,7 @@ NAMES = {
     "Request",
     "Response",
     "VendorConnection",
+    "XComArg",
     "as_address",
     "as_count",
     "as_flag",
