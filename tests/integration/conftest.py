@@ -56,7 +56,7 @@ def clock(monkeypatch):
 def run_sensor(request, clock):
     """Return a function that runs a sensor to its end as Airflow would, in one of the modes."""
     mode = request.param
-    if mode == "worker-free" and not waits_without_workers():
+    if mode == "without_workers" and not waits_without_workers():
         pytest.skip("from Airflow 3.3 on")
 
     def run_sensor(sensor_class, **arguments):

@@ -57,7 +57,7 @@ def outcomes(sandbox, connect_to, clock):
     def outcomes(behavior, import_id, flag):
         by_mode = {}
         for mode in MODES:
-            if mode == "worker-free" and not waits_without_workers():
+            if mode == "without_workers" and not waits_without_workers():
                 continue
             sandbox.reset()
             behavior.begin(sandbox, import_id)

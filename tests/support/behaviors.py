@@ -28,7 +28,7 @@ MODES: Mapping[str, Mapping[str, Any]] = {
     "poke": {"deferrable": False, "mode": "poke"},
     "reschedule": {"deferrable": False, "mode": "reschedule"},
     "deferred": {"deferrable": True},
-    "worker-free": {"deferrable": True, "start_from_trigger": True, "end_from_trigger": True},
+    "without_workers": {"deferrable": True, "start_from_trigger": True, "end_from_trigger": True},
 }
 
 #: The connection on which the vendor limits requests.

@@ -98,7 +98,7 @@ def wait_without_a_worker(sensor, clock, ti):
 
 def wait_to_the_end(sensor, mode, clock, ti):
     """Run one try of a sensor as Airflow does, and return its result."""
-    if mode == "worker-free" and sensor.start_from_trigger:
+    if mode == "without_workers" and sensor.start_from_trigger:
         return wait_without_a_worker(sensor, clock, ti)
     while True:
         try:

@@ -61,7 +61,7 @@ def airflow_options(
 @pytest.fixture(scope="session")
 def airflow(airflow: LocalAirflow) -> LocalAirflow:
     """The Airflow, once it has parsed the DAGs."""
-    airflow.api.wait_for_dags("deferred", "mapped", "worker_free_mapped", *EXAMPLE_DAG_IDS)
+    airflow.api.wait_for_dags("deferred", "mapped", "without_workers_mapped", *EXAMPLE_DAG_IDS)
     return airflow
 
 

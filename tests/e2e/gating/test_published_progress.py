@@ -20,7 +20,7 @@ MODES = {
     "deferred": "deferred",
     "poking": "running",
     "rescheduled": "up_for_reschedule",
-    "worker_free_xcom": "deferred",
+    "without_workers_xcom": "deferred",
 }
 
 in_each_mode = pytest.mark.parametrize("dag_id", MODES)

@@ -201,8 +201,8 @@ class Outcome:
         """Return how often a wait ended: on a worker by the audit log, or in a triggerer if it used no worker."""
         events = [entry["event"] for entry in self.audit_log if entry["task_id"] == wait.task_id]
         on_workers = events.count("success") + events.count("failed")
-        is_worker_free = not self.tasks[wait.task_id]["hostname"]
-        return on_workers + (self.events(wait) if is_worker_free else 0)
+        is_without_workers = not self.tasks[wait.task_id]["hostname"]
+        return on_workers + (self.events(wait) if is_without_workers else 0)
 
     def next_steps_of(self, wait: WaitSpec) -> int:
         """Return how often the task after a wait has run."""

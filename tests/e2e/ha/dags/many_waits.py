@@ -27,7 +27,7 @@ SENSORS: dict[Kind, tuple[type[BaseImportSensor], str]] = {
 }
 MODES: dict[str, dict[str, Any]] = {
     "deferred": {},
-    "worker_free": {"start_from_trigger": True, "end_from_trigger": True},
+    "without_workers": {"start_from_trigger": True, "end_from_trigger": True},
     "rescheduled": {"deferrable": False, "mode": "reschedule"},
 }
 

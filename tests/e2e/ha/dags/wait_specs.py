@@ -8,7 +8,7 @@ from itertools import product
 from typing import Literal
 
 Kind = Literal["leave", "user_location", "rocketchat", "zilliz", "leadsy"]
-Mode = Literal["deferred", "worker_free", "rescheduled"]
+Mode = Literal["deferred", "without_workers", "rescheduled"]
 Ending = Literal["good", "failing", "never"]
 
 KINDS: tuple[Kind, ...] = ("leave", "user_location", "rocketchat", "zilliz", "leadsy")
@@ -55,7 +55,7 @@ RESCHEDULED = (
 # Long enough to start, and short enough to end during the failures.
 TOO_LONG = (
     WaitSpec("never_deferred", "leave", "deferred", "never", is_held=False, timeout=120),
-    WaitSpec("never_worker_free", "zilliz", "worker_free", "never", is_held=False, timeout=150),
+    WaitSpec("never_without_workers", "zilliz", "without_workers", "never", is_held=False, timeout=150),
 )
 
 
@@ -72,10 +72,10 @@ def _waits() -> list[WaitSpec]:
         waits += [
             WaitSpec(f"{kind}_{ending}", kind, "deferred", ending, held),
             WaitSpec(f"{kind}_{ending}_early", kind, "deferred", ending, early),
-            WaitSpec(f"{kind}_{ending}_worker_free", kind, "worker_free", ending, held),
+            WaitSpec(f"{kind}_{ending}_without_workers", kind, "without_workers", ending, held),
         ]
     for kind in ("leave", "user_location", "zilliz", "leadsy"):
-        waits.append(WaitSpec(f"{kind}_good_early_worker_free", kind, "worker_free", is_held=False))
+        waits.append(WaitSpec(f"{kind}_good_early_without_workers", kind, "without_workers", is_held=False))
     return waits
 
 

@@ -48,7 +48,7 @@ def next_step(progress: Any) -> Any:
 def dag(name: str, **arguments: Any) -> DAG:
     """Return a DAG that is given the id of an import."""
     params = {"import_id": Param("not-set", type="string")}
-    return DAG(f"worker_free_{name}", schedule=None, params=params, **arguments)
+    return DAG(f"without_workers_{name}", schedule=None, params=params, **arguments)
 
 
 def wait(**arguments: Any) -> None:
