@@ -118,7 +118,7 @@ class Bar(Display):
             parts.append(f"polled at {in_clock_time(watched.state.polled_at)}")
         if watched.state.failures:
             parts.append(f"{watched.state.failures} poll{'s' if watched.state.failures > 1 else ''} failed in a row")
-        if watched.state.is_refused:
+        if watched.state.is_rate_limited:
             parts.append("the vendor asks for fewer requests")
         if watched.state.next_poll_at is not None:
             parts.append(f"next poll in {max(watched.state.next_poll_at - now, 0):.0f} s")

@@ -129,7 +129,7 @@ class JsonLines(Display):
             "poll_failed",
             error=f"{self.watched.subject}: {state.error}",
             failures=state.failures,
-            rate_limited=state.is_refused,
+            rate_limited=state.is_rate_limited,
             next_poll_at=_iso(state.next_poll_at),
         )
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: The advice for an HTTP status, where the vendor's hook has none of its own.
-REFUSAL_ADVICE: Mapping[int, str] = {
+STATUS_ADVICE: Mapping[int, str] = {
     401: "Check the credentials in the connection.",
     403: "Give the connection's user or key the permission to read imports.",
     404: "Check the import's identifier and the connection's host.",
@@ -57,7 +57,7 @@ class ImportProgressHook(BaseHook, ABC):
     conn_type: ClassVar[str]
     hook_name: ClassVar[str]
     #: The advice for an HTTP status that refuses a request, for error messages.
-    refusal_advice: ClassVar[Mapping[int, str]] = {}
+    status_advice: ClassVar[Mapping[int, str]] = {}
     #: How many requests a minute the vendor allows, as it publishes; None: it publishes no limit.
     requests_per_minute: ClassVar[float | None] = None
     #: The imports that can be polled. Their arguments are the placeholders of the connection's extra ``import_page``.
@@ -379,7 +379,7 @@ class ImportProgressHook(BaseHook, ABC):
         except ImportProgressError as error:
             parts = [f"{subject}: {error}"]
             if error.status is not None and not error.transient:
-                parts.append({**REFUSAL_ADVICE, **self.refusal_advice}.get(error.status, ""))
+                parts.append({**STATUS_ADVICE, **self.status_advice}.get(error.status, ""))
             # Without the cause, because its text is of a library and may contain an address with credentials.
             raise error.reworded(" ".join(filter(None, parts))) from None
         except Exception as error:

@@ -131,7 +131,7 @@ class LeadsyHook(ImportProgressHook):
     conn_type: ClassVar[str] = "leadsy"
     hook_name: ClassVar[str] = "Leadsy"
     import_classes: ClassVar[Sequence[type[Import]]] = (LeadsyImport,)
-    refusal_advice: ClassVar[Mapping[int, str]] = {
+    status_advice: ClassVar[Mapping[int, str]] = {
         401: "Leadsy did not accept the token: enter a valid one as the connection's password; one from a log-in "
         "expires. If it is valid, Leadsy may expect another word before it: see the connection's extra 'auth_scheme'.",
         403: "This token lacks a permission: use the token of a user who may see the company's imports.",

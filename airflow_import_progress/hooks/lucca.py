@@ -126,7 +126,7 @@ class LuccaHook(ImportProgressHook):
     hook_name: ClassVar[str] = "Lucca"
     import_classes: ClassVar[Sequence[type[Import]]] = (LuccaLeaveImport, LuccaUserLocationImport)
     requests_per_minute: ClassVar[float | None] = 50
-    refusal_advice: ClassVar[Mapping[int, str]] = {
+    status_advice: ClassVar[Mapping[int, str]] = {
         401: "Lucca did not accept the API key: enter a valid one as the connection's password.",
         403: "This API key lacks a permission: give it the rights for the import in Lucca.",
         404: "The import does not exist, or this API key may not see it: check summary_id, and that the connection is "

@@ -251,7 +251,7 @@ class RocketChatHook(ImportProgressHook):
     import_classes: ClassVar[Sequence[type[Import]]] = (RocketChatImport,)
     imports_page_path: ClassVar[str | None] = "/admin/import"
     requests_per_minute: ClassVar[float | None] = 10
-    refusal_advice: ClassVar[Mapping[int, str]] = {
+    status_advice: ClassVar[Mapping[int, str]] = {
         401: "Rocket.Chat did not accept the credentials: check the connection's login (user id) and password "
         "(personal access token), or user name and password if its extra 'auth_method' is 'password'.",
         403: "Give the connection's user the permission 'run-import' in Rocket.Chat.",

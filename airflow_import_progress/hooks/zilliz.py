@@ -192,7 +192,7 @@ class ZillizHook(ImportProgressHook):
     hook_name: ClassVar[str] = "Zilliz"
     import_classes: ClassVar[Sequence[type[Import]]] = (ZillizImportJob,)
     requests_per_minute: ClassVar[float | None] = 1200
-    refusal_advice: ClassVar[Mapping[int, str]] = {
+    status_advice: ClassVar[Mapping[int, str]] = {
         401: "Zilliz did not accept the credentials: enter a valid API key as the connection's password, or the user "
         "and password of a Milvus as its login and password; and check that the key may read the cluster.",
         403: "Give the API key or the Milvus user the right to read import jobs.",

@@ -32,13 +32,13 @@ from airflow_import_progress.links import ImportLink
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.sensors.skipping import skipping
 from airflow_import_progress.sensors.without_workers import SensorWithoutWorkers, class_path
-from airflow_import_progress.waiting.event import progress_in, reason_not_started
+from airflow_import_progress.waiting.event import progress_or_raise, reason_not_started
 from airflow_import_progress.waiting.gate import Decision, Gate
 from airflow_import_progress.waiting.publishing import WorkerPublisher
 from airflow_import_progress.waiting.rules import WaitRules
 from airflow_import_progress.waiting.schedule import MIN_GAP, MIN_POKE_INTERVAL
 from airflow_import_progress.waiting.state import WaitState
-from airflow_import_progress.waiting.wait import Wait, failure
+from airflow_import_progress.waiting.wait import Wait, import_failed_error
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Context
@@ -192,7 +192,7 @@ class BaseImportSensor(SensorWithoutWorkers):
         progress = self.get_hook().get_progress(import_)
         verdict = self.gate.judge(progress)
         if verdict.decision in (Decision.FAIL, Decision.FAIL_FOR_ACTION):
-            raise failure(import_, import_.describe(self._conn_id), verdict)
+            raise import_failed_error(import_, import_.describe(self._conn_id), verdict)
         return PokeReturnValue(verdict.decision is Decision.PASS, progress.to_dict())
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -232,7 +232,7 @@ class BaseImportSensor(SensorWithoutWorkers):
             self.log.info("The triggerer could not begin the wait (%s). It begins here.", reason)
             return self._wait(context)
         try:
-            progress = progress_in(event, self._subject)
+            progress = progress_or_raise(event, self._subject)
             import_ = self._deferred_import or self.get_import()
             if progress.import_id != import_.import_id:
                 raise ValueError(f"it is about the import {progress.import_id!r}")  # noqa: TRY301
@@ -308,9 +308,9 @@ class BaseImportSensor(SensorWithoutWorkers):
         except ValueError as error:
             raise ValueError(f"{self._subject}: {error}") from None
         reschedules = self.reschedule and not self.deferrable
-        first = first_poke_at(self, context) if reschedules else None
+        first_poke = first_poke_at(self, context) if reschedules else None
         self._log_what_takes_a_worker()
-        started_at = first.timestamp() if first else time.time()
+        started_at = first_poke.timestamp() if first_poke else time.time()
         wait = Wait(
             import_=import_,
             conn_id=self._conn_id,
@@ -320,10 +320,13 @@ class BaseImportSensor(SensorWithoutWorkers):
             clock=time.time,
         )
         publisher = WorkerPublisher(wait, context.get("ti"), self.hook_class.hook_name)
-        if first is None:
+        is_first_poke = first_poke is None
+        if is_first_poke:
             wait.begin()
         try:
-            progress = self._wait_on_worker(wait, publisher, context, reschedules=reschedules, is_first=first is None)
+            progress = self._wait_on_worker(
+                wait, publisher, context, reschedules=reschedules, is_first_poke=is_first_poke
+            )
         except (AirflowSensorTimeout, ImportFailedError, ImportProgressError) as error:
             wait.end(error)
             publisher.publish()
@@ -333,11 +336,11 @@ class BaseImportSensor(SensorWithoutWorkers):
         return progress.to_dict()
 
     def _wait_on_worker(
-        self, wait: Wait, publisher: WorkerPublisher, context: Context, *, reschedules: bool, is_first: bool
+        self, wait: Wait, publisher: WorkerPublisher, context: Context, *, reschedules: bool, is_first_poke: bool
     ) -> ImportProgress:
         with self.get_hook() as hook:
             self._hook_that_polled = publisher.hook = hook
-            hook.connection_cache.is_known = not is_first
+            hook.connection_cache.is_known = not is_first_poke
             self._store_link(context, hook, wait.import_)
             while True:
                 try:

@@ -36,8 +36,9 @@ class ImportProgressTrigger(BaseTrigger):
     cases a worker ends it. The event is then ``{"status": "success", "progress": {...}}`` or ``{"status": "error",
     "error": <name of the exception>, "message": ...}``.
 
-    The arguments are plain JSON and hold no secret. They are stored while the wait lasts, so later versions may
-    add optional ones but neither remove nor rename any.
+    The arguments are plain JSON and hold no secret. Airflow stores them once, when the wait is deferred, so that any
+    triggerer can continue it, after a restart too. Later versions may add optional arguments but neither remove nor
+    rename any.
 
     :param import_class: Path of the :class:`~airflow_import_progress.imports.Import` subclass.
     :param import_fields: Its arguments.
@@ -117,9 +118,9 @@ class ImportProgressTrigger(BaseTrigger):
             log=self.log,
             clock=time.time,
         )
-        is_first = wait.state.polled_at is None
-        publisher = TriggerPublisher(wait, self.task_instance, hook_class.hook_name, stores_link=is_first)
-        if is_first:
+        has_polled = wait.state.has_polled
+        publisher = TriggerPublisher(wait, self.task_instance, hook_class.hook_name, stores_link=not has_polled)
+        if not has_polled:
             wait.begin()
         try:
             progress = await self._wait_until_over(wait, hook_class, publisher)
@@ -137,12 +138,11 @@ class ImportProgressTrigger(BaseTrigger):
         self, wait: Wait, hook_class: type[ImportProgressHook], publisher: TriggerPublisher
     ) -> ImportProgress:
         state = wait.state
-        is_known = state.polled_at is not None
-        async with PolledImport(hook_class, self.conn_id, wait.import_, connection_is_known=is_known) as polled:
+        async with PolledImport(hook_class, self.conn_id, wait.import_, connection_is_known=state.has_polled) as polled:
             publisher.hook = polled.hook
             now = time.time()
             due_in = 0.0 if state.next_poll_at is None else state.next_poll_at - now
-            gap = min(wait.schedule.gap_before_first_poll(due_in), max(state.deadline - now, 0.0))
+            gap = min(wait.schedule.gap_after_takeover(due_in), max(state.deadline - now, 0.0))
             while True:
                 try:
                     # One timer for the whole wait, because a poll may have to queue past the deadline.

@@ -72,7 +72,7 @@ def reason_not_started(event: Any) -> str | None:
     return str(event.get("reason")) if is_not_started else None
 
 
-def progress_in(event: Any, subject: str) -> ImportProgress:
+def progress_or_raise(event: Any, subject: str) -> ImportProgress:
     """
     Return the progress in the event of an import that passes, or raise the error in it.
 

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Literal, assert_never, final, get_args
+from typing import Literal, assert_never, final, get_args
 
 from airflow_import_progress.progress import ImportProgress, ImportState
 
@@ -83,10 +83,6 @@ class Gate:
             raise ValueError(
                 f"on_action_required must be one of {get_args(OnActionRequired)}, not {self.on_action_required!r}"
             )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the arguments as plain JSON values, for a trigger to store."""
-        return asdict(self)
 
     def judge(self, progress: ImportProgress) -> Verdict:
         """

@@ -35,7 +35,7 @@ class PublishedProgress:
     :param percent_per_minute: The recent pace of the import, or None if it is unknown.
     :param ends_at: When the import is expected to end, or None if that cannot be estimated.
     :param error: Why the last poll failed, or why the wait ended with an error; None: neither.
-    :param failures: How many polls in a row failed. Polls that the vendor refused as too many do not count.
+    :param failures: How many polls in a row failed. Polls that exceeded the vendor's rate limit do not count.
     :param history: Some of the percentages so far, as pairs of time and percent, oldest first.
     """
 

@@ -13,7 +13,7 @@ from typing import TypeGuard
 from airflow_import_progress.http.rate_limit import MAX_RETRY_AFTER
 from airflow_import_progress.progress import ImportProgress, ImportState
 
-#: Longest gap after the first failed poll in a row, in seconds; it doubles from there.
+#: Longest gap after the first of several failed polls, in seconds; it doubles from there.
 INITIAL_FAILURE_GAP = 5.0
 #: Limit of the doubling, in seconds, so that the end of an outage is noticed.
 MAX_FAILURE_GAP = 300.0
@@ -22,7 +22,7 @@ MIN_POKE_INTERVAL = 5.0
 #: Shortest gap between any two polls, in seconds.
 MIN_GAP = 1.0
 #: Overdue first polls, such as those of a triggerer that restarts, are spread over at most this, in seconds.
-MAX_FIRST_POLL_SPREAD = 60.0
+MAX_TAKEOVER_SPREAD = 60.0
 #: Share of a gap that is random, so that waits which began together spread out.
 JITTER = 0.2
 #: Number of distinct percentages from which the pace is taken.
@@ -53,16 +53,16 @@ class Schedule:
     max_wait: float | None = None
     chance: Callable[[], float] = field(default=random.random, repr=False, compare=False)
 
-    def gap_before_first_poll(self, seconds: float) -> float:
+    def gap_after_takeover(self, seconds: float) -> float:
         """
         Return the seconds until the first poll of a wait that another process began.
 
         :param seconds: The seconds until it is due; less than 0 is overdue. Overdue polls are spread over as long as
-            they are overdue, up to ``poke_interval`` and :data:`MAX_FIRST_POLL_SPREAD`.
+            they are overdue, up to ``poke_interval`` and :data:`MAX_TAKEOVER_SPREAD`.
         """
         if seconds >= 0:
             return seconds
-        return self.chance() * min(-seconds, self.poke_interval, MAX_FIRST_POLL_SPREAD)
+        return self.chance() * min(-seconds, self.poke_interval, MAX_TAKEOVER_SPREAD)
 
     def gap_after_progress(self, elapsed: float, predicted_gap: float | None = None) -> float:
         """
@@ -97,18 +97,18 @@ class Schedule:
         gap = min(self._first_failure_gap * 2 ** min(failures - 1, 30), MAX_FAILURE_GAP)
         return self._spread(gap)
 
-    def gap_after_refusal(self, refusals: int, elapsed: float, retry_after: float | None = None) -> float:
+    def gap_after_rate_limit(self, polls: int, elapsed: float, retry_after: float | None = None) -> float:
         """
-        Return the seconds until the next poll, after one that the vendor refused with a rate limit.
+        Return the seconds until the next poll, after one that exceeded the vendor's rate limit.
 
         The gaps grow as after failures, but without a ``Retry-After`` they are at least those after a successful poll.
-        In reschedule mode, which counts nothing from poll to poll, this keeps refusals from causing more requests.
+        In reschedule mode, which counts nothing between polls, this keeps rate limits from causing more requests.
 
-        :param refusals: Number of refusals in a row, from 1.
+        :param polls: Number of rate-limited polls in a row, from 1.
         :param elapsed: Seconds since the wait began.
         :param retry_after: The vendor's ``Retry-After`` in seconds, or None; as for :meth:`gap_after_failure`.
         """
-        gap = self.gap_after_failure(refusals, retry_after)
+        gap = self.gap_after_failure(polls, retry_after)
         return gap if self._is_followed(retry_after) else max(gap, self.gap_after_progress(elapsed))
 
     @property
@@ -137,12 +137,12 @@ class Pace:
     """
     Predict from the last percentages when the import ends.
 
-    The pace is the mean over the last three distinct percentages, and the time left is what the rest takes at it. The
-    next poll is at the earliest end: the import may have reached its percentage right after the last poll that
-    returned another one, and may have done up to one percent more than it reports. From there, polls are close until
-    the percentage has not changed for three and a half times the time left. No predicted gap is shorter than that time
-    divided by three tenths of the number of polls so far, or by three if that is more, so that a wrong prediction
-    costs few polls. After that time, the pace predicts nothing until the percentage changes.
+    The pace is the mean over the last :data:`PACE_WINDOW` distinct percentages, and the time left is what the rest
+    takes at that pace. The next poll is at the earliest end: the import may have reached its percentage right after
+    the last poll that returned another one, and may have done up to one percent more than it reports. From there,
+    polls are close until the percentage has not changed for :data:`MAX_SLOWDOWN` times the time left. This period has
+    at most ``max(MIN_CLOSE_POLLS, CLOSE_POLLS_SHARE * polls so far)`` polls, so that a wrong prediction costs little.
+    After it, the pace predicts nothing until the percentage changes.
 
     :param last_observation: A percentage and when it was first seen, by the pace that this one continues, or None.
     """

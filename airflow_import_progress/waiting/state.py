@@ -15,21 +15,23 @@ class WaitState:
     """
     Hold the state of one wait.
 
+    A trigger stores :meth:`to_dict` once, when the wait is deferred, and never updates it. The fields that it omits are
+    kept in memory only.
+
     Times are in seconds since the epoch: a wait moves between machines, and only the wall clock means the same on all
     of them.
 
     :param started_at: When the wait began.
     :param deadline: When it ends at the latest.
-    :param next_poll_at: When to poll next; None: a poll is under way, or the wait is over.
+    :param next_poll_at: When to poll next; None: now, or the wait is over.
     :param polled_at: When the vendor was polled last, successfully or not; None: not yet.
-    :param failures: How many polls in a row failed. Polls that the vendor refused with "too many requests" do not
-        count.
+    :param failures: How many polls in a row failed. Polls that exceeded the vendor's rate limit do not count.
     :param last_warning: The last warning of a progress that was logged; None: none.
     :param last_observation: The newest percentage and when it was first observed; None: none.
     :param progress: The newest progress; None: there was none yet.
     :param progress_at: When it was received; None: there was none yet.
     :param error: Why the last poll failed, or why the wait ended with an error; None: neither.
-    :param is_refused: Whether the vendor refused the last poll with "too many requests".
+    :param is_rate_limited: Whether the last poll exceeded the vendor's rate limit.
     :param is_over: Whether the wait is over.
     """
 
@@ -43,7 +45,7 @@ class WaitState:
     progress: ImportProgress | None = None
     progress_at: float | None = None
     error: str | None = None
-    is_refused: bool = False
+    is_rate_limited: bool = False
     is_over: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,6 +73,11 @@ class WaitState:
             percent, observed_at = state.last_observation
             state.last_observation = (percent, observed_at)
         return state
+
+    @property
+    def has_polled(self) -> bool:
+        """Whether a poll was made, so that the connection is known to exist."""
+        return self.polled_at is not None
 
     @property
     def reported(self) -> tuple[Any, ...]:

@@ -30,7 +30,7 @@ from airflow_import_progress.waiting.state import WaitState
 #: How often a wait logs although nothing has changed, in seconds.
 HEARTBEAT = 600.0
 #: The advice for a vendor that gets too many requests.
-REFUSAL_ADVICE = (
+RATE_LIMIT_ADVICE = (
     "The vendor asks for fewer requests: raise poke_interval, or lower requests_per_minute in the connection's extra."
 )
 #: How much progress is logged as a line, in percent.
@@ -67,11 +67,11 @@ class Wait:
         self.schedule = rules.schedule
         self.log = log
         self.clock = clock
-        #: How many polls in a row the vendor refused with "too many requests".
-        self._refusals = 0
-        self._refusal_logged_at = 0.0
-        #: Whether a refusal was logged since the last poll that was answered.
-        self._has_logged_refusal = False
+        #: Number of polls in a row that exceeded the vendor's rate limit.
+        self._rate_limited_polls = 0
+        self._rate_limit_logged_at = 0.0
+        #: Whether the rate limit was logged since the last successful poll.
+        self._has_logged_rate_limit = False
         self._pace = Pace(state.last_observation)
         self._logged: tuple[ImportState, int | None] | None = None
         self._logged_at = 0.0
@@ -134,10 +134,10 @@ class Wait:
         :raises AirflowSensorTimeout: if the deadline has passed.
         """
         state = self.state
-        if state.failures or self._has_logged_refusal:
+        if state.failures or self._has_logged_rate_limit:
             self.log.info("%s: polls get through again.", self.subject)
-        self._refusals, self._has_logged_refusal = 0, False
-        state.failures, state.error, state.is_refused, state.progress = 0, None, False, progress
+        self._rate_limited_polls, self._has_logged_rate_limit = 0, False
+        state.failures, state.error, state.is_rate_limited, state.progress = 0, None, False, progress
         state.polled_at = state.progress_at = self.clock()
         state.next_poll_at = None
         self._pace.observe(progress, state.progress_at)
@@ -145,7 +145,7 @@ class Wait:
         self._log_progress(progress)
         verdict = self.rules.gate.judge(progress)
         if verdict.decision not in (Decision.PASS, Decision.WAIT):
-            raise failure(self.import_, self.subject, verdict)
+            raise import_failed_error(self.import_, self.subject, verdict)
         self._log_warning(progress)
         if verdict.decision is Decision.PASS:
             return None
@@ -163,9 +163,9 @@ class Wait:
         """
         state, limit = self.state, self.rules.max_consecutive_failures
         state.polled_at, state.next_poll_at = self.clock(), None
-        state.error, state.is_refused = self._without_subject(error), error.rate_limited
+        state.error, state.is_rate_limited = self._without_subject(error), error.rate_limited
         if error.rate_limited:
-            return self._until_next_after_refusal(error)
+            return self._until_next_after_rate_limit(error)
         state.failures += 1
         if not self.rules.silent_fail:
             if not error.transient:
@@ -182,16 +182,18 @@ class Wait:
         self.log.warning("Poll failed (number %d%s), next in %.0f s. %s", state.failures, allowed, gap, error)
         return gap
 
-    def _until_next_after_refusal(self, error: ImportProgressError) -> float:
-        # The vendor is available, so refusals are not failures, however many there are. Their gaps grow as those of
+    def _until_next_after_rate_limit(self, error: ImportProgressError) -> float:
+        # The vendor is available, so these polls are not failures, however many there are. Their gaps grow as those of
         # failures do.
-        self._refusals += 1
+        self._rate_limited_polls += 1
         now = self.clock()
-        gap = self.schedule.gap_after_refusal(self._refusals, now - self.state.started_at, error.retry_after)
+        gap = self.schedule.gap_after_rate_limit(
+            self._rate_limited_polls, now - self.state.started_at, error.retry_after
+        )
         gap = self._until_next(gap)
-        # Logged now and then, because refusals and answers may alternate for hours at a vendor's limit.
-        if now - self._refusal_logged_at >= HEARTBEAT:
-            self._refusal_logged_at, self._has_logged_refusal = now, True
+        # Log it only now and then: at a vendor's limit, rejected and successful polls may alternate for hours.
+        if now - self._rate_limit_logged_at >= HEARTBEAT:
+            self._rate_limit_logged_at, self._has_logged_rate_limit = now, True
             self.log.warning("The vendor asks for fewer requests, next poll in %.0f s. %s", gap, error)
         return gap
 
@@ -215,8 +217,8 @@ class Wait:
         words = f"{self.subject}: not done within the timeout of {state.deadline - state.started_at:.10g} s."
         if state.error is not None:
             words = f"{words} The last poll failed: {state.error}"
-            if self._refusals:
-                words = f"{words} {REFUSAL_ADVICE}"
+            if self._rate_limited_polls:
+                words = f"{words} {RATE_LIMIT_ADVICE}"
         elif state.progress is not None:
             words = f"{words} Last known: {state.progress} (status {state.progress.vendor_status!r})."
             # Repeated here, because the warning may be far above in the log, or in that of another process.
@@ -247,7 +249,7 @@ def _obstacle(import_: Import, progress: ImportProgress) -> str | None:
     return " ".join(filter(None, [words, import_.action_advice, progress.warning]))
 
 
-def failure(import_: Import, subject: str, verdict: Verdict) -> ImportFailedError:
+def import_failed_error(import_: Import, subject: str, verdict: Verdict) -> ImportFailedError:
     """
     Return the exception for an import that does not pass.
 

@@ -205,7 +205,7 @@ def test_an_unknown_connection_is_told_with_how_to_give_one(watch, monkeypatch):
         assert way in watched.lines[-1]
 
 
-def test_a_connection_of_another_vendor_is_refused(watch):
+def test_a_connection_of_another_vendor_is_rate_limited(watch):
     watched = watch("lucca-leave", "x", "--conn-id", "zilliz_default")
     assert watched.exit_code == 2
     assert "The connection is of type 'zilliz', not 'lucca'" in watched.lines[-1]
@@ -343,7 +343,7 @@ def test_a_failed_poll_stays_above_the_bar_which_tells_when_it_is_asked_again(ba
 
 def test_the_bar_does_not_take_a_vendor_that_asks_for_fewer_requests_for_one_that_fails(bar, clock):
     bar, view, out = bar()
-    view.state.error, view.state.polled_at, view.state.is_refused = "HTTP 429", clock.now, True
+    view.state.error, view.state.polled_at, view.state.is_rate_limited = "HTTP 429", clock.now, True
     view.state.next_poll_at = clock.now + 60
     *_, polls = written(bar, out).splitlines()
     assert " · the vendor asks for fewer requests · next poll in 60 s · " in polls

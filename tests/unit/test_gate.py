@@ -5,6 +5,7 @@ import pytest
 
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.waiting.gate import Decision, Gate
+from airflow_import_progress.waiting.rules import WaitRules
 
 
 def judge(gate, state, **values):
@@ -169,4 +170,4 @@ def test_refuses_an_argument_outside_its_range_by_name(argument, value):
 
 def test_is_made_again_from_what_a_trigger_stores():
     gate = Gate(max_failed_records=3, min_success_rate=95, min_records=7, on_action_required="fail")
-    assert Gate(**gate.to_dict()) == gate
+    assert WaitRules.from_dict(WaitRules(poke_interval=60, gate=gate).to_dict()).gate == gate

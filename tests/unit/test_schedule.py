@@ -66,9 +66,9 @@ def test_max_wait_alone_changes_nothing():
 )
 def test_overdue_first_polls_are_spread_over_a_short_time(due_in, poke_interval, gap):
     schedule = Schedule(poke_interval=poke_interval, chance=full_chance)
-    assert schedule.gap_before_first_poll(due_in) == gap
+    assert schedule.gap_after_takeover(due_in) == gap
     if due_in < 0:
-        assert Schedule(poke_interval=poke_interval, chance=no_chance).gap_before_first_poll(due_in) == 0
+        assert Schedule(poke_interval=poke_interval, chance=no_chance).gap_after_takeover(due_in) == 0
 
 
 @pytest.mark.parametrize("chance", [no_chance, full_chance])
@@ -106,21 +106,21 @@ def test_a_vendor_that_says_at_once_again_and_again_is_no_reason_to_hurry():
 
 def test_refusals_back_off_as_failures_do():
     schedule = Schedule(poke_interval=5, chance=no_chance)
-    assert [schedule.gap_after_refusal(n, elapsed=0) for n in range(1, 9)] == [5, 10, 20, 40, 80, 160, 300, 300]
+    assert [schedule.gap_after_rate_limit(n, elapsed=0) for n in range(1, 9)] == [5, 10, 20, 40, 80, 160, 300, 300]
 
 
 def test_a_refusal_is_not_followed_by_a_poll_sooner_than_usual():
-    assert Schedule(poke_interval=60, chance=no_chance).gap_after_refusal(1, elapsed=0) == 60
-    assert Schedule(poke_interval=900, chance=no_chance).gap_after_refusal(9, elapsed=0) == 900
+    assert Schedule(poke_interval=60, chance=no_chance).gap_after_rate_limit(1, elapsed=0) == 60
+    assert Schedule(poke_interval=900, chance=no_chance).gap_after_rate_limit(9, elapsed=0) == 900
     backoff = Schedule(poke_interval=60, exponential_backoff=True, chance=no_chance)
-    assert backoff.gap_after_refusal(1, elapsed=5000) == 5060
+    assert backoff.gap_after_rate_limit(1, elapsed=5000) == 5060
 
 
 @pytest.mark.parametrize("refusals", [1, 9])
 def test_retry_after_wins_over_the_gaps_of_refusals(refusals):
     schedule = Schedule(poke_interval=60, chance=no_chance)
-    assert schedule.gap_after_refusal(refusals, elapsed=0, retry_after=7) == 7
-    assert schedule.gap_after_refusal(refusals, elapsed=0, retry_after=0) >= 60
+    assert schedule.gap_after_rate_limit(refusals, elapsed=0, retry_after=7) == 7
+    assert schedule.gap_after_rate_limit(refusals, elapsed=0, retry_after=0) >= 60
 
 
 def test_a_predicted_gap_above_the_poke_interval_changes_nothing():

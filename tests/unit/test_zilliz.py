@@ -20,7 +20,7 @@ from airflow_import_progress.http.exchange import Response
 from airflow_import_progress.progress import ImportState
 from airflow_import_progress.sensors.zilliz import ZillizImportSensor
 from airflow_import_progress.waiting.gate import Decision, Gate
-from airflow_import_progress.waiting.wait import failure
+from airflow_import_progress.waiting.wait import import_failed_error
 
 JOB_ID = "job-01fa0e5d42cjxudhpuehyp"
 CLUSTER_ID = "in01-1234567890abcde"
@@ -281,7 +281,7 @@ def test_a_job_that_waits_for_its_commit_fails_if_told_to_and_says_what_to_do():
     progress = poll(CLOUD_V2, v2(state="Uncommitted", progress=99))
     assert Gate().judge(progress).decision is Decision.WAIT
     verdict = Gate(on_action_required="fail").judge(progress)
-    error = failure(ZillizImportJob(JOB_ID), "It", verdict)
+    error = import_failed_error(ZillizImportJob(JOB_ID), "It", verdict)
     assert isinstance(error, ImportActionRequiredError)
     assert "Commit it with POST /v2/vectordb/jobs/import/commit" in str(error)
 
