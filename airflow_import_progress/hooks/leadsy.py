@@ -52,7 +52,7 @@ class LeadsyImport(Import):
     Identify an import of leads into Leadsy.
 
     :param import_code: The ``import_code`` that Leadsy returned when the import was started.
-    :param status_map: The meaning of Leadsy's statuses, where this package does not know it or is wrong: names (in any
+    :param status_map: The meaning of Leadsy's statuses, in addition to or instead of the usual one: names (in any
         case, with spaces, hyphens or underscores) or integers of statuses to states, or to the states' names.
     :raises ValueError: if one of them is not valid; the message names it.
     """

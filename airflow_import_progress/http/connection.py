@@ -199,13 +199,13 @@ def _read_port(value: Any) -> int | None:
 
 
 def read_timeout(value: Any) -> float:
-    """Return how long a request may take, in seconds, from the extra ``timeout``."""
+    """Return the maximum duration of a request, in seconds, from the extra ``timeout``."""
     seconds = _read_number("timeout", value, "seconds", MIN_REQUEST_TIMEOUT, MAX_REQUEST_TIMEOUT)
     return DEFAULT_REQUEST_TIMEOUT if seconds is None else seconds
 
 
 def read_requests_per_minute(value: Any) -> float | None:
-    """Return how many requests may be sent in a minute, or None, from the extra ``requests_per_minute``."""
+    """Return the maximum number of requests per minute, or None, from the extra ``requests_per_minute``."""
     return _read_number("requests_per_minute", value, "a number", MIN_REQUESTS_PER_MINUTE, MAX_REQUESTS_PER_MINUTE)
 
 

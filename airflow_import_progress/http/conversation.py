@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a conversation: send what it yields, and hand it the answers."""
+"""Run a conversation: send the requests that it yields, and pass the answers to it."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from airflow_import_progress.http.exchange import Response
 if TYPE_CHECKING:
     from aiolimiter import AsyncLimiter
 
-#: How much further apart than the limit says requests are sent, because they do not all take equally long to arrive.
+#: Factor by which the gap between requests exceeds that of the limit, because their travel times differ.
 SPACING_MARGIN = 1.05
-#: How long to pause for a vendor that gets too many requests and does not say how long, in seconds.
+#: Pause after a refusal for too many requests without a ``Retry-After``, in seconds.
 DEFAULT_PAUSE = 5.0
 #: Longest pause that a vendor can ask for, in seconds: an import may be over long before a longer one.
 MAX_RETRY_AFTER = 3600.0

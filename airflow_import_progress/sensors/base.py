@@ -80,7 +80,7 @@ class BaseImportSensor(SensorWithoutWorkers):
     :data:`~airflow_import_progress.sensors.arguments.NOT_GIVEN`. That does not work with ``mode="reschedule"``, where
     Airflow executes a sensor anew for each poll.
 
-    :param deferrable: Whether to wait in the triggerer. Default True, whatever ``[operators] default_deferrable`` says.
+    :param deferrable: Whether to wait in the triggerer. Default True, regardless of ``[operators] default_deferrable``.
     :param start_from_trigger: Whether the wait starts in the triggerer, without a worker that polls first and defers.
         Default: the attribute of the class, which is False unless a subclass sets it. Needs Airflow 3.3. Where it is
         not possible, the wait starts on a worker, whose log gives the reason. A mapped sensor ignores it.
@@ -296,7 +296,7 @@ class BaseImportSensor(SensorWithoutWorkers):
         self._check_identifier(self.hook_class.conn_name_attr, self._conn_id)
         ti: Any = context.get("ti")
         if import_.warning_before_start and ti is not None and ti.map_index >= 0:
-            # All of them would wait for the same last import, and each would be taken for a wait for its own.
+            # Refuse it, because all mapped tasks would wait for the same last import.
             raise ValueError(
                 f"A mapped task must be given the import that it waits for, but {import_.warning_before_start}"
             )

@@ -98,7 +98,7 @@ class SensorWithoutWorkers(IdentifyingSensor):
         raise NotImplementedError
 
     def _deferral_timeout(self, seconds: float) -> timedelta:
-        """Return when Airflow gives a deferral up that the trigger should have ended after some seconds."""
+        """Return Airflow's timeout for a deferral that the trigger ends after some seconds."""
         from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE
 
         # The trigger keeps the deadline. Airflow's own is the back-stop for a wait that no triggerer runs.

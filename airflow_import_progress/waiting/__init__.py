@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of a wait, whoever runs it: a sensor on a worker, a trigger, or the command."""
+"""The rules of a wait, shared by the sensors on a worker, the triggers and the command."""

@@ -79,7 +79,7 @@ class PublishedProgress:
 
 
 class History:
-    """Keep few enough of the percentages to store them with each change, and enough for a chart."""
+    """Keep a bounded number of percentages for the chart, because each write stores all of them."""
 
     __slots__ = ("_resolution", "points")
 

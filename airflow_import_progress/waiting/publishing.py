@@ -66,7 +66,7 @@ class Publisher:
         return self._written_at + gap - self.wait.clock()
 
     def next_to_write(self) -> dict[str, Any]:
-        """Return what to write now, and count it as written."""
+        """Return the record to write now, and count it as written."""
         self._written, self._written_at = self.wait.state.reported, self.wait.clock()
         published = self.wait.to_publish(try_number=self.ti.try_number, vendor=self.vendor)
         history = tuple(self.history.points)
@@ -79,7 +79,7 @@ class Publisher:
             self.history.add(progress_at, progress.percent)
 
     def needs_url(self) -> bool:
-        """Return whether to look the vendor's page up: once, after the first poll that was answered."""
+        """Return True once, after the first successful poll: the address of the vendor's page must be read."""
         return not self._has_looked_for_url and self.wait.state.progress is not None
 
     def set_url(self, import_url: str | None) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When to poll next. Pure: the time and the source of random numbers are passed in."""
+"""The time of the next poll. Pure: the time and the source of random numbers are passed in."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class Pace:
         """
         self._polls += 1
         if progress.state is not ImportState.RUNNING:
-            # The time spent in a queue or waiting for a person is no measure of the pace.
+            # Start again, because time spent in a queue or waiting for a person does not indicate the pace.
             self._seen.clear()
             return
         if progress.percent is None:

@@ -49,7 +49,7 @@ class WaitState:
     is_over: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what another process needs to continue the wait, as plain JSON values."""
+        """Return the fields with which another process continues the wait, as plain JSON values."""
         return {
             "started_at": self.started_at,
             "deadline": self.deadline,

@@ -104,7 +104,7 @@ class Wait:
 
     def seconds_left(self, now: float) -> float | None:
         """
-        Return how long the import is expected to take, in seconds, or None if that cannot be estimated.
+        Return the estimated time to the end of the import, in seconds, or None if it is unknown.
 
         :param now: The time, in seconds since the epoch.
         """

@@ -68,7 +68,7 @@ def test_min_success_rate_must_be_known_and_reached(failed, processed, decision)
     assert verdict.decision is decision
 
 
-def test_min_success_rate_looks_at_the_processed_records_alone():
+def test_min_success_rate_counts_only_processed_records():
     verdict = judge(Gate(min_success_rate=95), ImportState.SUCCEEDED, failed=6, processed=100, total=1000)
     assert verdict.decision is Decision.FAIL
 

@@ -104,7 +104,7 @@ def test_an_import_without_a_code_cannot_be_made_because_it_would_ask_for_the_li
 # What the fields mean
 
 
-def test_a_running_import_tells_records_times_and_rate():
+def test_a_running_import_has_records_times_and_rate():
     progress = poll({"import_file": PROCESSING})
     assert (progress.import_id, progress.state, progress.vendor_status) == (CODE, ImportState.RUNNING, "processing")
     assert (progress.percent, progress.total, progress.processed, progress.failed) == (24.0, 500, 120, 3)
@@ -167,7 +167,7 @@ def test_counts_may_be_strings():
 
 
 @pytest.mark.parametrize("value", [None, -1, 2.5, "many", True, []])
-def test_a_count_that_cannot_be_read_is_unknown_and_no_zero(value):
+def test_an_unreadable_count_is_unknown_and_not_zero(value):
     progress = poll_file(total_records=value, processed_records=value, failed_records=value)
     assert (progress.total, progress.processed, progress.failed, progress.percent) == (None, None, None, None)
 
@@ -514,7 +514,7 @@ def test_a_code_of_digits_may_be_answered_as_a_number():
         ({"auth_scheme": "None"}, "token"),
     ],
 )
-def test_the_token_stands_behind_the_scheme_of_the_connection(extra, header):
+def test_the_token_follows_the_scheme_of_the_connection(extra, header):
     assert authorization(**extra) == header
 
 

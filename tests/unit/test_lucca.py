@@ -50,14 +50,14 @@ NOT_ON_THE_SCALE = [-2, 101, 3.5, 100.0, True, False, "100", "done", None, [], [
 
 
 @pytest.mark.parametrize(("number", "state", "percent"), SCALE)
-def test_leaves_are_told_by_a_bare_integer(number, state, percent):
+def test_the_progress_of_leaves_is_a_bare_integer(number, state, percent):
     progress = poll_leaves(number)
     assert (progress.state, progress.percent, progress.vendor_status) == (state, percent, number)
     assert progress.import_id == SUMMARY_ID
 
 
 @pytest.mark.parametrize(("number", "state", "percent"), SCALE)
-def test_user_locations_are_told_by_an_object(number, state, percent):
+def test_the_progress_of_user_locations_is_an_object(number, state, percent):
     progress = poll_user_locations({"progress": number})
     assert (progress.state, progress.percent, progress.vendor_status) == (state, percent, number)
 

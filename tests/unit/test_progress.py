@@ -106,5 +106,5 @@ def test_prints_itself_as_one_line_with_a_bar(values, line):
         (5 * 86400, "about 5 days left"),
     ],
 )
-def test_tells_an_estimate_in_round_words(seconds, words):
+def test_describes_an_estimate_in_rounded_units(seconds, words):
     assert progress(percent=42).describe(seconds).endswith(f" · {words}")

@@ -195,7 +195,7 @@ def test_a_write_that_fails_is_logged_once_and_does_not_disturb(airflow, wait, c
 
 
 @pytest.mark.parametrize("where", ["an older Airflow", "outside a task"])
-def test_nothing_is_written_where_nobody_could_look(airflow, wait, monkeypatch, where):
+def test_nothing_is_written_outside_a_task_or_on_an_older_airflow(airflow, wait, monkeypatch, where):
     monkeypatch.setattr(publishing, "publishes_progress", lambda: where != "an older Airflow")
     _, hear = on_a_worker(wait, None if where == "outside a task" else TI)
     hear(10)
@@ -211,7 +211,7 @@ async def test_a_trigger_writes_beside_the_wait(airflow, wait):
     assert airflow.percents == [10.0]
 
 
-async def test_what_a_trigger_hears_too_soon_is_written_later(airflow, wait):
+async def test_a_change_soon_after_a_write_is_written_later(airflow, wait):
     publisher = TriggerPublisher(wait, TI, "Lucca")
     for percent in (10, 20):
         wait.on_progress(progress(percent))
@@ -221,7 +221,7 @@ async def test_what_a_trigger_hears_too_soon_is_written_later(airflow, wait):
     assert airflow.now >= START + MIN_WRITE_GAP
 
 
-async def test_what_a_trigger_hears_during_a_write_is_written_after_it(airflow, wait):
+async def test_a_change_during_a_write_is_written_after_it(airflow, wait):
     airflow.seconds_per_write = 1.0
     publisher = TriggerPublisher(wait, TI, "Lucca")
     wait.on_progress(progress(10))

@@ -226,7 +226,7 @@ def test_numbers_and_booleans_as_strings_are_read():
 
 
 @pytest.mark.parametrize("count", [{"completed": 0, "total": 0}, {}, None, {"completed": "many", "total": -1}])
-def test_counts_that_tell_nothing_while_the_import_runs_make_the_percent_unknown(count):
+def test_unusable_counts_make_the_percentage_unknown(count):
     progress = poll(RocketChatImport(), {**RUNNING, "count": count})
     assert (progress.state, progress.percent, progress.total) == (ImportState.RUNNING, None, None)
 
@@ -245,14 +245,14 @@ def test_done_is_done_whatever_the_counts_say(count):
 # Whose import it is
 
 
-def test_without_any_identification_it_says_what_it_trusts():
+def test_an_import_without_identification_has_a_warning():
     assert "trusts the import that the workspace reports" in RocketChatImport().warning_before_start
 
 
 @pytest.mark.parametrize(
     "fields", [{"operation_id": OPERATION_ID}, {"importer_key": "csv"}, {"started_after": "2023-08-10"}]
 )
-def test_with_an_identification_it_says_nothing(fields):
+def test_an_import_with_an_identification_has_no_warning(fields):
     assert RocketChatImport(**fields).warning_before_start is None
 
 
@@ -345,7 +345,7 @@ def test_the_refusal_of_a_stale_import_names_both_times():
 
 
 @pytest.mark.parametrize("ts", ["soon", "now", "Friday", None])
-def test_an_operation_whose_age_cannot_be_told_is_no_fresh_one(ts):
+def test_an_operation_without_a_valid_time_is_a_protocol_error(ts):
     with pytest.raises(ImportProtocolError, match='"ts"'):
         poll(RocketChatImport(started_after="2020-01-01"), operation("importer_done", ts=ts))
 
@@ -357,17 +357,17 @@ def test_an_operation_with_the_right_id_needs_no_age(ts):
 
 
 @pytest.mark.parametrize("operation_id", [None, "", 5])
-def test_an_operation_without_an_id_is_no_answer(operation_id):
+def test_an_operation_without_an_id_is_a_protocol_error(operation_id):
     with pytest.raises(ImportProtocolError, match='"_id"'):
         poll(RocketChatImport(operation_id="ours"), operation("importer_done", _id=operation_id))
 
 
-def test_a_state_without_its_operation_is_no_answer():
+def test_a_state_without_its_operation_is_a_protocol_error():
     with pytest.raises(ImportProtocolError, match='under "operation"'):
         poll(RocketChatImport(operation_id="ours"), {"state": "importing", "success": True})
 
 
-def test_an_operation_that_is_no_object_is_no_answer():
+def test_an_operation_that_is_not_an_object_is_a_protocol_error():
     with pytest.raises(ImportProtocolError, match='under "operation"'):
         poll(RocketChatImport(operation_id="ours"), {"state": "done", "operation": "done", "success": True})
 
@@ -706,7 +706,7 @@ def test_the_reset_of_the_rate_limit_is_in_milliseconds(monkeypatch):
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-ratelimit-reset": "soon"}, {"x-ratelimit-reset": "1760000042000"}])
-def test_a_rate_limit_that_says_nothing_asks_for_nothing(headers):
+def test_a_rate_limit_without_a_usable_time_has_no_retry_after(headers):
     (_, response) = ask(CONNECTION, ({"success": False}, 429, headers))
     assert response.retry_after is None
 

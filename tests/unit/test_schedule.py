@@ -18,7 +18,7 @@ def full_chance():
     return 1.0
 
 
-def test_the_gap_is_the_poke_interval_at_the_most():
+def test_the_gap_is_at_most_the_poke_interval():
     assert Schedule(poke_interval=30, chance=no_chance).gap_after_progress(0) == 30
     assert Schedule(poke_interval=30, chance=full_chance).gap_after_progress(1000) == 24
 
@@ -99,7 +99,7 @@ def test_retry_after_wins_and_chance_only_adds_to_it(chance):
     assert 120 <= gap <= 121
 
 
-def test_a_vendor_that_says_at_once_again_and_again_is_no_reason_to_hurry():
+def test_a_retry_after_of_zero_does_not_shorten_the_gap():
     schedule = Schedule(poke_interval=30, chance=no_chance)
     assert schedule.gap_after_failure(6, retry_after=0) == schedule.gap_after_failure(6) > 100
 
@@ -316,7 +316,7 @@ def test_99_percent_for_ever_is_polled_at_the_poke_interval():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_whatever_a_vendor_answers_the_gap_stays_within_its_bounds(seed):
+def test_the_gap_stays_within_its_bounds_for_any_progress(seed):
     random = Random(seed)  # noqa: S311
     schedule, pace, now = Schedule(poke_interval=60, chance=random.random), Pace(), 0.0
     for _ in range(300):

@@ -142,7 +142,7 @@ def test_a_limit_for_records_needs_the_results(argument):
 
 
 @pytest.mark.parametrize("argument", ["max_failed_records", "min_success_rate", "min_records", "check_results"])
-def test_leaves_take_no_limit_that_lucca_tells_nothing_about(argument):
+def test_the_leave_sensor_refuses_limits_on_records(argument):
     with pytest.raises(Exception, match=argument):
         LuccaLeaveImportSensor(task_id="wait", summary_id="3c90", **{argument: 0})
 
@@ -190,7 +190,7 @@ def test_values_that_airflow_resolves_later_are_left_for_later():
     assert {"group.wait", "by_param"} <= set(dag.task_ids)
 
 
-def test_a_timeout_that_no_date_can_tell_is_refused():
+def test_a_timeout_of_more_than_ten_years_is_refused():
     with pytest.raises(ValueError, match="timeout must be at most"):
         LuccaLeaveImportSensor(task_id="wait", summary_id="3c90", timeout=10**12)
 
@@ -342,13 +342,13 @@ def test_an_argument_that_is_not_given_survives_copies_and_the_stored_dag():
     assert sensor.operation_id is NOT_GIVEN
 
 
-def test_a_subclass_may_learn_the_import_only_when_it_is_executed():
+def test_the_import_may_be_set_when_the_sensor_is_executed():
     assert LuccaLeaveImportSensor(task_id="wait", summary_id=NOT_GIVEN).summary_id is NOT_GIVEN
     with pytest.raises(ValueError, match="summary_id is not given"):
         LuccaLeaveImportSensor(task_id="wait", summary_id=NOT_GIVEN).execute({})
 
 
-def test_a_sensor_may_be_told_nothing_about_the_import():
+def test_rocket_chat_needs_no_identifier():
     assert RocketChatImportSensor(task_id="wait").get_import() == RocketChatImport()
 
 

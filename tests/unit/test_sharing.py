@@ -42,7 +42,7 @@ def both(sharing, attempts, alone):
     return [asyncio.create_task(sharing.do("it", attempts, alone=alone)) for _ in range(2)]
 
 
-async def test_those_who_want_the_same_share_one_attempt(alone):
+async def test_calls_with_the_same_key_share_one_attempt(alone):
     sharing, attempts = SingleFlight(), Attempts()
     tasks = both(sharing, attempts, alone)
     await turns()
@@ -50,7 +50,7 @@ async def test_those_who_want_the_same_share_one_attempt(alone):
     assert await asyncio.gather(*tasks) == [1, 1]
 
 
-async def test_those_who_want_something_else_do_not(alone):
+async def test_calls_with_different_keys_do_not_share_an_attempt(alone):
     sharing, attempts = SingleFlight(), Attempts()
     attempts.go_on.set()
     await asyncio.gather(*(sharing.do(wanted, attempts, alone=alone) for wanted in "ab"))
@@ -74,7 +74,7 @@ async def test_an_error_is_shared(alone):
 
 
 @pytest.mark.parametrize("cancelled", [0, 1])
-async def test_whoever_is_cancelled_does_not_take_the_outcome_from_the_other(alone, cancelled):
+async def test_a_cancelled_call_does_not_cancel_the_other(alone, cancelled):
     sharing, attempts = SingleFlight(), Attempts()
     tasks = both(sharing, attempts, alone)
     await turns()
@@ -86,7 +86,7 @@ async def test_whoever_is_cancelled_does_not_take_the_outcome_from_the_other(alo
     assert outcomes[1 - cancelled] in (1, 2)
 
 
-async def test_an_attempt_that_nobody_wants_any_more_is_cancelled(alone):
+async def test_an_attempt_without_callers_is_cancelled(alone):
     sharing, attempts = SingleFlight(), Attempts()
     tasks = both(sharing, attempts, alone)
     await turns()
@@ -108,7 +108,7 @@ async def test_nobody_joins_an_attempt_that_is_being_cancelled(alone):
     assert await second == 2
 
 
-async def test_who_waits_until_it_is_over_is_told_whether_there_was_one(alone):
+async def test_wait_until_idle_returns_whether_an_attempt_was_running(alone):
     sharing, attempts = SingleFlight(), Attempts()
     assert not await sharing.wait_until_idle("it")
     task = asyncio.create_task(sharing.do("it", attempts, alone=alone))

@@ -43,7 +43,7 @@ def test_neither_is_the_default():
     assert waiting.start_trigger_args is None
 
 
-def test_airflow_is_not_told_of_the_end_which_it_forbids_where_there_are_listeners():
+def test_a_sensor_has_no_attribute_end_from_trigger():
     assert not hasattr(sensor(), "end_from_trigger")
 
 

@@ -579,7 +579,7 @@ def test_the_control_plane_without_a_cluster_or_a_project_is_refused_before_anyt
         ask(CLOUD_V2)
 
 
-def test_v1_knows_no_projects():
+def test_v1_does_not_support_projects():
     with pytest.raises(ImportRequestError, match="does not support project_id"):
         ask(CLOUD_V1, project_id="proj-1", region_id="aws-us-west-2")
 

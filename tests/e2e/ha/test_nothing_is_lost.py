@@ -67,7 +67,7 @@ def test_a_wait_that_was_marked_failed_stays_failed(outcome: Outcome) -> None:
     assert outcome.tries(MARKED_FAILED) == ["failed"]
 
 
-def test_nobody_asks_for_a_wait_that_was_marked_failed(outcome: Outcome) -> None:
+def test_a_wait_that_was_marked_failed_is_not_polled(outcome: Outcome) -> None:
     last_request = outcome.vendors.requests(MARKED_FAILED)[-1]["at"]
     assert last_request < (outcome.marked_at + GRACE).timestamp()
     assert outcome.ended_at(CLEARED) > outcome.marked_at + GRACE, "it was over too soon to tell"
@@ -115,7 +115,7 @@ def test_the_vendors_refused_connections(outcome: Outcome) -> None:
 
 
 @each(HELD)
-def test_the_last_word_was_told_to_the_new_key(outcome: Outcome, wait: WaitSpec) -> None:
+def test_the_last_poll_used_the_new_key(outcome: Outcome, wait: WaitSpec) -> None:
     last_request = outcome.vendors.requests(wait)[-1]
     assert last_request["authorized"]
     assert datetime.fromtimestamp(last_request["at"], outcome.replaced_at.tzinfo) > outcome.replaced_at

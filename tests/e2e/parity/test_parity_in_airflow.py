@@ -12,7 +12,7 @@ from tools.local_airflow import LocalAirflow
 
 
 @pytest.mark.parametrize("name", BEHAVIORS)
-def test_what_comes_of_it_is_the_same_in_every_mode(airflow: LocalAirflow, runs: dict[str, str], name: str) -> None:
+def test_the_outcome_is_the_same_in_every_mode(airflow: LocalAirflow, runs: dict[str, str], name: str) -> None:
     behavior, dag, run = BEHAVIORS[name], dag_id_of(name), runs[name]
     airflow.api.wait_for_run(dag, run, timeout=900)
     tasks = {task["task_id"]: task for task in airflow.api.task_instances(dag, run)}

@@ -93,7 +93,7 @@ def test_a_bar_grows_while_one_looks_on(listed: FrameLocator, imports: Waits) ->
     assert before < percent(listed, imports, "growing") < 100
 
 
-def test_it_tells_how_fast_an_import_is_and_when_it_ends(listed: FrameLocator, imports: Waits) -> None:
+def test_it_shows_the_pace_and_the_expected_end(listed: FrameLocator, imports: Waits) -> None:
     growing = row(listed, imports, "growing")
     expect(growing).to_contain_text(re.compile(r"[\d.]+ (%|records)/min"))
     expect(growing).to_contain_text(re.compile(r"in about \d+ min"))
@@ -113,7 +113,7 @@ def test_a_failed_import_is_red_and_says_it_in_the_vendors_words(listed: FrameLo
     assert red > 1.5 * max(green, blue)
 
 
-def test_what_a_vendor_says_stays_text(listed: FrameLocator, page: Page, imports: Waits) -> None:
+def test_a_vendors_text_is_escaped(listed: FrameLocator, page: Page, imports: Waits) -> None:
     expect(row(listed, imports, "failing")).to_contain_text("<script>document.title = 'owned'</script>")
     assert [frame.title() for frame in page.frames if frame.title() == "owned"] == []
 
@@ -164,7 +164,7 @@ def test_a_task_has_a_tab_with_its_import(page: Page, imports: Waits) -> None:
     expect(tab.locator("svg.chart")).to_be_visible()
 
 
-def test_an_airflow_that_does_not_answer_is_told_and_what_was_known_stays(
+def test_an_unreachable_api_server_is_reported_and_the_rows_stay(
     page: Page, listed: FrameLocator, imports: Waits
 ) -> None:
     def no_answer(route: Route) -> None:
