@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting without a worker, and the rules of waiting that every mode shares."""
+"""The triggers: one wait on the event loop of the triggerer."""
