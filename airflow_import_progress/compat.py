@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseSensorOperator as BaseSensorOperator
     from airflow.sdk import Connection as Connection
     from airflow.sdk import Context as Context
+    from airflow.sdk import ObjectStoragePath as ObjectStoragePath
     from airflow.sdk import PokeReturnValue as PokeReturnValue
     from airflow.sdk import XComArg as XComArg
     from airflow.sdk.exceptions import AirflowFailException as AirflowFailException
@@ -47,7 +48,10 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),
     "BaseSensorOperator": ("airflow.sdk", "airflow.sensors.base"),
     "Connection": ("airflow.sdk", "airflow.models"),
+    "NEVER_EXPIRE": ("airflow.sdk",),
+    "ObjectStoragePath": ("airflow.sdk", "airflow.io.path"),
     "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
+    "Variable": ("airflow.sdk", "airflow.models"),
     "XComArg": ("airflow.sdk", "airflow.models.xcom_arg"),
     "import_string": ("airflow.sdk.module_loading", "airflow.utils.module_loading"),
 }
@@ -328,3 +332,56 @@ def has_post_execute(operator: BaseOperator) -> bool:
     :param operator: The operator.
     """
     return getattr(operator, "_post_execute_hook", operator) is not None
+
+
+def task_state_store(context: Context) -> Any:
+    """
+    Return the store that keeps values of a task instance across its tries, or None before Airflow 3.3.
+
+    :param context: The context of the execution.
+    """
+    return context.get("task_state_store")
+
+
+def has_task_state_store() -> bool:
+    """Return whether Airflow keeps values of a task instance across its tries: since Airflow 3.3."""
+    try:
+        return never_expire() is not None
+    except AttributeError:
+        return False
+
+
+def never_expire() -> Any:
+    """Return the retention of a value in the task state store that Airflow never removes by itself."""
+    return _of_airflow("NEVER_EXPIRE")
+
+
+def get_variable(name: str) -> Any:
+    """
+    Return the JSON value of an Airflow Variable, or None if there is none.
+
+    :param name: The name of the Variable.
+    """
+    # The default is a positional argument, because its name differs between Airflow 2 and 3.
+    return _of_airflow("Variable").get(name, None, deserialize_json=True)
+
+
+def set_variable(name: str, value: Any, description: str) -> None:
+    """
+    Store a JSON value in an Airflow Variable.
+
+    :param name: The name of the Variable.
+    :param value: The value.
+    :param description: The description that users see.
+    """
+    _of_airflow("Variable").set(name, value, description, serialize_json=True)
+
+
+def delete_variable(name: str) -> None:
+    """
+    Remove an Airflow Variable, if there is one.
+
+    :param name: The name of the Variable.
+    """
+    if get_variable(name) is not None:
+        _of_airflow("Variable").delete(name)

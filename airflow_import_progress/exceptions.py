@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The errors of a wait, by the action that they require.
+The errors of starts and waits, by the action that they require.
 
-There are two families. :class:`ImportFailedError` is an outcome: the import is over and did not pass. Polling again
-would return the same, so it is an ``AirflowFailException`` and spends no retries. Every :class:`ImportProgressError`
-means that the state of the import is *unknown*: the import may have succeeded. These are plain runtime errors on
-purpose. With ``soft_fail`` Airflow turns an ``AirflowException`` of a resumed sensor into a skip, but not one that is
-raised while poking, and a wrong API key must never become a skip.
+The errors of a wait have two families. :class:`ImportFailedError` is an outcome: the import is over and did not pass.
+Polling again would return the same, so it is an ``AirflowFailException`` and spends no retries. Every
+:class:`ImportProgressError` means that the state of the import is *unknown*: the import may have succeeded. These are
+plain runtime errors on purpose. With ``soft_fail`` Airflow turns an ``AirflowException`` of a resumed sensor into a
+skip, but not one that is raised while poking, and a wrong API key must never become a skip.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class ImportProgressError(RuntimeError):
         and a wait continues until its timeout.
     :param retry_after: Seconds that the vendor asked to wait before the next request, or None.
     :param status: The HTTP status of the answer. None: there was no answer.
+    :param not_sent: True if the request has certainly not reached the vendor.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class ImportProgressError(RuntimeError):
         rate_limited: bool = False,
         retry_after: float | None = None,
         status: int | None = None,
+        not_sent: bool = False,
     ) -> None:
         super().__init__(message)
         self.transient = transient
         self.rate_limited = rate_limited
         self.retry_after = retry_after
         self.status = status
+        self.not_sent = not_sent
 
     def reworded(self, message: str) -> Self:
         """
@@ -73,3 +76,19 @@ class ImportRequestError(ImportProgressError):
 
 class ImportProtocolError(ImportProgressError):
     """Raised when an answer is not what the vendor's API promises. It never counts as success."""
+
+
+class ImportFileError(RuntimeError):
+    """Raised when the file of an import is missing, empty, too large or cannot be read. No import was started."""
+
+
+class ImportStartRefusedError(AirflowFailException):
+    """Raised when the vendor refused to start an import. No import was started, and no retries are spent."""
+
+
+class ImportStartUnknownError(AirflowFailException):
+    """
+    Raised when it is unknown whether an import was started. No retries are spent.
+
+    Starting it again might import everything twice, so a person has to check at the vendor first.
+    """

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
     ImportFailedError,
+    ImportFileError,
     ImportPollError,
     ImportProgressError,
     ImportProtocolError,
     ImportRequestError,
+    ImportStartRefusedError,
+    ImportStartUnknownError,
 )
+from airflow_import_progress.files import ImportFile, ImportFileSource
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.http.answers import (
     as_address,
@@ -29,6 +33,7 @@ from airflow_import_progress.http.answers import (
     known_or_excerpt,
     redacted_address,
 )
+from airflow_import_progress.http.body import Base64JsonBody, JsonBody, MultipartBody
 from airflow_import_progress.http.connection import VendorConnection, read_base_url, read_text, require_credential
 from airflow_import_progress.http.exchange import Conversation, Request, Response, excerpt, is_transient
 from airflow_import_progress.imports import Import, checked_id, quoted
@@ -37,11 +42,14 @@ from airflow_import_progress.waiting.gate import Gate, OnActionRequired
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Connection, XComArg
+    from airflow_import_progress.operators.base import BaseImportOperator, ImportNotFoundError, PreparedStart
     from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
     from airflow_import_progress.sensors.base import BaseImportSensor
 
 __all__ = [
     "NOT_GIVEN",
+    "Base64JsonBody",
+    "BaseImportOperator",
     "BaseImportSensor",
     "Connection",
     "Conversation",
@@ -49,15 +57,24 @@ __all__ = [
     "Import",
     "ImportActionRequiredError",
     "ImportFailedError",
+    "ImportFile",
+    "ImportFileError",
+    "ImportFileSource",
+    "ImportNotFoundError",
     "ImportPollError",
     "ImportProgress",
     "ImportProgressError",
     "ImportProgressHook",
     "ImportProtocolError",
     "ImportRequestError",
+    "ImportStartRefusedError",
+    "ImportStartUnknownError",
     "ImportState",
+    "JsonBody",
+    "MultipartBody",
     "NotGiven",
     "OnActionRequired",
+    "PreparedStart",
     "Request",
     "Response",
     "VendorConnection",
@@ -81,9 +98,12 @@ __all__ = [
 
 _LAZY = {
     "NOT_GIVEN": "airflow_import_progress.sensors.arguments",
+    "BaseImportOperator": "airflow_import_progress.operators.base",
     "BaseImportSensor": "airflow_import_progress.sensors.base",
     "Connection": "airflow_import_progress.compat",
+    "ImportNotFoundError": "airflow_import_progress.operators.base",
     "NotGiven": "airflow_import_progress.sensors.arguments",
+    "PreparedStart": "airflow_import_progress.operators.base",
     "XComArg": "airflow_import_progress.compat",
 }
 
@@ -91,7 +111,8 @@ _LAZY = {
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # Imported on first use: a triggerer imports the hooks on its event loop, and does not need the sensors.
+        # Imported on first use: a triggerer imports the hooks on its event loop, and needs neither sensors nor
+        # operators.
         if name not in _LAZY:
             raise AttributeError(f"{__name__} has no {name!r}")
         return getattr(importlib.import_module(_LAZY[name]), name)

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
 from airflow_import_progress.compat import BaseHook
 from airflow_import_progress.connection_forms import add_form_methods
-from airflow_import_progress.exceptions import ImportProgressError, ImportProtocolError, ImportRequestError
+from airflow_import_progress.exceptions import (
+    ImportFailedError,
+    ImportFileError,
+    ImportProgressError,
+    ImportProtocolError,
+    ImportRequestError,
+    ImportStartRefusedError,
+    ImportStartUnknownError,
+)
 from airflow_import_progress.http.connection import (
     VendorConnection,
     fill_placeholders,
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
     from airflow_import_progress.compat import Connection
 
 T = TypeVar("T")
+ImportT = TypeVar("ImportT", bound=Import)
 
 #: The advice for an HTTP status, where the vendor's hook has none of its own.
 STATUS_ADVICE: Mapping[int, str] = {
@@ -266,6 +275,30 @@ class ImportProgressHook(BaseHook, ABC):
         with self._translating_errors(self._subject):
             return await self._arun(_exchange(request))
 
+    def start_import(self, conversation: Conversation[ImportT]) -> ImportT:
+        """
+        Run the conversation that starts an import, once, and return the import.
+
+        Vendors' hooks have a method for each kind of import that calls this. No request is repeated.
+
+        :param conversation: The conversation.
+        :raises ImportStartRefusedError: if the vendor refused it, or the connection cannot be used. Nothing was
+            started.
+        :raises ImportStartUnknownError: if the answer was lost, so that the import may have been started.
+        :raises ImportPollError: if the request has certainly not reached the vendor; starting it again later may work.
+        """
+        with self._translating_start_errors(), self._translating_errors(self._subject):
+            return self._run(conversation)
+
+    async def astart_import(self, conversation: Conversation[ImportT]) -> ImportT:
+        """
+        Run the conversation that starts an import without blocking the event loop, as :meth:`start_import`.
+
+        :param conversation: The conversation.
+        """
+        with self._translating_start_errors(), self._translating_errors(self._subject):
+            return await self._arun(conversation)
+
     def test_connection(self) -> tuple[bool, str]:
         """
         Check whether the connection works, for the "Test" button of Airflow's connection form.
@@ -382,10 +415,23 @@ class ImportProgressHook(BaseHook, ABC):
                 parts.append({**STATUS_ADVICE, **self.status_advice}.get(error.status, ""))
             # Without the cause, because its text is of a library and may contain an address with credentials.
             raise error.reworded(" ".join(filter(None, parts))) from None
+        except (ImportFailedError, ImportFileError):
+            raise
         except Exception as error:
             # A defect, so its traceback is kept. As an error of this package it has the same effect in every mode.
             words = self._redact(f"{type(error).__name__}: {error}")
             raise ImportProgressError(f"{subject}: {words}. This is a defect: please report it.") from error
+
+    @contextmanager
+    def _translating_start_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except ImportRequestError as error:
+            raise ImportStartRefusedError(f"{error} No import was started.") from None
+        except ImportProgressError as error:
+            if error.not_sent:
+                raise
+            raise ImportStartUnknownError(str(error)) from None
 
     def _redact(self, text: str) -> str:
         # For texts of libraries, which may contain their arguments. A vendor's texts are redacted when they are read.

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_import_progress.vendor import (
     Conversation,
     Import,
+    ImportFailedError,
+    ImportFile,
     ImportProgress,
     ImportProgressHook,
     ImportRequestError,
     ImportState,
+    MultipartBody,
     Request,
     Response,
     VendorConnection,
@@ -29,9 +32,14 @@ from airflow_import_progress.vendor import (
     require_credential,
 )
 
+if TYPE_CHECKING:
+    from airflow_import_progress.vendor import ImportFileSource
+
 LEAVE_IMPORTS_PATH = "/timmi-absences/api/imports/v1.0/leavePeriods"
 USER_LOCATION_IMPORTS_PATH = "/work-locations/public/api/imports/user-locations"
 
+#: Largest file that Lucca accepts, in bytes.
+MAX_FILE_BYTES = 100_000_000
 #: The results name every created location, so they grow with the import, whose file may have 100 MB.
 MAX_RESULTS_BYTES = 32 * 1024 * 1024
 #: Error lines in the progress; Lucca's error file has all of them.
@@ -85,6 +93,7 @@ class LuccaUserLocationImport(_LuccaImport):
     :param summary_id: The ``summaryId`` that Lucca returned when the import was started.
     :param check_results: Whether to read the import's results once it is processed. Lucca reports 100 % when every
         line was *processed*; only the results report which lines were refused.
+    :param create: Whether the import was started with ``create=true``. The results of a simulation are in its analysis.
     :raises ValueError: if ``summary_id`` is not an identifier.
     """
 
@@ -92,6 +101,7 @@ class LuccaUserLocationImport(_LuccaImport):
     failure_advice: ClassVar[str] = "Check the import's error file or the import history of Office in Lucca."
 
     check_results: bool = False
+    create: bool = True
 
     def poll(self, connection: VendorConnection) -> Conversation[ImportProgress]:
         """
@@ -106,7 +116,9 @@ class LuccaUserLocationImport(_LuccaImport):
         progress = _progress(self.summary_id, answer["progress"], response)
         if not self.check_results or progress.state is not ImportState.SUCCEEDED:
             return progress
-        response = yield _user_location_request("results", self.summary_id, max_answer_bytes=MAX_RESULTS_BYTES)
+        response = yield _user_location_request(
+            "results" if self.create else "analysis", self.summary_id, max_answer_bytes=MAX_RESULTS_BYTES
+        )
         return _with_results(progress, response)
 
 
@@ -144,6 +156,91 @@ class LuccaHook(ImportProgressHook):
         :raises ImportRequestError: if it is.
         """
         require_credential("password", connection.password, "Lucca API key")
+
+    def start_leave_import(
+        self,
+        file: ImportFileSource,
+        *,
+        create: bool = True,
+        recredit: bool | None = None,
+        synchronize: bool | None = None,
+    ) -> LuccaLeaveImport:
+        """
+        Start an import of leaves into Lucca Absences, once.
+
+        Lucca cannot cancel or undo an import.
+
+        :param file: The CSV file: a path, an address in an object storage, or bytes. At most 100 MB.
+        :param create: Whether to create the leaves. False only simulates the import. Default True.
+        :param recredit: Lucca's parameter ``recredit``. Default None: Lucca's default.
+        :param synchronize: Lucca's parameter ``synchronize``. Default None: Lucca's default.
+        :return: The import, for :meth:`get_progress`. Its ``summary_id`` is for the sensor.
+        :raises ImportFileError: if the file cannot be imported; nothing was sent.
+        :raises ImportStartRefusedError: if Lucca refuses it; nothing was started.
+        :raises ImportStartUnknownError: if the answer was lost, so that the import may have been started.
+        :raises ImportFailedError: if Lucca returns an import that has failed already.
+        """
+        return self.start_import(_start_leave_import(file, create, recredit, synchronize))
+
+    async def astart_leave_import(
+        self,
+        file: ImportFileSource,
+        *,
+        create: bool = True,
+        recredit: bool | None = None,
+        synchronize: bool | None = None,
+    ) -> LuccaLeaveImport:
+        """
+        Start an import of leaves without blocking the event loop, as :meth:`start_leave_import`.
+
+        :param file: The CSV file.
+        :param create: Whether to create the leaves.
+        :param recredit: Lucca's parameter ``recredit``.
+        :param synchronize: Lucca's parameter ``synchronize``.
+        """
+        return await self.astart_import(_start_leave_import(file, create, recredit, synchronize))
+
+    def start_user_location_import(
+        self,
+        file: ImportFileSource,
+        *,
+        create: bool = True,
+        override_user_locations: bool = False,
+        check_results: bool = False,
+    ) -> LuccaUserLocationImport:
+        """
+        Start an import of user locations into Lucca Office, once.
+
+        :param file: The CSV file: a path, an address in an object storage, or bytes. At most 100 MB.
+        :param create: Whether to create the locations. False only simulates the import. Default True.
+        :param override_user_locations: Lucca's parameter ``overrideUserLocations``. Default False.
+        :param check_results: Whether polls of the import read its results once it is processed. Default False.
+        :return: The import, for :meth:`get_progress`. Its ``summary_id`` is for the sensor.
+        :raises ImportFileError: if the file cannot be imported; nothing was sent.
+        :raises ImportStartRefusedError: if Lucca refuses it; nothing was started.
+        :raises ImportStartUnknownError: if the answer was lost, so that the import may have been started.
+        """
+        return self.start_import(_start_user_location_import(file, create, override_user_locations, check_results))
+
+    async def astart_user_location_import(
+        self,
+        file: ImportFileSource,
+        *,
+        create: bool = True,
+        override_user_locations: bool = False,
+        check_results: bool = False,
+    ) -> LuccaUserLocationImport:
+        """
+        Start an import of user locations without blocking the event loop, as :meth:`start_user_location_import`.
+
+        :param file: The CSV file.
+        :param create: Whether to create the locations.
+        :param override_user_locations: Lucca's parameter ``overrideUserLocations``.
+        :param check_results: Whether polls of the import read its results once it is processed.
+        """
+        return await self.astart_import(
+            _start_user_location_import(file, create, override_user_locations, check_results)
+        )
 
     def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """
@@ -186,6 +283,46 @@ class LuccaHook(ImportProgressHook):
             )
         message = f"{connection.base_url} accepted the API key for {' and '.join(accepted)}"
         return f"{message}, but not for {' and '.join(refused)}." if refused else f"{message}."
+
+
+def _start_leave_import(
+    file: ImportFileSource, create: bool, recredit: bool | None, synchronize: bool | None
+) -> Conversation[LuccaLeaveImport]:
+    upload = ImportFile(file, max_bytes=MAX_FILE_BYTES)
+    # Without "async", Lucca answers when the import has ended, but aborts requests that take five seconds.
+    flags = {"create": create, "recredit": recredit, "synchronize": synchronize, "async": True}
+    response = yield _start_request(LEAVE_IMPORTS_PATH, upload, flags, originalFileName=upload.name)
+    import_ = LuccaLeaveImport(_summary_id(response))
+    if response.json().get("hasError"):
+        raise ImportFailedError(
+            f"Lucca returned the leave import {import_.summary_id!r} with an error. {import_.failure_advice}"
+        )
+    return import_
+
+
+def _start_user_location_import(
+    file: ImportFileSource, create: bool, override_user_locations: bool, check_results: bool
+) -> Conversation[LuccaUserLocationImport]:
+    upload = ImportFile(file, max_bytes=MAX_FILE_BYTES)
+    flags = {"create": create, "overrideUserLocations": override_user_locations}
+    response = yield _start_request(USER_LOCATION_IMPORTS_PATH, upload, flags)
+    return LuccaUserLocationImport(_summary_id(response), check_results=check_results, create=create)
+
+
+def _start_request(path: str, file: ImportFile, flags: Mapping[str, bool | None], **params: str) -> Request:
+    given = {name: str(value).lower() for name, value in flags.items() if value is not None}
+    # Lucca documents no name for the parts of the form.
+    body = MultipartBody("file", file, file.name, "text/csv")
+    return Request(method="POST", path=path, params={**given, **params}, data=body)
+
+
+def _summary_id(response: Response) -> str:
+    answer = response.json()
+    summary_id = answer.get("summaryId") if isinstance(answer, dict) else None
+    try:
+        return checked_id("summaryId", summary_id)
+    except ValueError:
+        raise response.unexpected('an object with the key "summaryId"', "Lucca") from None
 
 
 def _leave_progress_request(summary_id: str) -> Request:

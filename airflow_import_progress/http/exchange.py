@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Final, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
+from airflow_import_progress.http.body import Body
 from airflow_import_progress.progress import NotForXCom
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class Request:
         :func:`~airflow_import_progress.imports.quoted`.
     :param params: Query parameters; their values are quoted when sent.
     :param json: A body to send as JSON, or None.
-    :param data: A body to send unchanged, or a form's fields, or None.
+    :param data: A body to send unchanged, or a form's fields, or None. A :class:`.Body` is read while it is sent.
     :param files: Parts of a multipart form: field name to (file name, content, content type), or None.
     :param headers: Headers besides those of the authentication.
     :param max_answer_bytes: Limit of the response's body, in bytes. Default 1 MiB.
@@ -72,7 +73,7 @@ class Request:
     path: str
     params: Mapping[str, str] = field(default_factory=dict)
     json: Any = field(default=None, repr=False)
-    data: Mapping[str, str] | bytes | None = field(default=None, repr=False)
+    data: Mapping[str, str] | bytes | Body | None = field(default=None, repr=False)
     files: Mapping[str, tuple[str, bytes, str]] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_answer_bytes: int = MAX_ANSWER_BYTES

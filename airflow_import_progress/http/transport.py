@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress import __version__
 from airflow_import_progress.exceptions import ImportProtocolError
+from airflow_import_progress.http.body import Body, BodyReader
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.encoding import decoded
 from airflow_import_progress.http.exchange import Request, RequestKey, Response, request_key
@@ -43,6 +44,9 @@ HEADERS = {
 READ_CHUNK_BYTES = 64 * 1024
 #: Longest header that is read, in bytes: the limit of http.client, and so of requests.
 MAX_HEADER_BYTES = 64 * 1024
+
+#: Slowest upload that is not given up, in bytes per second.
+MIN_UPLOAD_RATE = 64 * 1024
 
 #: Maximum number of interim answers (1xx) before the final one.
 MAX_INTERIM_ANSWERS = 10
@@ -237,16 +241,18 @@ def send(session: requests.Session, connection: VendorConnection, request: Reque
     import urllib3
 
     handled_before = sys.exc_info()[1]
-    give_up_at = time.monotonic() + connection.timeout
+    give_up_at = time.monotonic() + _time_limit(connection, request)
+    upload = BodyReader(request.data) if isinstance(request.data, Body) else None
+    data: Any = request.data if upload is None else upload
     body = bytearray()
     try:
         with session.request(
             request.method,
             f"{connection.base_url}{request.path}",
             params=request.params,
-            headers={**HEADERS, **request.headers},
+            headers=_headers(request),
             json=request.json,
-            data=request.data,
+            data=data,
             files=request.files,
             allow_redirects=False,
             stream=True,
@@ -262,8 +268,36 @@ def send(session: requests.Session, connection: VendorConnection, request: Reque
                 if time.monotonic() > give_up_at:
                     raise TimeoutError
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, UnreadableError) as error:
-        raise translated(error, _request_line(request, connection), connection, handled_before) from error
+        raise _send_error(error, request, connection, handled_before, upload) from error
+    finally:
+        if upload is not None:
+            upload.close()
     return _response(request, connection, answer.status_code, answer.headers, bytes(body))
+
+
+def _headers(request: Request) -> dict[str, str]:
+    headers = {**HEADERS, **request.headers}
+    if isinstance(request.data, Body):
+        headers |= {"Content-Type": request.data.content_type, "Content-Length": str(request.data.size)}
+    return headers
+
+
+def _time_limit(connection: VendorConnection, request: Request) -> float:
+    """Return the maximum duration of a request, in seconds."""
+    return connection.timeout + (request.data.size / MIN_UPLOAD_RATE if isinstance(request.data, Body) else 0.0)
+
+
+def _send_error(
+    error: Exception,
+    request: Request,
+    connection: VendorConnection,
+    handled_before: BaseException | None,
+    upload: BodyReader | None,
+) -> Exception:
+    if upload is not None and upload.error is not None:
+        return upload.error
+    is_begun = None if upload is None else upload.is_begun
+    return translated(error, _request_line(request, connection), connection, handled_before, is_begun=is_begun)
 
 
 def _check_headers(headers: Iterable[tuple[str, str]]) -> None:
@@ -319,16 +353,18 @@ async def asend(session: aiohttp.ClientSession, connection: VendorConnection, re
     import aiohttp
 
     handled_before = sys.exc_info()[1]
+    upload = await asyncio.to_thread(BodyReader, request.data) if isinstance(request.data, Body) else None
     body = bytearray()
     try:
         async with session.request(
             request.method,
             _url(connection, request),
-            headers={**HEADERS, **request.headers},
+            headers=_headers(request),
             json=request.json,
-            data=_form(request),
+            data=_chunks(upload) if upload is not None else _form(request),
             allow_redirects=False,
             proxy=connection.proxy,
+            timeout=aiohttp.ClientTimeout(total=_time_limit(connection, request)),
         ) as answer:
             _check_head(answer)
             async for chunk in answer.content.iter_any():
@@ -336,8 +372,17 @@ async def asend(session: aiohttp.ClientSession, connection: VendorConnection, re
                 if len(body) > request.max_answer_bytes:
                     break
     except (aiohttp.ClientError, OSError, ValueError, UnreadableError) as error:
-        raise translated(error, _request_line(request, connection), connection, handled_before) from error
+        raise _send_error(error, request, connection, handled_before, upload) from error
+    finally:
+        if upload is not None:
+            upload.close()
     return _response(request, connection, answer.status, answer.headers, bytes(body))
+
+
+async def _chunks(upload: BodyReader) -> AsyncIterator[bytes]:
+    # In a thread, because reading a file would block the event loop.
+    while chunk := await asyncio.to_thread(upload.read, READ_CHUNK_BYTES):
+        yield chunk
 
 
 def _check_head(answer: aiohttp.ClientResponse) -> None:

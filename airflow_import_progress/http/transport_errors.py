@@ -23,7 +23,12 @@ class UnreadableError(Exception):
 
 
 def translated(
-    error: Exception, request_line: str, connection: VendorConnection, handled_before: BaseException | None
+    error: Exception,
+    request_line: str,
+    connection: VendorConnection,
+    handled_before: BaseException | None,
+    *,
+    is_begun: bool | None = None,
 ) -> ImportProgressError:
     """
     Return the error of this package for an exception of a library.
@@ -32,10 +37,12 @@ def translated(
     :param request_line: The request, for the message.
     :param connection: The connection that the request was sent over.
     :param handled_before: The exception that the caller was handling already, which is not a cause of this one.
+    :param is_begun: Whether the sending of the request's body was begun; None: unknown.
     """
     import urllib3
 
     chain = list(_causes(error, handled_before))
+    not_sent = is_begun is False
 
     def caused_by(*types: type[BaseException]) -> bool:
         return any(isinstance(cause, types) for cause in chain)
@@ -43,16 +50,19 @@ def translated(
     for cause in chain:
         # aiohttp's own error does not contain the reason.
         if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_code"):
-            return ImportRequestError(f"{request_line} was not sent, because {_refused_certificate(cause)}")
+            return ImportRequestError(
+                f"{request_line} was not sent, because {_refused_certificate(cause)}", not_sent=True
+            )
     advice = "If this lasts, check the connection's host, port and schema."
     if _is_unreadable(chain):
         return ImportPollError(f"{request_line} got an answer that is not valid HTTP. {advice}", transient=True)
     # A defect of the request itself is a ValueError in both libraries.
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError) and not is_begun:
         words = redacted(f"{type(error).__name__}: {error}", connection.secrets)
-        return ImportRequestError(f"{request_line} could not be sent ({words}).")
+        return ImportRequestError(f"{request_line} could not be sent ({words}).", not_sent=not_sent)
     if connection.proxy and (status := _proxy_refusal(chain)) is not None:
-        return _refused_by_proxy(request_line, status)
+        return _refused_by_proxy(request_line, status, not_sent=not_sent)
+    not_sent = not_sent or caused_by(socket.gaierror, ConnectionRefusedError)
     if caused_by(socket.gaierror):
         why = "the host name could not be resolved"
     elif caused_by(ConnectionRefusedError):
@@ -65,7 +75,7 @@ def translated(
         why = "the connection broke before the answer was complete"
     if connection.proxy:
         why = f"{why} (by way of the connection's proxy)"
-    return ImportPollError(f"{request_line} got no answer: {why}. {advice}", transient=True)
+    return ImportPollError(f"{request_line} got no answer: {why}. {advice}", transient=True, not_sent=not_sent)
 
 
 #: What OpenSSL may find wrong with a certificate, by its code: what it means, and what to do.
@@ -102,19 +112,21 @@ def _proxy_refusal(chain: Sequence[BaseException]) -> int | None:
     return None
 
 
-def _refused_by_proxy(request_line: str, status: int) -> ImportProgressError:
+def _refused_by_proxy(request_line: str, status: int, *, not_sent: bool) -> ImportProgressError:
     words = f"{request_line} was not sent, because the proxy refused to connect to the host (HTTP {status})."
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return ImportRequestError(
-            f"{words} It demands other credentials: correct the connection's 'proxy', http://user:password@host:port."
+            f"{words} It demands other credentials: correct the connection's 'proxy', http://user:password@host:port.",
+            not_sent=not_sent,
         )
     if is_transient(status):
         return ImportPollError(
             f"{words} If this lasts, check the proxy.",
             transient=True,
             rate_limited=status == HTTPStatus.TOO_MANY_REQUESTS,
+            not_sent=not_sent,
         )
-    return ImportRequestError(f"{words} Have it allowed there, or correct the connection's 'proxy'.")
+    return ImportRequestError(f"{words} Have it allowed there, or correct the connection's 'proxy'.", not_sent=not_sent)
 
 
 def _is_unreadable(chain: Sequence[BaseException]) -> bool:

@@ -13,6 +13,7 @@ from airflow_import_progress.compat import (
     AirflowSkipException,
     AirflowTaskTimeout,
 )
+from airflow_import_progress.exceptions import ImportStartRefusedError, ImportStartUnknownError
 
 
 @contextmanager
@@ -27,6 +28,11 @@ def skipping(*, soft_fail: bool, never_fail: bool) -> Iterator[None]:
     argument = "soft_fail" if soft_fail else "never_fail"
     try:
         yield
+    except (ImportStartRefusedError, ImportStartUnknownError) as error:
+        # Not an outcome of an import: soft_fail must not hide a wrong key, or an import that may run.
+        if never_fail:
+            raise _skip(error, argument) from error
+        raise
     except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as error:
         if soft_fail or never_fail:
             raise _skip(error, argument) from error

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Request bodies that are read piece by piece, so that a large file is never held in memory."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+from airflow_import_progress.exceptions import ImportFileError
+
+#: Bytes of a file that are encoded at a time. A multiple of three, so that base64 needs padding only at the end.
+ENCODED_CHUNK_BYTES = 48 * 1024
+
+
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, and none at the end."""
+
+    def close(self) -> None:
+        """Close the stream."""
+
+
+class Source(Protocol):
+    """Content that can be read several times, such as a file."""
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+
+    def open(self) -> Readable:
+        """Return a stream from the beginning of the content."""
+
+
+class Body(ABC):
+    """
+    A request body of a known size.
+
+    It is opened anew for each attempt, because a hook that logs in may have to repeat a request.
+    """
+
+    #: The value of the header ``Content-Type``.
+    content_type: str
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """The number of bytes."""
+
+    @abstractmethod
+    def open(self) -> Readable:
+        """Return a stream from the beginning of the body."""
+
+
+@dataclass(frozen=True)
+class JsonBody(Body):
+    """
+    A JSON value as a body.
+
+    :param value: The value.
+    """
+
+    value: object = field(repr=False)
+    content_type = "application/json"
+
+    @cached_property
+    def _encoded(self) -> bytes:
+        return json.dumps(self.value).encode()
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return len(self._encoded)
+
+    def open(self) -> Readable:
+        """Return a stream from the beginning of the body."""
+        return io.BytesIO(self._encoded)
+
+
+@dataclass(frozen=True)
+class MultipartBody(Body):
+    """
+    A multipart form with one file.
+
+    :param name: The name of the file's field.
+    :param source: The content of the file.
+    :param file_name: The name of the file.
+    :param file_type: The content type of the file.
+    """
+
+    name: str
+    source: Source = field(repr=False)
+    file_name: str
+    file_type: str
+    _boundary: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+
+    @property
+    def content_type(self) -> str:  # type: ignore[override]
+        """The value of the header ``Content-Type``."""
+        return f"multipart/form-data; boundary={self._boundary}"
+
+    @cached_property
+    def _frame(self) -> tuple[bytes, bytes]:
+        from urllib3.fields import RequestField
+
+        part = RequestField(self.name, b"", filename=self.file_name)
+        part.make_multipart(content_type=self.file_type)
+        return f"--{self._boundary}\r\n{part.render_headers()}".encode(), f"\r\n--{self._boundary}--\r\n".encode()
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        before, after = self._frame
+        return len(before) + self.source.size + len(after)
+
+    def open(self) -> Readable:
+        """Return a stream from the beginning of the body."""
+        before, after = self._frame
+        return _Joined(io.BytesIO(before), self.source.open(), io.BytesIO(after))
+
+
+@dataclass(frozen=True)
+class Base64JsonBody(Body):
+    """
+    A JSON object that contains a file as base64.
+
+    :param name: The key of the file.
+    :param source: The content of the file.
+    :param values: The other values of the object.
+    """
+
+    name: str
+    source: Source = field(repr=False)
+    values: Mapping[str, object] = field(repr=False)
+    content_type = "application/json"
+
+    @cached_property
+    def _frame(self) -> tuple[bytes, bytes]:
+        others = "".join(f", {json.dumps(name)}: {json.dumps(value)}" for name, value in self.values.items())
+        return f'{{{json.dumps(self.name)}: "'.encode(), f'"{others}}}'.encode()
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        before, after = self._frame
+        return len(before) + 4 * -(-self.source.size // 3) + len(after)
+
+    def open(self) -> Readable:
+        """Return a stream from the beginning of the body."""
+        before, after = self._frame
+        return _Joined(io.BytesIO(before), _Base64(self.source.open()), io.BytesIO(after))
+
+
+class _Joined:
+    """Streams one after another."""
+
+    def __init__(self, *streams: Readable) -> None:
+        self._streams = streams
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        while self._position < len(self._streams):
+            if chunk := self._streams[self._position].read(size):
+                return chunk
+            self._position += 1
+        return b""
+
+    def close(self) -> None:
+        for stream in self._streams:
+            stream.close()
+
+
+class _Base64:
+    """A stream as base64."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        if not self._rest:
+            self._rest = base64.b64encode(read_exactly(self._stream, ENCODED_CHUNK_BYTES))
+        chunk, self._rest = self._rest[:size], self._rest[size:]
+        return chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def read_exactly(stream: Readable, size: int) -> bytes:
+    """
+    Return the next bytes of a stream: fewer than requested only at its end.
+
+    :param stream: The stream.
+    :param size: The number of bytes.
+    """
+    chunks: list[bytes] = []
+    while size and (chunk := stream.read(size)):
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)
+
+
+class BodyReader:
+    """
+    Read a body for a transport, and check that it has the size that was announced.
+
+    :param body: The body.
+    """
+
+    def __init__(self, body: Body) -> None:
+        self._stream = body.open()
+        self._left = body.size
+        #: Whether the transport has begun to read, so that a part of the request may have been sent.
+        self.is_begun = False
+        #: The reason why the body could not be read, if any. The request is then incomplete.
+        self.error: ImportFileError | None = None
+
+    @property
+    def len(self) -> int:
+        """The bytes that are left. requests reads the length of a body from this name."""
+        return self._left
+
+    def read(self, size: int = -1) -> bytes:
+        """
+        Return the next bytes.
+
+        :param size: Maximum number of bytes; less than 0: all that are left.
+        :raises ImportFileError: if the file cannot be read, or its size has changed.
+        """
+        self.is_begun = True
+        try:
+            chunk = self._stream.read(size if size >= 0 else self._left)
+        except Exception as error:
+            self.error = ImportFileError(f"The file could not be read to its end ({type(error).__name__}: {error}).")
+            raise self.error from error
+        self._left -= len(chunk)
+        if self._left < 0 or (self._left and not chunk):
+            self.error = ImportFileError("The size of the file changed while it was sent.")
+            raise self.error
+        return chunk
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()

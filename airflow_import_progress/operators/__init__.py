@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operators: start an import once, and wait for it."""

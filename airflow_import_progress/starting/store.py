@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store of start records: it survives retries, crashes of the worker and clears."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from airflow_import_progress.compat import delete_variable, get_variable, never_expire, set_variable, task_state_store
+from airflow_import_progress.starting.record import StartRecord, StartState
+
+if TYPE_CHECKING:
+    from airflow_import_progress.compat import Context
+
+#: The key of the record in the task state store of Airflow 3.3.
+STATE_KEY = "airflow_import_progress.start"
+#: The beginning of the names of Airflow Variables that hold records before Airflow 3.3.
+VARIABLE_PREFIX = "import_progress_start_"
+
+
+class StartStore(ABC):
+    """Read and write the record of one task instance."""
+
+    def load(self) -> StartRecord | None:
+        """
+        Return the record, or None if there is none.
+
+        :raises RuntimeError: if there is a record that cannot be read. It may be that of an import that was started.
+        """
+        values = self._load()
+        if values is None:
+            return None
+        try:
+            return StartRecord.from_dict(values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RuntimeError(
+                f"The record of an earlier start of this task, {self.place}, cannot be read ({type(error).__name__}: "
+                f"{error}), so it is unknown whether an import was started. Nothing was sent. Check at the vendor; "
+                f"delete the record to start the import anew."
+            ) from None
+
+    def save(self, record: StartRecord) -> None:
+        """
+        Store the record.
+
+        :param record: The record.
+        :raises RuntimeError: if it cannot be stored.
+        """
+        self._save(record.to_dict(), keep=record.state is not StartState.ENDED)
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where the record is, for messages."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Remove the record, if there is one."""
+
+    @abstractmethod
+    def _load(self) -> Any: ...
+
+    @abstractmethod
+    def _save(self, values: dict[str, Any], *, keep: bool) -> None: ...
+
+
+class TaskStateStartStore(StartStore):
+    """
+    Keep the record in the task state store of Airflow 3.3, which belongs to the DAG run.
+
+    :param store: ``context["task_state_store"]``.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    @property
+    def place(self) -> str:
+        """Where the record is, for messages."""
+        return f"{STATE_KEY!r} in the task's state store"
+
+    def remove(self) -> None:
+        """Remove the record, if there is one."""
+        self._store.delete(STATE_KEY)
+
+    def _load(self) -> Any:
+        return self._store.get(STATE_KEY)
+
+    def _save(self, values: dict[str, Any], *, keep: bool) -> None:
+        # A record that is still needed must not expire. Airflow removes the others after some days.
+        self._store.set(STATE_KEY, values, retention=never_expire() if keep else None)
+
+
+class VariableStartStore(StartStore):
+    """
+    Keep the record in an Airflow Variable, before Airflow 3.3.
+
+    :param ti: The task instance.
+    """
+
+    def __init__(self, ti: Any) -> None:
+        self._task_instance = {
+            "dag_id": ti.dag_id,
+            "run_id": ti.run_id,
+            "task_id": ti.task_id,
+            "map_index": getattr(ti, "map_index", -1),
+        }
+        # A digest, because the name of a Variable may have 250 characters only.
+        digest = sha256(json.dumps(self._task_instance, sort_keys=True).encode()).hexdigest()[:32]
+        self.name = f"{VARIABLE_PREFIX}{digest}"
+
+    @property
+    def place(self) -> str:
+        """Where the record is, for messages."""
+        return f"the Airflow Variable {self.name!r}"
+
+    def remove(self) -> None:
+        """Remove the record, if there is one."""
+        delete_variable(self.name)
+
+    def _load(self) -> Any:
+        values = get_variable(self.name)
+        return None if values is None else values["start"]
+
+    def _save(self, values: dict[str, Any], *, keep: bool) -> None:
+        whole = {"start": values, "task_instance": self._task_instance}
+        set_variable(self.name, whole, "The start of an import, by airflow-provider-import-progress.")
+        # A secrets backend may have a Variable of this name, which hides the one in the database.
+        if get_variable(self.name) != whole:
+            raise RuntimeError(f"{self.place} was stored but cannot be read again. Check the secrets backends.")
+
+
+def start_store(context: Context) -> StartStore:
+    """
+    Return the store for the task instance of a context.
+
+    :param context: The context of the execution.
+    """
+    store = task_state_store(context)
+    return VariableStartStore(context["ti"]) if store is None else TaskStateStartStore(store)
