@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -115,6 +116,18 @@ class BaseImportOperator(BaseImportSensor):
         """
         return None
 
+    def continue_import(self, hook: ImportProgressHook, import_: Import) -> bool:
+        """
+        Take the next step of an import that waits for one, and return whether there was one. Default: there is none.
+
+        It is called only if the gate has ``on_action_required="fail"``. It may be called again after a crash, so it
+        checks the state of the import at the vendor before it sends anything.
+
+        :param hook: The vendor's hook.
+        :param import_: The import.
+        """
+        return False
+
     # What Airflow calls -------------------------------------------------------------------------------------
 
     def execute(self, context: Context) -> Any:
@@ -128,14 +141,12 @@ class BaseImportOperator(BaseImportSensor):
             store = start_store(context)
             with self.get_hook() as hook:
                 import_ = self._started_import(store, hook, context)
-            for name, value in import_.to_dict().items():
-                setattr(self, name, value)
-            self._deferred_import = import_
+            self._set_import(import_)
             if not self.wait_for_completion:
                 self._set_ended(store, context)
                 return import_.import_id
             with self._ending(store, context):
-                return self._wait(context)
+                return self._wait_and_continue(lambda: self._wait(context), context)
 
     def execute_complete(
         self,
@@ -157,8 +168,11 @@ class BaseImportOperator(BaseImportSensor):
         if import_fields is None and (record := store.load()) is not None:
             # dag.test() resumes without the arguments of the deferral.
             import_fields = record.import_fields
+        if import_fields is not None:
+            self._set_import(self.import_class(**import_fields))
+        complete = super().execute_complete
         with self._ending(store, context):
-            return super().execute_complete(context, event, import_fields, conn_id)
+            return self._wait_and_continue(lambda: complete(context, event, import_fields, conn_id), context)
 
     def on_kill(self) -> None:
         """Log that the import continues at the vendor."""
@@ -292,6 +306,24 @@ class BaseImportOperator(BaseImportSensor):
                 "The content to import has changed since the start. The import with the old content is waited for. To "
                 "import the new content, clear this task once it has ended."
             )
+
+    # The wait -----------------------------------------------------------------------------------------------
+
+    def _set_import(self, import_: Import) -> None:
+        for name, value in import_.to_dict().items():
+            setattr(self, name, value)
+        self._deferred_import = import_
+
+    def _wait_and_continue(self, wait: Callable[[], dict[str, Any]], context: Context) -> dict[str, Any]:
+        while True:
+            try:
+                return wait()
+            except ImportActionRequiredError:
+                with self.get_hook() as hook:
+                    import_ = self.get_import()
+                    if not self._patiently(partial(self.continue_import, hook, import_), lambda error: error.transient):
+                        raise
+                wait = partial(self._wait, context)
 
     # The end ------------------------------------------------------------------------------------------------
 
