@@ -16,7 +16,7 @@ import aiohttp
 from airflow.providers.http.triggers.http import HttpSensorTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_import_progress.hooks.lucca import LEAVE_IMPORTS_PATH
+from airflow_import_progress.hooks.lucca_start import LEAVE_IMPORTS_PATH
 from airflow_import_progress.hooks.rocketchat import PROGRESS_PATH
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
 from airflow_import_progress.waiting.rules import WaitRules

@@ -9,20 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
 from airflow_import_progress.compat import BaseHook
 from airflow_import_progress.connection_forms import add_form_methods
-from airflow_import_progress.exceptions import (
-    ImportFailedError,
-    ImportFileError,
-    ImportProgressError,
-    ImportProtocolError,
-    ImportRequestError,
-    ImportStartRefusedError,
-    ImportStartUnknownError,
-)
+from airflow_import_progress.exceptions import ImportProgressError, ImportProtocolError, ImportRequestError
+from airflow_import_progress.hooks.errors import translating_errors, translating_start_errors
 from airflow_import_progress.http.connection import (
     VendorConnection,
     fill_placeholders,
@@ -32,7 +25,7 @@ from airflow_import_progress.http.connection import (
 )
 from airflow_import_progress.http.connection_cache import ConnectionCache
 from airflow_import_progress.http.conversation import arun, run, through
-from airflow_import_progress.http.exchange import Conversation, Request, Response, redacted
+from airflow_import_progress.http.exchange import Conversation, Request, Response
 from airflow_import_progress.http.transport import AsyncSend, AsyncSender, AsyncTransport, Transport, send_or_share
 from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress
@@ -41,14 +34,6 @@ if TYPE_CHECKING:
     from airflow_import_progress.compat import Connection
 
 T = TypeVar("T")
-ImportT = TypeVar("ImportT", bound=Import)
-
-#: The advice for an HTTP status, where the vendor's hook has none of its own.
-STATUS_ADVICE: Mapping[int, str] = {
-    401: "Check the credentials in the connection.",
-    403: "Give the connection's user or key the permission to read imports.",
-    404: "Check the import's identifier and the connection's host.",
-}
 
 
 class ImportProgressHook(BaseHook, ABC):
@@ -275,9 +260,9 @@ class ImportProgressHook(BaseHook, ABC):
         with self._translating_errors(self._subject):
             return await self._arun(_exchange(request))
 
-    def start_import(self, conversation: Conversation[ImportT]) -> ImportT:
+    def start_import(self, conversation: Conversation[T]) -> T:
         """
-        Run the conversation that starts an import, once, and return the import.
+        Run the conversation that starts an import, once, and return its result.
 
         Vendors' hooks have a method for each kind of import that calls this. No request is repeated.
 
@@ -287,16 +272,16 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportStartUnknownError: if the answer was lost, so that the import may have been started.
         :raises ImportPollError: if the request has certainly not reached the vendor; starting it again later may work.
         """
-        with self._translating_start_errors(), self._translating_errors(self._subject):
+        with translating_start_errors(), self._translating_errors(self._subject):
             return self._run(conversation)
 
-    async def astart_import(self, conversation: Conversation[ImportT]) -> ImportT:
+    async def astart_import(self, conversation: Conversation[T]) -> T:
         """
         Run the conversation that starts an import without blocking the event loop, as :meth:`start_import`.
 
         :param conversation: The conversation.
         """
-        with self._translating_start_errors(), self._translating_errors(self._subject):
+        with translating_start_errors(), self._translating_errors(self._subject):
             return await self._arun(conversation)
 
     def test_connection(self) -> tuple[bool, str]:
@@ -403,39 +388,8 @@ class ImportProgressHook(BaseHook, ABC):
     def _with_authentication(self, conversation: Conversation[T], connection: VendorConnection) -> Conversation[T]:
         return through(conversation, lambda request: self.send_authenticated(request, connection))
 
-    # Errors -------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _translating_errors(self, subject: str) -> Iterator[None]:
-        try:
-            yield
-        except ImportProgressError as error:
-            parts = [f"{subject}: {error}"]
-            if error.status is not None and not error.transient:
-                parts.append({**STATUS_ADVICE, **self.status_advice}.get(error.status, ""))
-            # Without the cause, because its text is of a library and may contain an address with credentials.
-            raise error.reworded(" ".join(filter(None, parts))) from None
-        except (ImportFailedError, ImportFileError):
-            raise
-        except Exception as error:
-            # A defect, so its traceback is kept. As an error of this package it has the same effect in every mode.
-            words = self._redact(f"{type(error).__name__}: {error}")
-            raise ImportProgressError(f"{subject}: {words}. This is a defect: please report it.") from error
-
-    @contextmanager
-    def _translating_start_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except ImportRequestError as error:
-            raise ImportStartRefusedError(f"{error} No import was started.") from None
-        except ImportProgressError as error:
-            if error.not_sent:
-                raise
-            raise ImportStartUnknownError(str(error)) from None
-
-    def _redact(self, text: str) -> str:
-        # For texts of libraries, which may contain their arguments. A vendor's texts are redacted when they are read.
-        return redacted(text, self.connection_cache.secrets)
+    def _translating_errors(self, subject: str) -> AbstractContextManager[None]:
+        return translating_errors(subject, self.status_advice, lambda: self.connection_cache.secrets)
 
 
 def _exchange(request: Request) -> Conversation[Response]:

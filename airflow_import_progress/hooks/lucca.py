@@ -12,16 +12,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_import_progress.hooks.lucca_start import (
+    LEAVE_FAILURE_ADVICE,
+    LEAVE_IMPORTS_PATH,
+    USER_LOCATION_IMPORTS_PATH,
+    leave_import,
+    user_location_import,
+)
 from airflow_import_progress.vendor import (
     Conversation,
     Import,
-    ImportFailedError,
-    ImportFile,
     ImportProgress,
     ImportProgressHook,
     ImportRequestError,
     ImportState,
-    MultipartBody,
     Request,
     Response,
     VendorConnection,
@@ -35,11 +39,6 @@ from airflow_import_progress.vendor import (
 if TYPE_CHECKING:
     from airflow_import_progress.vendor import ImportFileSource
 
-LEAVE_IMPORTS_PATH = "/timmi-absences/api/imports/v1.0/leavePeriods"
-USER_LOCATION_IMPORTS_PATH = "/work-locations/public/api/imports/user-locations"
-
-#: Largest file that Lucca accepts, in bytes.
-MAX_FILE_BYTES = 100_000_000
 #: The results name every created location, so they grow with the import, whose file may have 100 MB.
 MAX_RESULTS_BYTES = 32 * 1024 * 1024
 #: Error lines in the progress; Lucca's error file has all of them.
@@ -71,9 +70,7 @@ class LuccaLeaveImport(_LuccaImport):
     """
 
     label: ClassVar[str] = "Lucca leave import"
-    failure_advice: ClassVar[str] = (
-        "Lucca gives the reason only in the import history of Absences, which lists imports made via the API too."
-    )
+    failure_advice: ClassVar[str] = LEAVE_FAILURE_ADVICE
 
     def poll(self, connection: VendorConnection) -> Conversation[ImportProgress]:
         """
@@ -166,21 +163,20 @@ class LuccaHook(ImportProgressHook):
         synchronize: bool | None = None,
     ) -> LuccaLeaveImport:
         """
-        Start an import of leaves into Lucca Absences, once.
-
-        Lucca cannot cancel or undo an import.
+        Start an import of leaves into Lucca Absences, once. Lucca cannot cancel or undo it.
 
         :param file: The CSV file: a path, an address in an object storage, or bytes. At most 100 MB.
         :param create: Whether to create the leaves. False only simulates the import. Default True.
         :param recredit: Lucca's parameter ``recredit``. Default None: Lucca's default.
         :param synchronize: Lucca's parameter ``synchronize``. Default None: Lucca's default.
         :return: The import, for :meth:`get_progress`. Its ``summary_id`` is for the sensor.
-        :raises ImportFileError: if the file cannot be imported; nothing was sent.
+        :raises ImportFileError: if the file cannot be imported; nothing was started.
         :raises ImportStartRefusedError: if Lucca refuses it; nothing was started.
         :raises ImportStartUnknownError: if the answer was lost, so that the import may have been started.
         :raises ImportFailedError: if Lucca returns an import that has failed already.
         """
-        return self.start_import(_start_leave_import(file, create, recredit, synchronize))
+        conversation = leave_import(file, create=create, recredit=recredit, synchronize=synchronize)
+        return LuccaLeaveImport(self.start_import(conversation))
 
     async def astart_leave_import(
         self,
@@ -198,15 +194,11 @@ class LuccaHook(ImportProgressHook):
         :param recredit: Lucca's parameter ``recredit``.
         :param synchronize: Lucca's parameter ``synchronize``.
         """
-        return await self.astart_import(_start_leave_import(file, create, recredit, synchronize))
+        conversation = leave_import(file, create=create, recredit=recredit, synchronize=synchronize)
+        return LuccaLeaveImport(await self.astart_import(conversation))
 
     def start_user_location_import(
-        self,
-        file: ImportFileSource,
-        *,
-        create: bool = True,
-        override_user_locations: bool = False,
-        check_results: bool = False,
+        self, file: ImportFileSource, *, create: bool = True, override_user_locations: bool = False
     ) -> LuccaUserLocationImport:
         """
         Start an import of user locations into Lucca Office, once.
@@ -214,21 +206,16 @@ class LuccaHook(ImportProgressHook):
         :param file: The CSV file: a path, an address in an object storage, or bytes. At most 100 MB.
         :param create: Whether to create the locations. False only simulates the import. Default True.
         :param override_user_locations: Lucca's parameter ``overrideUserLocations``. Default False.
-        :param check_results: Whether polls of the import read its results once it is processed. Default False.
         :return: The import, for :meth:`get_progress`. Its ``summary_id`` is for the sensor.
-        :raises ImportFileError: if the file cannot be imported; nothing was sent.
+        :raises ImportFileError: if the file cannot be imported; nothing was started.
         :raises ImportStartRefusedError: if Lucca refuses it; nothing was started.
         :raises ImportStartUnknownError: if the answer was lost, so that the import may have been started.
         """
-        return self.start_import(_start_user_location_import(file, create, override_user_locations, check_results))
+        conversation = user_location_import(file, create=create, override_user_locations=override_user_locations)
+        return LuccaUserLocationImport(self.start_import(conversation), create=create)
 
     async def astart_user_location_import(
-        self,
-        file: ImportFileSource,
-        *,
-        create: bool = True,
-        override_user_locations: bool = False,
-        check_results: bool = False,
+        self, file: ImportFileSource, *, create: bool = True, override_user_locations: bool = False
     ) -> LuccaUserLocationImport:
         """
         Start an import of user locations without blocking the event loop, as :meth:`start_user_location_import`.
@@ -236,11 +223,9 @@ class LuccaHook(ImportProgressHook):
         :param file: The CSV file.
         :param create: Whether to create the locations.
         :param override_user_locations: Lucca's parameter ``overrideUserLocations``.
-        :param check_results: Whether polls of the import read its results once it is processed.
         """
-        return await self.astart_import(
-            _start_user_location_import(file, create, override_user_locations, check_results)
-        )
+        conversation = user_location_import(file, create=create, override_user_locations=override_user_locations)
+        return LuccaUserLocationImport(await self.astart_import(conversation), create=create)
 
     def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """
@@ -283,46 +268,6 @@ class LuccaHook(ImportProgressHook):
             )
         message = f"{connection.base_url} accepted the API key for {' and '.join(accepted)}"
         return f"{message}, but not for {' and '.join(refused)}." if refused else f"{message}."
-
-
-def _start_leave_import(
-    file: ImportFileSource, create: bool, recredit: bool | None, synchronize: bool | None
-) -> Conversation[LuccaLeaveImport]:
-    upload = ImportFile(file, max_bytes=MAX_FILE_BYTES)
-    # Without "async", Lucca answers when the import has ended, but aborts requests that take five seconds.
-    flags = {"create": create, "recredit": recredit, "synchronize": synchronize, "async": True}
-    response = yield _start_request(LEAVE_IMPORTS_PATH, upload, flags, originalFileName=upload.name)
-    import_ = LuccaLeaveImport(_summary_id(response))
-    if response.json().get("hasError"):
-        raise ImportFailedError(
-            f"Lucca returned the leave import {import_.summary_id!r} with an error. {import_.failure_advice}"
-        )
-    return import_
-
-
-def _start_user_location_import(
-    file: ImportFileSource, create: bool, override_user_locations: bool, check_results: bool
-) -> Conversation[LuccaUserLocationImport]:
-    upload = ImportFile(file, max_bytes=MAX_FILE_BYTES)
-    flags = {"create": create, "overrideUserLocations": override_user_locations}
-    response = yield _start_request(USER_LOCATION_IMPORTS_PATH, upload, flags)
-    return LuccaUserLocationImport(_summary_id(response), check_results=check_results, create=create)
-
-
-def _start_request(path: str, file: ImportFile, flags: Mapping[str, bool | None], **params: str) -> Request:
-    given = {name: str(value).lower() for name, value in flags.items() if value is not None}
-    # Lucca documents no name for the parts of the form.
-    body = MultipartBody("file", file, file.name, "text/csv")
-    return Request(method="POST", path=path, params={**given, **params}, data=body)
-
-
-def _summary_id(response: Response) -> str:
-    answer = response.json()
-    summary_id = answer.get("summaryId") if isinstance(answer, dict) else None
-    try:
-        return checked_id("summaryId", summary_id)
-    except ValueError:
-        raise response.unexpected('an object with the key "summaryId"', "Lucca") from None
 
 
 def _leave_progress_request(summary_id: str) -> Request:

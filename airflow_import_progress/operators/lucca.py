@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow_import_progress.hooks.lucca import (
-    MAX_FILE_BYTES,
-    LuccaHook,
-    LuccaLeaveImport,
-    LuccaUserLocationImport,
-)
+from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
+from airflow_import_progress.hooks.lucca_start import MAX_FILE_BYTES
 from airflow_import_progress.vendor import (
     NOT_GIVEN,
     BaseImportOperator,
@@ -158,10 +155,10 @@ class LuccaUserLocationImportOperator(BaseImportOperator):
         return PreparedStart(
             description=str(file),
             digest=file.digest(),
-            send=lambda: lucca.start_user_location_import(
-                source,
-                create=self.create,
-                override_user_locations=self.override_user_locations,
+            send=lambda: replace(
+                lucca.start_user_location_import(
+                    source, create=self.create, override_user_locations=self.override_user_locations
+                ),
                 check_results=self.check_results,
             ),
         )

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors of a hook: their messages for whoever is on call, and their meaning for a start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from airflow_import_progress.exceptions import (
+    ImportFailedError,
+    ImportFileError,
+    ImportProgressError,
+    ImportRequestError,
+    ImportStartRefusedError,
+    ImportStartUnknownError,
+)
+from airflow_import_progress.http.exchange import redacted
+
+#: The advice for an HTTP status, where the vendor's hook has none of its own.
+STATUS_ADVICE: Mapping[int, str] = {
+    401: "Check the credentials in the connection.",
+    403: "Give the connection's user or key the permission to read imports.",
+    404: "Check the import's identifier and the connection's host.",
+}
+
+
+@contextmanager
+def translating_errors(
+    subject: str, status_advice: Mapping[int, str], secrets: Callable[[], Iterable[str]]
+) -> Iterator[None]:
+    """
+    Add the subject and an advice to errors, and turn defects into errors of this package.
+
+    :param subject: The import or the connection.
+    :param status_advice: The vendor's advice for an HTTP status.
+    :param secrets: Returns the texts that must not appear in a message.
+    """
+    try:
+        yield
+    except ImportProgressError as error:
+        parts = [f"{subject}: {error}"]
+        if error.status is not None and not error.transient:
+            parts.append({**STATUS_ADVICE, **status_advice}.get(error.status, ""))
+        # Without the cause, because its text is of a library and may contain an address with credentials.
+        raise error.reworded(" ".join(filter(None, parts))) from None
+    except (ImportFailedError, ImportFileError):
+        raise
+    except Exception as error:
+        # A defect, so its traceback is kept. As an error of this package it has the same effect in every mode. Its text
+        # may be of a library and contain its arguments, while a vendor's texts are redacted when they are read.
+        words = redacted(f"{type(error).__name__}: {error}", secrets())
+        raise ImportProgressError(f"{subject}: {words}. This is a defect: please report it.") from error
+
+
+@contextmanager
+def translating_start_errors() -> Iterator[None]:
+    """Turn the errors of requests into those of a start."""
+    try:
+        yield
+    except ImportRequestError as error:
+        raise ImportStartRefusedError(f"{error} No import was started.") from None
+    except ImportProgressError as error:
+        if error.not_sent:
+            raise
+        raise ImportStartUnknownError(str(error)) from None
