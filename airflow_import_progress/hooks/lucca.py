@@ -311,8 +311,9 @@ def _with_results(progress: ImportProgress, response: Response) -> ImportProgres
     if not isinstance(results, dict) or not isinstance(results.get("errorLines"), list):
         raise response.unexpected('an object with the list "errorLines"', "Lucca")
     error_lines = results["errorLines"]
-    created = _count(results.get("userLocationsCreatedSummary"))
-    deleted = _count(results.get("userLocationsDeletedSummary"))
+    # The analysis of a simulation has other names for what would be created and deleted.
+    created = _count(results.get("userLocationsCreatedSummary", results.get("validUserLocationsToCreateSummary")))
+    deleted = _count(results.get("userLocationsDeletedSummary", results.get("userLocationsToDeleteSummary")))
     total = None if created is None or deleted is None else created + deleted + len(error_lines)
     shown = [_error_line(line, response) for line in error_lines[:MAX_SHOWN_ERROR_LINES]]
     details: dict[str, Any] = {"created": created, "deleted": deleted}

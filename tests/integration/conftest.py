@@ -13,18 +13,21 @@ import ssl
 import warnings
 import zlib
 from datetime import datetime
+from functools import partial
 from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
 from airflow_import_progress.compat import waits_without_workers
+from airflow_import_progress.operators import base as operators_base
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.waiting import poller as poller_module
 from tests.support.behaviors import MODES
 from tests.support.http_server import certificate_file, serving
+from tests.support.operators import OPERATOR_MODES, OperatorTask
 from tests.support.sandbox_client import API_KEY
 from tests.support.sensors import Clock, TaskInstance, a_dag, wait_to_the_end
 
@@ -38,6 +41,7 @@ def clock(monkeypatch):
     clock = Clock()
     faked = SimpleNamespace(time=clock.time, sleep=clock.sleep)
     monkeypatch.setattr(sensors_base, "time", faked)
+    monkeypatch.setattr(operators_base, "time", faked)
     monkeypatch.setattr(trigger_module, "time", faked)
     monkeypatch.setattr(poller_module.PolledImport, "sleep", lambda self, seconds: clock.asleep(seconds))
     # The vendors' limits count real time.
@@ -66,6 +70,12 @@ def run_sensor(request, clock):
 
     run_sensor.mode = mode
     return run_sensor
+
+
+@pytest.fixture(params=OPERATOR_MODES)
+def operator_task(request, clock):
+    """Return a function that creates the task of an operator, in one of the modes."""
+    return partial(OperatorTask, clock, request.param)
 
 
 @pytest.fixture

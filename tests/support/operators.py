@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the tries of an operator's task as Airflow does, on a clock that does not wait."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import partial
+
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_import_progress.compat import AirflowRescheduleException
+from tests.support.behaviors import MODES
+from tests.support.sensors import TaskInstance, a_dag, fired, inflated
+
+#: The modes of operators.
+OPERATOR_MODES = ("deferred", "reschedule", "poke")
+
+
+class MemoryStateStore:
+    """The task state store of one task instance, in memory."""
+
+    def __init__(self):
+        self.values = {}
+
+    def get(self, key, default=None):
+        return json.loads(self.values[key]) if key in self.values else default
+
+    def set(self, key, value, *, retention=None):
+        self.values[key] = json.dumps(value)
+
+    def delete(self, key):
+        self.values.pop(key, None)
+
+
+class OperatorTask:
+    """
+    One task instance of an operator, whose state store survives its tries.
+
+    :param clock: The clock.
+    :param mode: One of :data:`OPERATOR_MODES`.
+    :param operator_class: The operator.
+    :param arguments: Its arguments.
+    """
+
+    def __init__(self, clock, mode, operator_class, **arguments):
+        self.clock = clock
+        self.operator_class = operator_class
+        self.arguments = {"poke_interval": 30, "timeout": 3600, **MODES[mode], **arguments}
+        self.state_store = MemoryStateStore()
+        self.max_tries = 3
+        #: The operator of the current try.
+        self.operator = None
+
+    def run(self):
+        """Run one try to its end, and return its result."""
+        with a_dag():
+            self.operator = self.operator_class(task_id="import", **self.arguments)
+        ti = TaskInstance(self.clock)
+        ti.max_tries = self.max_tries
+        context = {"ti": ti, "task_state_store": self.state_store}
+        call = partial(self.operator.execute, context)
+        while True:
+            try:
+                return call()
+            except AirflowRescheduleException as rescheduled:
+                self.clock.now = max(self.clock.now, rescheduled.reschedule_date.timestamp())
+                ti.rescheduled = True
+            except TaskDeferred as deferred:
+                event = fired(inflated(*deferred.trigger.serialize()))
+                kwargs = {**(deferred.kwargs or {}), "event": event}
+                call = partial(self.operator.resume_execution, deferred.method_name, kwargs, context)
+
+    def clear(self):
+        """Clear the task as a person does."""
+        self.max_tries += 4
+
+    @property
+    def record(self):
+        """The record of the start, or None."""
+        return self.state_store.get("airflow_import_progress.start")
+
+    @property
+    def sent_at(self):
+        """The time of the start in the record."""
+        return datetime.fromtimestamp(self.record["sent_at"], UTC)
