@@ -23,6 +23,7 @@ from airflow_import_progress.compat import waits_without_workers
 from airflow_import_progress.operators import base as operators_base
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors import base as sensors_base
+from airflow_import_progress.starting import store as start_store_module
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.waiting import poller as poller_module
 from tests.support.behaviors import MODES
@@ -72,10 +73,26 @@ def run_sensor(request, clock):
     return run_sensor
 
 
+@pytest.fixture
+def variables(monkeypatch):
+    """Airflow's Variables, in memory."""
+    variables = {}
+
+    def get_variable(name):
+        return json.loads(variables[name]) if name in variables else None
+
+    monkeypatch.setattr(start_store_module, "get_variable", get_variable)
+    monkeypatch.setattr(
+        start_store_module, "set_variable", lambda name, value, _: variables.update({name: json.dumps(value)})
+    )
+    monkeypatch.setattr(start_store_module, "delete_variable", lambda name: variables.pop(name, None))
+    return variables
+
+
 @pytest.fixture(params=OPERATOR_MODES)
-def operator_task(request, clock):
+def operator_task(request, clock, variables):
     """Return a function that creates the task of an operator, in one of the modes."""
-    return partial(OperatorTask, clock, request.param)
+    return partial(OperatorTask, clock, variables, request.param)
 
 
 @pytest.fixture

@@ -257,9 +257,8 @@ def test_a_clear_while_the_import_runs_waits_for_it(slow_lucca, operator_task, l
 def test_the_record_contains_neither_the_key_nor_the_content(lucca, operator_task, leaves):
     task = operator_task(LuccaLeaveImportOperator, file=leaves)
     task.run()
-    stored = str(task.state_store.values)
-    assert "Lovelace" not in stored
-    assert "sandbox-key" not in stored
+    assert "Lovelace" not in task.stored
+    assert API_KEY not in task.stored
 
 
 # The hook

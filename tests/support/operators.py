@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from functools import partial
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_import_progress.compat import AirflowRescheduleException
+from airflow_import_progress.compat import AirflowRescheduleException, has_task_state_store
+from airflow_import_progress.starting.store import STATE_KEY
 from tests.support.behaviors import MODES
 from tests.support.sensors import TaskInstance, a_dag, fired, inflated
 
@@ -35,16 +35,18 @@ class MemoryStateStore:
 
 class OperatorTask:
     """
-    One task instance of an operator, whose state store survives its tries.
+    One task instance of an operator, whose state store or Variable survives its tries.
 
     :param clock: The clock.
+    :param variables: The Variables, for Airflow before 3.3.
     :param mode: One of :data:`OPERATOR_MODES`.
     :param operator_class: The operator.
     :param arguments: Its arguments.
     """
 
-    def __init__(self, clock, mode, operator_class, **arguments):
+    def __init__(self, clock, variables, mode, operator_class, **arguments):
         self.clock = clock
+        self.variables = variables
         self.operator_class = operator_class
         self.arguments = {"poke_interval": 30, "timeout": 3600, **MODES[mode], **arguments}
         self.state_store = MemoryStateStore()
@@ -57,8 +59,10 @@ class OperatorTask:
         with a_dag():
             self.operator = self.operator_class(task_id="import", **self.arguments)
         ti = TaskInstance(self.clock)
-        ti.max_tries = self.max_tries
-        context = {"ti": ti, "task_state_store": self.state_store}
+        ti.dag_id, ti.run_id, ti.task_id, ti.max_tries = "d", "r", "import", self.max_tries
+        context = {"ti": ti}
+        if has_task_state_store():
+            context["task_state_store"] = self.state_store
         call = partial(self.operator.execute, context)
         while True:
             try:
@@ -76,11 +80,14 @@ class OperatorTask:
         self.max_tries += 4
 
     @property
-    def record(self):
-        """The record of the start, or None."""
-        return self.state_store.get("airflow_import_progress.start")
+    def stored(self):
+        """All that is stored, as text."""
+        return f"{self.state_store.values} {self.variables}"
 
     @property
-    def sent_at(self):
-        """The time of the start in the record."""
-        return datetime.fromtimestamp(self.record["sent_at"], UTC)
+    def record(self):
+        """The record of the start, or None."""
+        if has_task_state_store():
+            return self.state_store.get(STATE_KEY)
+        records = [json.loads(value)["start"] for value in self.variables.values()]
+        return records[0] if records else None
