@@ -100,6 +100,18 @@ def require_text(value: Json, field: str) -> str:
     raise InvalidInputError(field, "must be a string that is not empty")
 
 
+def require_flag(value: Json, field: str) -> bool:
+    """
+    Check that a value is true or false, and return it.
+
+    :param value: The value.
+    :param field: Name of the field, for the error message.
+    """
+    if not isinstance(value, bool):
+        raise InvalidInputError(field, "must be true or false")
+    return value
+
+
 def require_json(value: Json, field: str) -> Json:
     """
     Return ``value`` if it can be sent as JSON.

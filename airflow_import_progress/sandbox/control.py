@@ -14,6 +14,7 @@ from airflow_import_progress.sandbox.checks import (
     InvalidInputError,
     Json,
     require_fields,
+    require_flag,
     require_integer,
     require_number,
     require_object,
@@ -109,6 +110,7 @@ class Control:
         import_id: str | None = None,
         path_contains: str | None = None,
         times: int | None = 1,
+        processed: bool = False,
     ) -> None:
         """
         Make coming requests to vendors fail.
@@ -118,6 +120,7 @@ class Control:
         :param import_id: Affect only requests for this import. None: for any.
         :param path_contains: Affect only paths with this text. None: any.
         :param times: Number of requests to affect, 1 or more. None: all until the faults are cleared.
+        :param processed: Whether the vendor processes the requests, so that only their answers are lost.
         :raises InvalidInputError: If an argument cannot be used.
         """
         if vendor is not None:
@@ -128,7 +131,9 @@ class Control:
             require_text(path_contains, "path_contains")
         if times is not None:
             require_integer(times, "times", minimum=1)
-        self._world.faults.add(FaultRule(fault_from_json(fault), vendor, import_id, path_contains or "", times))
+        require_flag(processed, "processed")
+        rule = FaultRule(fault_from_json(fault), vendor, import_id, path_contains or "", times, processed)
+        self._world.faults.add(rule)
 
     def clear_faults(self) -> None:
         """Remove all faults."""
@@ -280,7 +285,7 @@ _ENDPOINTS = (
         "POST",
         "/faults",
         lambda control, body: control.add_fault(**body),
-        fields=("vendor", "import_id", "path_contains", "times", "fault"),
+        fields=("vendor", "import_id", "path_contains", "times", "processed", "fault"),
         required=("fault",),
     ),
     _Endpoint("DELETE", "/faults", lambda control, _: control.clear_faults()),

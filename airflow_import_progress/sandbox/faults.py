@@ -196,6 +196,7 @@ class FaultRule:
     :param import_id: Affect only requests for this import. None: for any.
     :param path_contains: Affect only paths with this text.
     :param times_left: Number of requests that it still affects. None: unlimited.
+    :param processed: Whether the vendor processes the requests, so that only their answers are lost.
     """
 
     fault: Fault
@@ -203,6 +204,7 @@ class FaultRule:
     import_id: str | None
     path_contains: str
     times_left: int | None
+    processed: bool = False
 
     def matches(self, vendor: str | None, import_id: str | None, path: str) -> bool:
         """Return True if the rule affects a request: see :meth:`.FaultRules.take`."""
@@ -230,9 +232,9 @@ class FaultRules:
         with self._lock:
             self._rules.clear()
 
-    def take(self, vendor: str | None, import_id: str | None, path: str) -> Fault | None:
+    def take(self, vendor: str | None, import_id: str | None, path: str) -> FaultRule | None:
         """
-        Return the fault for a request and count it as used. None: no rule matches.
+        Return the rule for a request and count it as used. None: no rule matches.
 
         :param vendor: Name of the requested vendor.
         :param import_id: Id of the requested import.
@@ -245,7 +247,7 @@ class FaultRules:
                         rule.times_left -= 1
                         if rule.times_left == 0:
                             self._rules.remove(rule)
-                    return rule.fault
+                    return rule
         return None
 
 

@@ -212,10 +212,11 @@ async def _vendor_answer(
     authorized = vendor is not None and vendor.is_authorized(request, world.credentials_of(vendor.name))
     record = _record_of(world, vendor, request, import_id, authorized)
     world.requests.add(record)
-    fault = world.faults.take(vendor.name if vendor else None, import_id, request.path)
-    if fault is not None:
-        record["status"] = fault.status
-        faulty = await fault.answer(request)
+    rule = world.faults.take(vendor.name if vendor else None, import_id, request.path)
+    if rule is not None:
+        record["status"] = rule.fault.status
+        processed = await _faultless_answer(world, vendor, request, authorized, handler) if rule.processed else None
+        faulty = await rule.fault.answer(request) or processed
         if faulty is not None:
             return faulty
     try:

@@ -161,6 +161,18 @@ def test_an_error_that_does_not_exclude_a_start_is_never_followed_by_a_second_re
     assert len(posts(lucca)) == 1
 
 
+@pytest.mark.parametrize("fault", [{"status": 500}, {"reset": True}, {"body": "<html>"}])
+def test_a_lost_answer_of_an_import_that_was_started_is_never_followed_by_a_second_request(
+    lucca, operator_task, leaves, fault
+):
+    lucca.add_fault(fault, vendor="lucca", path_contains="leavePeriods", processed=True)
+    task = operator_task(LuccaLeaveImportOperator, file=leaves)
+    for _ in range(2):
+        with pytest.raises(ImportStartUnknownError):
+            task.run()
+    assert started(lucca) == 1
+
+
 def test_after_the_report_a_clear_starts_it_anew(lucca, operator_task, leaves):
     lucca.add_fault({"status": 500}, vendor="lucca", path_contains="leavePeriods", times=1)
     task = operator_task(LuccaLeaveImportOperator, file=leaves)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_import_progress.sandbox import Sandbox
-from tests.support.sandbox_client import LuccaClient
+from airflow_import_progress.sandbox import InvalidInputError, Sandbox
+from tests.support.sandbox_client import LEAVES, LuccaClient
 
 
 @pytest.fixture
@@ -188,3 +188,14 @@ def test_a_fault_never_hits_the_control_api(sandbox: Sandbox) -> None:
 def test_a_wrong_fault_is_refused_with_the_field(sandbox: Sandbox, body: Any, field: str) -> None:
     answer = control(sandbox, "POST", body)
     assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+def test_a_processed_request_has_its_effect_although_its_answer_is_lost(sandbox: Sandbox, lucca: LuccaClient) -> None:
+    sandbox.add_fault({"status": 500}, processed=True)
+    response = lucca.upload(LEAVES, "legalEntity;accountId")
+    assert (response.status_code, len(sandbox.imports())) == (500, 1)
+
+
+def test_the_flag_of_processed_requests_must_be_one(sandbox: Sandbox) -> None:
+    with pytest.raises(InvalidInputError, match="processed"):
+        sandbox.add_fault({"status": 500}, processed="yes")  # type: ignore[arg-type]
