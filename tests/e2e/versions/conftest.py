@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_import_progress.sandbox import Sandbox
+from tests.e2e.versions.airflow_command import AirflowCommand
 from tests.e2e.versions.finished_run import FinishedRun
-from tools.airflow_api import wait_until
 from tools.examples import connections_to
 from tools.local_airflow import COMPONENTS, LocalAirflow
 
@@ -22,8 +21,6 @@ from tools.local_airflow import COMPONENTS, LocalAirflow
 HAS_API_SERVER = importlib.util.find_spec("airflow.sdk") is not None
 COMPONENTS_HERE = {name: command for name, command in COMPONENTS.items() if name != "api-server" or HAS_API_SERVER}
 SETTINGS = {"AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True"}
-
-FINAL_STATES = {"success", "failed", "upstream_failed", "skipped"}
 
 #: The vendor's responses for each import, in the order of the polls.
 IMPORTS = {
@@ -35,11 +32,34 @@ IMPORTS = {
 
 
 @pytest.fixture(scope="session")
-def airflow_options(sandbox: Sandbox) -> dict[str, Any]:
+def sandbox() -> Iterator[Sandbox]:
+    """The vendors' sandbox, in which an uploaded import takes a few polls."""
+    with Sandbox(import_duration=12) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def faulty_sandboxes() -> Iterator[dict[str, Sandbox]]:
+    """Sandboxes whose first answer to an upload is faulty, by the name of the fault."""
+    faults: dict[str, tuple[dict[str, object], bool]] = {
+        "slow": ({"delay": 6}, False),
+        "lost_answer": ({"reset": True}, True),
+        "refused": ({"status": 400, "body": '{"Message": "no column accountId"}'}, False),
+    }
+    with ExitStack() as stack:
+        running = {name: stack.enter_context(Sandbox(import_duration=12)) for name in faults}
+        for name, (fault, processed) in faults.items():
+            running[name].add_fault(fault, path_contains="leavePeriods", processed=processed)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def airflow_options(sandbox: Sandbox, faulty_sandboxes: dict[str, Sandbox]) -> dict[str, Any]:
     """The components and settings that the installed version needs."""
+    faulty = {f"lucca_{name}": running.airflow_connection("lucca") for name, running in faulty_sandboxes.items()}
     return {
         "dags_folder": Path(__file__).parent / "dags",
-        "connections": connections_to(sandbox),
+        "connections": connections_to(sandbox) | faulty,
         "components": COMPONENTS_HERE,
         "settings": SETTINGS,
     }
@@ -53,33 +73,14 @@ def airflow(airflow: LocalAirflow) -> LocalAirflow:
 
 
 @pytest.fixture(scope="session")
-def run(airflow: LocalAirflow, sandbox: Sandbox) -> FinishedRun:
-    """The run of the DAG, after its end."""
+def command(airflow: LocalAirflow) -> AirflowCommand:
+    """The command line of the Airflow."""
+    return AirflowCommand(airflow)
+
+
+@pytest.fixture(scope="session")
+def run(airflow: LocalAirflow, command: AirflowCommand, sandbox: Sandbox) -> FinishedRun:
+    """The run of the DAG with sensors, after its end."""
     ids = {name: sandbox.create_import("lucca", "leave", {"answers": said}) for name, said in IMPORTS.items()}
-
-    def command(*arguments: str) -> str | None:
-        """Return the output of an Airflow command, or None if the command fails."""
-        airflow.check_running()
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "airflow", *arguments],
-            cwd=airflow.home,
-            env=airflow.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        (airflow.logs / "last-command.log").write_text(done.stdout + done.stderr)
-        return done.stdout if done.returncode == 0 else None
-
-    def trigger() -> bool:
-        return command("dags", "trigger", "gates", "--run-id", "run", "--conf", json.dumps(ids)) is not None
-
-    def final_states() -> dict[str, str] | None:
-        if (listed := command("tasks", "states-for-dag-run", "gates", "run", "--output", "json")) is None:
-            return None
-        states = {task["task_id"]: task["state"] for task in json.loads(listed[listed.index("[{") :])}
-        return states if states and set(states.values()) <= FINAL_STATES else None
-
-    # Repeated, because a DAG cannot be triggered before it is parsed.
-    wait_until("the DAG to be triggered", trigger, timeout=120)
-    return FinishedRun(airflow, wait_until("the run to end", final_states, timeout=300, interval=3), ids)
+    command.trigger("gates", ids)
+    return FinishedRun(airflow, command.final_states("gates"), ids)
