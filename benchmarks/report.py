@@ -314,7 +314,7 @@ def _plot_detection(axes: Any, figures: dict[str, Any]) -> None:
         for place, name in enumerate(names):
             ratios = [shape["ratio"] for shape in figures["shapes"] if (shape["shape"], shape["told"]) == (name, told)]
             if ratios:
-                label = {"whole": "reported in whole percents", "fine": "reported in records"}[told] if not place else None
+                label = {"whole": "whole percents", "fine": "records"}[told] if not place else None
                 axes.bar(place + (index - 0.5) * 0.4, _median(ratios), width=0.38, color=colour, label=label)
     axes.axhline(1, color=COLOURS["floor"], linestyle="--")
     axes.set_xticks(range(len(names)), names)
