@@ -72,7 +72,7 @@ def _wait(
         log=log,
         clock=time.time,
     )
-    watched.seconds_left = wait.seconds_left
+    watched.seconds_left = wait.pace.seconds_left
     log.info("%s: until %s at the latest.", watched.subject, in_clock_time(state.deadline))
     wait.begin()
     display.on_log(log.take())
