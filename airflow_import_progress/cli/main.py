@@ -66,13 +66,13 @@ def perform(options: argparse.Namespace, out: TextIO) -> int:
                 outcome = watch(sensor, display, watched)
             except KeyboardInterrupt:
                 words = watched.progress.in_words() if watched.progress else "no progress yet"
-                outcome = Outcome.interrupted(
-                    f"{watched.subject or 'the import'}: {words}. Only the watch ends, not the import."
+                outcome = Outcome(
+                    "interrupted", f"{watched.subject or 'the import'}: {words}. Only the watch ends, not the import."
                 )
             except (_ArgumentError, BrokenPipeError):
                 raise
             except Exception as error:
-                outcome = Outcome.unknown(error, _in_words(error))
+                outcome = Outcome("unknown", _in_words(error), type(error).__name__)
     except _ArgumentError as error:
         options.parser.error(printable(str(error)))
     display.on_end(outcome)
