@@ -88,23 +88,17 @@ def _parse(value: str, *, with_history: bool) -> PublishedProgress | None:
         return None
 
 
-_EMPTY_PROGRESS = dict.fromkeys(
-    ("import_state", "percent", "total", "processed", "failed", "vendor_status", "message", "warning")
-)
-
-
 def _serialize_progress(progress: ImportProgress | None) -> dict[str, Any]:
-    if progress is None:
-        return _EMPTY_PROGRESS
+    values = {} if progress is None else progress.to_dict()
     return {
-        "import_state": progress.state,
-        "percent": progress.percent,
-        "total": _count(progress.total),
-        "processed": _count(progress.processed),
-        "failed": _count(progress.failed),
-        "vendor_status": _text(progress.vendor_status),
-        "message": _text(progress.message),
-        "warning": _text(progress.warning),
+        "import_state": values.get("state"),
+        "percent": values.get("percent"),
+        "total": _count(values.get("total")),
+        "processed": _count(values.get("processed")),
+        "failed": _count(values.get("failed")),
+        "vendor_status": _text(values.get("vendor_status")),
+        "message": _text(values.get("message")),
+        "warning": _text(values.get("warning")),
     }
 
 
