@@ -25,6 +25,11 @@ class ImportState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the import is over, so that its state does not change any more."""
+        return self in (ImportState.SUCCEEDED, ImportState.FAILED, ImportState.CANCELLED)
+
 
 class NotForXCom:
     """

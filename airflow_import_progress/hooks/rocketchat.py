@@ -47,9 +47,6 @@ CURRENT_OPERATION_PATH = "/api/v1/getCurrentImportOperation"
 #: An operation may list the content of its file.
 MAX_OPERATION_BYTES = 8 * 1024 * 1024
 
-#: The states that a restart of the server does not change.
-FINAL_STATES = frozenset({ImportState.SUCCEEDED, ImportState.FAILED, ImportState.CANCELLED})
-
 
 @dataclass(frozen=True)
 class RocketChatImport(Import):
@@ -153,7 +150,7 @@ class RocketChatImport(Import):
             )
         # After a restart of the server an operation is invalid, and its status never changes again.
         has_died = as_flag(operation.get("valid")) is False or state == "error"
-        if has_died and progress.state not in FINAL_STATES:
+        if has_died and not progress.state.is_final:
             return replace(
                 progress,
                 state=ImportState.FAILED,
