@@ -14,14 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_import_progress.vendor import (
-    ImportState,
-    Response,
-    as_number,
-    as_text,
-    excerpt,
-    known_or_excerpt,
-)
+from airflow_import_progress.vendor import ImportState, Response, as_number, as_text, excerpt, known_or_excerpt
 
 INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 MAX_SHOWN_LENGTH = 100

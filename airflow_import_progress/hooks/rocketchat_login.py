@@ -7,10 +7,7 @@ from hashlib import blake2b
 from secrets import token_bytes
 from typing import NamedTuple
 
-from airflow_import_progress.hooks.rocketchat_answers import (
-    is_server_fault,
-    server_fault_error,
-)
+from airflow_import_progress.hooks.rocketchat_answers import is_server_fault, server_fault_error
 from airflow_import_progress.vendor import (
     Conversation,
     ImportProtocolError,
