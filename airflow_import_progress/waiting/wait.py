@@ -8,7 +8,6 @@ passes it the result of each poll. It returns how many seconds to sleep, or rais
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +55,7 @@ class Wait:
         rules: WaitRules,
         state: WaitState,
         log: Any,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self.import_ = import_
         self.conn_id = conn_id
