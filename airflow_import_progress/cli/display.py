@@ -34,11 +34,7 @@ class Display(ABC):
 
     @abstractmethod
     def on_log(self, lines: Sequence[LogLine]) -> None:
-        """
-        Show the lines that a sensor would log.
-
-        :param lines: The lines.
-        """
+        """Show the lines that a sensor would log."""
 
     def on_progress(self, lines: Sequence[LogLine]) -> None:
         """
@@ -58,11 +54,7 @@ class Display(ABC):
 
     @abstractmethod
     def on_end(self, outcome: Outcome) -> None:
-        """
-        Show the outcome, after everything else.
-
-        :param outcome: The outcome.
-        """
+        """Show the outcome, after everything else."""
 
 
 class TextLines(Display):

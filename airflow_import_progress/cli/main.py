@@ -46,12 +46,7 @@ def main() -> int:
 
 
 def perform(options: argparse.Namespace, out: TextIO) -> int:
-    """
-    Run the command, and return the exit status.
-
-    :param options: The parsed arguments.
-    :param out: Where to write.
-    """
+    """Run the command, and return the exit status."""
     # Imported here, because they are slow to import and the parser does not need them.
     from airflow_import_progress.cli.watched import Outcome, WatchedImport, printable
 

@@ -40,12 +40,7 @@ _DIGEST_KEY = token_bytes(32)
 
 
 def sign(request: Request, log_in: LogIn) -> Request:
-    """
-    Return a request with the headers of the authentication.
-
-    :param request: The request.
-    :param log_in: The user id and token.
-    """
+    """Return a request with the headers of the authentication."""
     return request.with_headers({"X-User-Id": log_in.user_id, "X-Auth-Token": log_in.auth_token})
 
 

@@ -188,11 +188,7 @@ class SensorWithoutWorkers(IdentifyingSensor):
         return None
 
     def _overridden(self, *methods: str) -> str | None:
-        """
-        Return the first of these methods that is not the one of the package's own sensors, or None.
-
-        :param methods: The names of methods.
-        """
+        """Return the first of these methods that is not the one of the package's own sensors, or None."""
         base = next(cls for cls in type(self).__mro__ if "_is_base_of_sensors" in vars(cls))
         for name in methods:
             if name in vars(self) or getattr(type(self), name) is not getattr(base, name):
@@ -201,11 +197,7 @@ class SensorWithoutWorkers(IdentifyingSensor):
 
 
 def class_path(cls: type) -> str:
-    """
-    Return the path by which a class is stored and imported again.
-
-    :param cls: The class.
-    """
+    """Return the path by which a class is stored and imported again."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 

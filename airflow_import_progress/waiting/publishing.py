@@ -107,11 +107,7 @@ class Publisher:
         self.import_url, self._has_looked_for_url = import_url, True
 
     def log_failure(self, error: Exception) -> None:
-        """
-        Log the first write that failed. Later ones are not logged, because they would hide the log of the import.
-
-        :param error: The error.
-        """
+        """Log the first write that failed. Later ones are not logged, because they would hide the log of the import."""
         if not self._has_failed:
             self._has_failed = True
             self.wait.log.info("The progress could not be published (%s: %s).", type(error).__name__, error)
