@@ -72,11 +72,7 @@ class Import(NotForXCom, ABC):
 
 
 def quoted(identifier: str) -> str:
-    """
-    Return an identifier quoted as one segment of a path, whatever it contains.
-
-    :param identifier: The vendor's identifier.
-    """
+    """Return an identifier quoted as one segment of a path, whatever it contains."""
     return quote(identifier, safe="")
 
 

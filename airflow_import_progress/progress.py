@@ -25,6 +25,11 @@ class ImportState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the import is over, so that its state does not change any more."""
+        return self in (ImportState.SUCCEEDED, ImportState.FAILED, ImportState.CANCELLED)
+
 
 class NotForXCom:
     """
@@ -96,9 +101,8 @@ class ImportProgress(NotForXCom):
                 raise ValueError(f"percent must be a number from 0 to 100, not {self.percent!r}")
             object.__setattr__(self, "percent", min(100.0, max(0.0, float(self.percent))))
         for name in ("total", "processed", "failed", "imported"):
-            count = getattr(self, name)
-            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
-                raise ValueError(f"{name} must be a whole number from 0, not {count!r}")
+            if getattr(self, name) is not None:
+                require_whole_number(name, getattr(self, name), 0)
         if self.imported is None and self.processed is not None and self.failed is not None:
             object.__setattr__(self, "imported", max(self.processed - self.failed, 0))
         for name in ("started_at", "finished_at"):
@@ -175,6 +179,19 @@ class ImportProgress(NotForXCom):
 
     def __str__(self) -> str:
         return self.describe()
+
+
+def require_whole_number(name: str, value: object, minimum: int) -> None:
+    """
+    Refuse a value that is not a whole number, or is too small.
+
+    :param name: The name of the argument, for the message.
+    :param value: The value.
+    :param minimum: The smallest number that is allowed.
+    :raises ValueError: if it is refused.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ValueError(f"{name} must be a whole number from {minimum}, not {value!r}")
 
 
 def _to_iso(moment: pendulum.DateTime | None) -> str | None:

@@ -11,6 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+#: The vendors: the name of their modules, and the documentation of their API.
+_VENDORS = {
+    "Lucca": ("lucca", "https://developers.luccasoftware.com/"),
+    "Rocket.Chat": ("rocketchat", "https://developer.rocket.chat/"),
+    "Zilliz": ("zilliz", "https://docs.zilliz.com/"),
+    "Leadsy": ("leadsy", "https://docs.staging.leadsygroup.com/"),
+}
 #: The triggers are the same for the imports of all vendors.
 _TRIGGERS = ["airflow_import_progress.triggers.import_progress", "airflow_import_progress.triggers.start"]
 
@@ -94,45 +101,18 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Import Progress",
         "description": "Hooks and deferrable sensors that wait until a vendor's bulk import is really done.",
         "integrations": [
-            {
-                "integration-name": "Lucca",
-                "external-doc-url": "https://developers.luccasoftware.com/",
-                "tags": ["service"],
-            },
-            {
-                "integration-name": "Rocket.Chat",
-                "external-doc-url": "https://developer.rocket.chat/",
-                "tags": ["service"],
-            },
-            {
-                "integration-name": "Zilliz",
-                "external-doc-url": "https://docs.zilliz.com/",
-                "tags": ["service"],
-            },
-            {
-                "integration-name": "Leadsy",
-                "external-doc-url": "https://docs.staging.leadsygroup.com/",
-                "tags": ["service"],
-            },
+            {"integration-name": name, "external-doc-url": documentation, "tags": ["service"]}
+            for name, (_, documentation) in _VENDORS.items()
         ],
         "hooks": [
-            {"integration-name": "Lucca", "python-modules": ["airflow_import_progress.hooks.lucca"]},
-            {"integration-name": "Rocket.Chat", "python-modules": ["airflow_import_progress.hooks.rocketchat"]},
-            {"integration-name": "Zilliz", "python-modules": ["airflow_import_progress.hooks.zilliz"]},
-            {"integration-name": "Leadsy", "python-modules": ["airflow_import_progress.hooks.leadsy"]},
+            {"integration-name": name, "python-modules": [f"airflow_import_progress.hooks.{module}"]}
+            for name, (module, _) in _VENDORS.items()
         ],
         "sensors": [
-            {"integration-name": "Lucca", "python-modules": ["airflow_import_progress.sensors.lucca"]},
-            {"integration-name": "Rocket.Chat", "python-modules": ["airflow_import_progress.sensors.rocketchat"]},
-            {"integration-name": "Zilliz", "python-modules": ["airflow_import_progress.sensors.zilliz"]},
-            {"integration-name": "Leadsy", "python-modules": ["airflow_import_progress.sensors.leadsy"]},
+            {"integration-name": name, "python-modules": [f"airflow_import_progress.sensors.{module}"]}
+            for name, (module, _) in _VENDORS.items()
         ],
-        "triggers": [
-            {"integration-name": "Lucca", "python-modules": _TRIGGERS},
-            {"integration-name": "Rocket.Chat", "python-modules": _TRIGGERS},
-            {"integration-name": "Zilliz", "python-modules": _TRIGGERS},
-            {"integration-name": "Leadsy", "python-modules": _TRIGGERS},
-        ],
+        "triggers": [{"integration-name": name, "python-modules": _TRIGGERS} for name in _VENDORS],
         "extra-links": ["airflow_import_progress.links.ImportLink"],
         "connection-types": [
             connection_type(

@@ -55,30 +55,18 @@ class Bar(Display):
         self._live.stop()
 
     def on_log(self, lines: Sequence[LogLine]) -> None:
-        """
-        Show the warnings above the bar, which shows everything else.
-
-        :param lines: The lines.
-        """
+        """Show the warnings above the bar, which shows everything else."""
         for line in lines:
             if line.is_warning:
                 self.console.print(Text(printable(f"{in_clock_time(time.time())} {line.words}"), style="yellow"))
 
     def on_progress(self, lines: Sequence[LogLine]) -> None:
-        """
-        Show a progress.
-
-        :param lines: The lines that were logged with it.
-        """
+        """Show a progress."""
         self.on_log(lines)
         self._live.refresh()
 
     def on_end(self, outcome: Outcome) -> None:
-        """
-        Show the outcome, on a line that can be copied.
-
-        :param outcome: The outcome.
-        """
+        """Show the outcome, on a line that can be copied."""
         words = Text.assemble((outcome.name, STYLES[outcome.name]), f": {printable(outcome.message)}")
         self.console.print(words, soft_wrap=True)
 

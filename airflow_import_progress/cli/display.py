@@ -34,11 +34,7 @@ class Display(ABC):
 
     @abstractmethod
     def on_log(self, lines: Sequence[LogLine]) -> None:
-        """
-        Show the lines that a sensor would log.
-
-        :param lines: The lines.
-        """
+        """Show the lines that a sensor would log."""
 
     def on_progress(self, lines: Sequence[LogLine]) -> None:
         """
@@ -58,31 +54,19 @@ class Display(ABC):
 
     @abstractmethod
     def on_end(self, outcome: Outcome) -> None:
-        """
-        Show the outcome, after everything else.
-
-        :param outcome: The outcome.
-        """
+        """Show the outcome, after everything else."""
 
 
 class TextLines(Display):
     """The lines that a sensor would log, for pipes and logs."""
 
     def on_log(self, lines: Sequence[LogLine]) -> None:
-        """
-        Write the lines.
-
-        :param lines: The lines.
-        """
+        """Write the lines."""
         for line in lines:
             self._write(f"warning: {line.words}" if line.is_warning else line.words)
 
     def on_end(self, outcome: Outcome) -> None:
-        """
-        Write the outcome.
-
-        :param outcome: The outcome.
-        """
+        """Write the outcome."""
         self._write(f"{outcome.name}: {outcome.message}")
 
     def _write(self, line: str) -> None:
@@ -95,21 +79,13 @@ class JsonLines(Display):
     _shown: dict[str, Any] | None = None
 
     def on_log(self, lines: Sequence[LogLine]) -> None:
-        """
-        Write the warnings.
-
-        :param lines: The lines.
-        """
+        """Write the warnings."""
         for line in lines:
             if line.is_warning:
                 self._write("warning", message=line.words)
 
     def on_progress(self, lines: Sequence[LogLine]) -> None:
-        """
-        Write a progress if it has changed.
-
-        :param lines: The lines that were logged with it.
-        """
+        """Write a progress if it has changed."""
         progress = self._progress()
         if progress != self._shown:
             self._shown = progress
@@ -117,11 +93,7 @@ class JsonLines(Display):
         self.on_log(lines)
 
     def on_error(self, lines: Sequence[LogLine]) -> None:
-        """
-        Write a failed poll.
-
-        :param lines: The lines that were logged with it.
-        """
+        """Write a failed poll."""
         # The next progress counts as a change, even if it is the same.
         self._shown = None
         state = self.watched.state
@@ -134,11 +106,7 @@ class JsonLines(Display):
         )
 
     def on_end(self, outcome: Outcome) -> None:
-        """
-        Write the outcome.
-
-        :param outcome: The outcome.
-        """
+        """Write the outcome."""
         self._write(
             "outcome",
             outcome=outcome.name,

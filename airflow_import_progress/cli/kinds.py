@@ -79,33 +79,34 @@ MIN_SUCCESS_RATE = Argument(
     help="fail if a smaller share of the processed records than this was imported, in percent: 0, or above 1 up to 100",
 )
 MIN_RECORDS = Argument(name="min_records", read=int, help="fail if fewer records than this were imported, from 1")
+#: The options for vendors that report how many records were processed and failed.
+LIMITS = (MAX_FAILED_RECORDS, MIN_SUCCESS_RATE, MIN_RECORDS)
 ON_ACTION_REQUIRED = Argument(
     name="on_action_required",
     choices=("wait", "fail"),
     help="what to do while the vendor waits for somebody to act (default: wait)",
 )
+SUMMARY_ID = Argument(name="summary_id", help="the summaryId that Lucca returned when the import was started")
 
 KINDS: tuple[Kind, ...] = (
     Kind(
         name="lucca-leave",
         description="an import of leaves into Lucca Absences",
         sensor="airflow_import_progress.sensors.lucca:LuccaLeaveImportSensor",
-        identifier=Argument(name="summary_id", help="the summaryId that Lucca returned when the import was started"),
+        identifier=SUMMARY_ID,
     ),
     Kind(
         name="lucca-user-location",
         description="an import of user locations into Lucca Office",
         sensor="airflow_import_progress.sensors.lucca:LuccaUserLocationImportSensor",
-        identifier=Argument(name="summary_id", help="the summaryId that Lucca returned when the import was started"),
+        identifier=SUMMARY_ID,
         options=(
             Argument(
                 name="check_results",
                 read=None,
                 help="read the results once the import is processed, which contain the lines that Lucca refused",
             ),
-            MAX_FAILED_RECORDS,
-            MIN_SUCCESS_RATE,
-            MIN_RECORDS,
+            *LIMITS,
         ),
     ),
     Kind(
@@ -123,9 +124,7 @@ KINDS: tuple[Kind, ...] = (
                 help="a time before the import was created and after any earlier one, ISO 8601, UTC by default",
             ),
             ON_ACTION_REQUIRED,
-            MAX_FAILED_RECORDS,
-            MIN_SUCCESS_RATE,
-            MIN_RECORDS,
+            *LIMITS,
         ),
     ),
     Kind(
@@ -159,9 +158,7 @@ KINDS: tuple[Kind, ...] = (
                 read=parse_json,
                 help='the meaning of Leadsy\'s statuses, as JSON such as \'{"partially_completed": "succeeded"}\'',
             ),
-            MAX_FAILED_RECORDS,
-            MIN_SUCCESS_RATE,
-            MIN_RECORDS,
+            *LIMITS,
         ),
     ),
 )

@@ -46,12 +46,7 @@ def main() -> int:
 
 
 def perform(options: argparse.Namespace, out: TextIO) -> int:
-    """
-    Run the command, and return the exit status.
-
-    :param options: The parsed arguments.
-    :param out: Where to write.
-    """
+    """Run the command, and return the exit status."""
     # Imported here, because they are slow to import and the parser does not need them.
     from airflow_import_progress.cli.watched import Outcome, WatchedImport, printable
 
@@ -66,13 +61,13 @@ def perform(options: argparse.Namespace, out: TextIO) -> int:
                 outcome = watch(sensor, display, watched)
             except KeyboardInterrupt:
                 words = watched.progress.in_words() if watched.progress else "no progress yet"
-                outcome = Outcome.interrupted(
-                    f"{watched.subject or 'the import'}: {words}. Only the watch ends, not the import."
+                outcome = Outcome(
+                    "interrupted", f"{watched.subject or 'the import'}: {words}. Only the watch ends, not the import."
                 )
             except (_ArgumentError, BrokenPipeError):
                 raise
             except Exception as error:
-                outcome = Outcome.unknown(error, _in_words(error))
+                outcome = Outcome("unknown", _in_words(error), type(error).__name__)
     except _ArgumentError as error:
         options.parser.error(printable(str(error)))
     display.on_end(outcome)

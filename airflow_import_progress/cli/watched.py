@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.waiting.state import WaitState
+
+#: The exit status of the command for each outcome.
+EXIT_CODES = {"done": 0, "failed": 1, "unknown": 2, "interrupted": 130}
 
 
 class LogLine(NamedTuple):
@@ -30,36 +33,19 @@ class Outcome:
     """
     Hold the outcome of a watch.
 
-    :param name: ``"done"``, ``"failed"``, ``"unknown"`` or ``"interrupted"``.
-    :param exit_code: The exit status of the command.
+    :param name: One of :data:`EXIT_CODES`.
     :param message: The outcome in words.
     :param error: The name of the exception that a sensor would raise, or None.
     """
 
     name: str
-    exit_code: int
     message: str
     error: str | None = None
 
-    @classmethod
-    def done(cls, message: str) -> Self:
-        """Return the outcome of an import that passes."""
-        return cls("done", 0, message)
-
-    @classmethod
-    def failed(cls, error: Exception) -> Self:
-        """Return the outcome of an import that does not pass."""
-        return cls("failed", 1, str(error), type(error).__name__)
-
-    @classmethod
-    def unknown(cls, error: Exception, message: str) -> Self:
-        """Return the outcome of a watch that ends while the state of the import is unknown."""
-        return cls("unknown", 2, message, type(error).__name__)
-
-    @classmethod
-    def interrupted(cls, message: str) -> Self:
-        """Return the outcome of a watch that was interrupted."""
-        return cls("interrupted", 130, message)
+    @property
+    def exit_code(self) -> int:
+        """The exit status of the command."""
+        return EXIT_CODES[self.name]
 
 
 class WatchedImport:

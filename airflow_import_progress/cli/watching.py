@@ -52,12 +52,12 @@ def watch(sensor: BaseImportSensor, display: Display, watched: WatchedImport) ->
     try:
         progress = _wait(sensor, hook, display, watched)
     except ImportFailedError as error:
-        return Outcome.failed(error)
+        return Outcome("failed", str(error), type(error).__name__)
     except ImportRequestError as error:
-        return Outcome.unknown(error, f"{error} {_advice(hook)}".rstrip())
+        return Outcome("unknown", f"{error} {_advice(hook)}".rstrip(), type(error).__name__)
     except (ImportProgressError, AirflowSensorTimeout) as error:
-        return Outcome.unknown(error, str(error))
-    return Outcome.done(f"{watched.subject}: {progress.in_words()}")
+        return Outcome("unknown", str(error), type(error).__name__)
+    return Outcome("done", f"{watched.subject}: {progress.in_words()}")
 
 
 def _wait(
@@ -72,7 +72,7 @@ def _wait(
         log=log,
         clock=time.time,
     )
-    watched.seconds_left = wait.seconds_left
+    watched.seconds_left = wait.pace.seconds_left
     log.info("%s: until %s at the latest.", watched.subject, in_clock_time(state.deadline))
     wait.begin()
     display.on_log(log.take())

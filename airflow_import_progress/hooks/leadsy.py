@@ -76,8 +76,7 @@ class LeadsyImport(Import):
         """
         Request the import, which has its progress.
 
-        :param connection: The connection. Its extra ``status_map`` applies to statuses that are not in the import's
-            own map.
+        The extra ``status_map`` of the connection applies to statuses that are not in the import's own map.
         """
         response = yield Request(method="GET", path=f"{IMPORTS_PATH}/{quoted(self.import_code)}")
         file = _import_file(response, self.import_code)
@@ -143,12 +142,7 @@ class LeadsyHook(ImportProgressHook):
         super().__init__(leadsy_conn_id)
 
     def validate_connection(self, connection: VendorConnection) -> None:
-        """
-        Raise if the token is missing, or if the token or an extra is not valid.
-
-        :param connection: The connection, already read.
-        :raises ImportRequestError: if something is missing or not valid.
-        """
+        """Raise if the token is missing, or if the token or an extra is not valid."""
         require_credential("password", connection.password, "Leadsy token")
         scheme = _auth_scheme_of(connection)
         if scheme and " " in connection.password:
@@ -159,21 +153,12 @@ class LeadsyHook(ImportProgressHook):
         _status_map_of(connection)
 
     def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
-        """
-        Send one request with the token, after the connection's authentication scheme.
-
-        :param request: The request.
-        :param connection: The connection with the token.
-        """
+        """Send one request with the token, after the connection's authentication scheme."""
         value = f"{_auth_scheme_of(connection)} {connection.password}".lstrip()
         return (yield request.with_headers({"Authorization": value}))
 
     def probe(self, connection: VendorConnection) -> Conversation[str]:
-        """
-        Request the list of imports.
-
-        :param connection: The connection to verify.
-        """
+        """Request the list of imports."""
         response = yield Request(method="GET", path=IMPORTS_PATH, max_answer_bytes=MAX_LIST_BYTES)
         # Any web server may return 404. It is raised without its status, whose advice is about a single import.
         if response.status == 404 or not (response.is_too_long or isinstance(response.json(), dict | list)):

@@ -14,14 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_import_progress.vendor import (
-    ImportState,
-    Response,
-    as_number,
-    as_text,
-    excerpt,
-    known_or_excerpt,
-)
+from airflow_import_progress.vendor import ImportState, Response, as_number, as_text, excerpt, known_or_excerpt
 
 INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 MAX_SHOWN_LENGTH = 100
@@ -75,11 +68,7 @@ class Status:
 
     @classmethod
     def of(cls, file: Mapping[str, Any]) -> Status:
-        """
-        Return the status of an import.
-
-        :param file: The ``import_file`` of Leadsy's answer.
-        """
+        """Return the status in the ``import_file`` of Leadsy's answer."""
         number = as_number(file.get("status"))
         return cls(
             name=as_text(file.get("status_name")),
@@ -104,42 +93,25 @@ class Status:
         return STATES.get(_key(self.name)) if self.name else None
 
     def mapped_state(self, status_map: Mapping[str, str]) -> ImportState | None:
-        """
-        Return its meaning in a status map, or None if it has none.
-
-        :param status_map: The checked map.
-        """
+        """Return its meaning in a checked status map, or None if it has none."""
         return next((ImportState(status_map[key]) for key in self.keys if key in status_map), None)
 
     def shown(self, response: Response) -> str | int | None:
-        """
-        Return its name, else its integer, for display.
-
-        :param response: The response that has it.
-        """
+        """Return its name, else its integer, for display."""
         if self.name is None:
             return self.number
         is_known = self.usual_state is not None
         return known_or_excerpt(self.name, response, is_known=is_known, length=MAX_SHOWN_LENGTH)
 
     def describe(self, response: Response) -> str:
-        """
-        Return its name and its integer, for messages.
-
-        :param response: The response that has it.
-        """
+        """Return its name and its integer, for messages."""
         if self.name is None:
             return f"status {self.number} without a name"
         shown = f"status {self.shown(response)!r}"
         return shown if self.number is None else f"{shown} (number {self.number})"
 
     def map_entry(self, response: Response, state: ImportState) -> str:
-        """
-        Return the status map that gives it a meaning, in a form that is valid in Python and in JSON.
-
-        :param response: The response that has it.
-        :param state: The meaning.
-        """
+        """Return the status map that gives it a meaning, in a form that is valid in Python and in JSON."""
         key = response.excerpt(self.keys[0], MAX_SHOWN_LENGTH)
         return json.dumps({key: state.value}, ensure_ascii=False)
 

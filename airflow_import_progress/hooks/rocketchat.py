@@ -47,9 +47,6 @@ CURRENT_OPERATION_PATH = "/api/v1/getCurrentImportOperation"
 #: An operation may list the content of its file.
 MAX_OPERATION_BYTES = 8 * 1024 * 1024
 
-#: The states that a restart of the server does not change.
-FINAL_STATES = frozenset({ImportState.SUCCEEDED, ImportState.FAILED, ImportState.CANCELLED})
-
 
 @dataclass(frozen=True)
 class RocketChatImport(Import):
@@ -100,11 +97,7 @@ class RocketChatImport(Import):
         )
 
     def describe(self, conn_id: str) -> str:
-        """
-        Return the name of this import for messages.
-
-        :param conn_id: The Airflow connection.
-        """
+        """Return the words by which messages name this import; without ``operation_id`` it is the last one."""
         if self.operation_id:
             return super().describe(conn_id)
         key = f" of {self.importer_key!r}" if self.importer_key else ""
@@ -116,8 +109,6 @@ class RocketChatImport(Import):
 
         Without ``operation_id`` and ``started_after`` that is one request for the progress, otherwise one for the
         operation, or two on servers before 6.3, which have no ``import.status``.
-
-        :param connection: The connection.
         """
         if self.operation_id is None and self.started_after is None:
             response = yield Request(method="GET", path=PROGRESS_PATH)
@@ -159,7 +150,7 @@ class RocketChatImport(Import):
             )
         # After a restart of the server an operation is invalid, and its status never changes again.
         has_died = as_flag(operation.get("valid")) is False or state == "error"
-        if has_died and progress.state not in FINAL_STATES:
+        if has_died and not progress.state.is_final:
             return replace(
                 progress,
                 state=ImportState.FAILED,
@@ -262,12 +253,7 @@ class RocketChatHook(ImportProgressHook):
         super().__init__(rocketchat_conn_id)
 
     def validate_connection(self, connection: VendorConnection) -> None:
-        """
-        Raise if the credentials are incomplete or cannot be sent.
-
-        :param connection: The connection, already read.
-        :raises ImportRequestError: if something is missing or cannot be sent.
-        """
+        """Raise if the credentials are incomplete or cannot be sent."""
         given = connection.extra.get("auth_method")
         method = "token" if given in (None, "") else given
         if method not in ("token", "password"):
@@ -286,20 +272,11 @@ class RocketChatHook(ImportProgressHook):
             raise ImportRequestError("The connection has no password. Enter the password there.")
 
     def rate_limit_group(self, request: Request) -> str:
-        """
-        Return the method and the path, because each endpoint has its own limit.
-
-        :param request: The request.
-        """
+        """Return the method and the path, because each endpoint has its own limit."""
         return f"{request.method} {request.path}"
 
     def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
-        """
-        Send one request with the user id and token. With a password, log in first if needed, and again after a 401.
-
-        :param request: The request.
-        :param connection: The connection with the credentials.
-        """
+        """Send one request with the user id and token. With a password, log in if needed, and again after a 401."""
         if connection.extra.get("auth_method") != "password":
             return (yield sign(request, LogIn(connection.login, connection.password)))
         log_in = yield from get_log_in(connection)
@@ -310,19 +287,11 @@ class RocketChatHook(ImportProgressHook):
         return response.with_secret(log_in.auth_token)
 
     def normalize_retry_after(self, response: Response) -> Response:
-        """
-        Return a 429 with ``Retry-After``, which Rocket.Chat reports in its message or in a header of its own.
-
-        :param response: The response.
-        """
+        """Return a 429 with ``Retry-After``, which Rocket.Chat reports in its message or in a header of its own."""
         return normalize_retry_after(response)
 
     def probe(self, connection: VendorConnection) -> Conversation[str]:
-        """
-        Request the progress of the last import, which needs the credentials and the permission of a wait.
-
-        :param connection: The connection to verify.
-        """
+        """Request the progress of the last import, which needs the credentials and the permission of a wait."""
         response = yield Request(method="GET", path=PROGRESS_PATH)
         message = f"{connection.base_url} accepted the credentials, and the user may see imports"
         if is_no_import_ever(response):

@@ -53,7 +53,6 @@ def read_answer(response: Response) -> dict[str, Any]:
     """
     Return the body of a successful answer.
 
-    :param response: The response.
     :raises ImportPollError: if a later request may succeed.
     :raises ImportRequestError: if the request is refused, or the workspace has never had an import.
     :raises ImportProtocolError: if the body is not an object with ``"success": true``.
@@ -69,11 +68,7 @@ def read_answer(response: Response) -> dict[str, Any]:
 
 
 def is_server_fault(response: Response) -> bool:
-    """
-    Return whether an answer with 400 or 401 reports a fault of the server itself.
-
-    :param response: The response.
-    """
+    """Return whether an answer with 400 or 401 reports a fault of the server itself."""
     # Rocket.Chat returns 400 for every exception. A refusal has an error type; a fault, such as a database failover,
     # has only a message.
     answer = response.parsed_or_none()
@@ -87,11 +82,7 @@ def is_server_fault(response: Response) -> bool:
 
 
 def server_fault_error(response: Response) -> ImportPollError:
-    """
-    Return the error for a fault of the server itself.
-
-    :param response: The response.
-    """
+    """Return the error for a fault of the server itself."""
     return response.poll_error(
         f"{response.request_line} returned HTTP {response.status} without an error type, as for a fault of the "
         f"server itself: {response.error_text().rstrip('.')}."
@@ -99,11 +90,7 @@ def server_fault_error(response: Response) -> ImportPollError:
 
 
 def is_no_import_ever(response: Response) -> bool:
-    """
-    Return whether an answer reports that the workspace has never had an import.
-
-    :param response: The response.
-    """
+    """Return whether an answer reports that the workspace has never had an import."""
     answer = response.parsed_or_none()
     return (
         response.status == 400
@@ -113,11 +100,7 @@ def is_no_import_ever(response: Response) -> bool:
 
 
 def no_import_ever_error(response: Response) -> ImportRequestError:
-    """
-    Return the error for a workspace that has never had an import.
-
-    :param response: The response.
-    """
+    """Return the error for a workspace that has never had an import."""
     return ImportRequestError(
         f"{response.request_line} reports that this workspace has never had an import. Check that the task which "
         f"starts the import did so, and that the connection is for the workspace where it was started."
@@ -125,12 +108,7 @@ def no_import_ever_error(response: Response) -> ImportRequestError:
 
 
 def read_step(step: str, response: Response) -> tuple[ImportState, str, str | None]:
-    """
-    Return the state that a step means, the step for display, and a warning if the step is unknown.
-
-    :param step: The step.
-    :param response: The response that has it.
-    """
+    """Return the state that a step means, the step for display, and a warning if the step is unknown."""
     shown = known_or_excerpt(step, response, is_known=step in STATES)
     if step in STATES:
         return STATES[step], shown, None
@@ -145,11 +123,7 @@ def read_step(step: str, response: Response) -> tuple[ImportState, str, str | No
 
 
 def normalize_retry_after(response: Response) -> Response:
-    """
-    Return a 429 with ``Retry-After``, which Rocket.Chat reports in its message or in a header of its own.
-
-    :param response: The response.
-    """
+    """Return a 429 with ``Retry-After``, which Rocket.Chat reports in its message or in a header of its own."""
     if response.status != 429 or response.retry_after is not None:
         return response
     # The message first: it does not depend on the clocks of two machines.

@@ -7,10 +7,7 @@ from hashlib import blake2b
 from secrets import token_bytes
 from typing import NamedTuple
 
-from airflow_import_progress.hooks.rocketchat_answers import (
-    is_server_fault,
-    server_fault_error,
-)
+from airflow_import_progress.hooks.rocketchat_answers import is_server_fault, server_fault_error
 from airflow_import_progress.vendor import (
     Conversation,
     ImportProtocolError,
@@ -43,12 +40,7 @@ _DIGEST_KEY = token_bytes(32)
 
 
 def sign(request: Request, log_in: LogIn) -> Request:
-    """
-    Return a request with the headers of the authentication.
-
-    :param request: The request.
-    :param log_in: The user id and token.
-    """
+    """Return a request with the headers of the authentication."""
     return request.with_headers({"X-User-Id": log_in.user_id, "X-Auth-Token": log_in.auth_token})
 
 

@@ -114,7 +114,6 @@ class ZillizImportJob(Import):
 
         A Milvus of 2024 may not have the path of v2 yet, and needs a second request, to the earlier path.
 
-        :param connection: The connection.
         :raises ImportRequestError: if the cluster or project of the job is missing, before anything is sent.
         """
         if _api_version(connection) == "v1":
@@ -204,24 +203,13 @@ class ZillizHook(ImportProgressHook):
         super().__init__(zilliz_conn_id)
 
     def base_url(self, connection: Connection, extra: Mapping[str, Any]) -> str:
-        """
-        Return the address of the connection's host, or without a host that of its extras.
-
-        :param connection: The connection as stored in Airflow.
-        :param extra: Its extras.
-        :raises ImportRequestError: if neither gives an address.
-        """
+        """Return the address of the connection's host, or without a host that of its extras."""
         if read_text("host", connection.host):
             return super().base_url(connection, extra)
         return read_base_url(_cloud_host(extra), connection.schema, connection.port)
 
     def validate_connection(self, connection: VendorConnection) -> None:
-        """
-        Raise if the connection has no usable credentials, or if its extras contradict its host.
-
-        :param connection: The connection, already read.
-        :raises ImportRequestError: if something is missing or not valid.
-        """
+        """Raise if the connection has no usable credentials, or if its extras contradict its host."""
         if not connection.password and (connection.login or not _may_lack_credentials(connection)):
             raise ImportRequestError(
                 "The connection has no password. Enter the API key there, or a Milvus user and password in login and "
@@ -241,20 +229,13 @@ class ZillizHook(ImportProgressHook):
         Send one request with the API key, or the user and password, as a bearer token.
 
         A Milvus without authentication needs none.
-
-        :param request: The request.
-        :param connection: The connection with the credentials.
         """
         if not connection.password:
             return (yield request)
         return (yield request.with_headers({"Authorization": f"Bearer {_token(connection)}"}))
 
     def is_rate_limited(self, response: Response) -> bool:
-        """
-        Return whether an answer is HTTP 429, or has one of the codes of the limiter, mostly under HTTP 200.
-
-        :param response: The response.
-        """
+        """Return whether an answer is HTTP 429, or has one of the codes of the limiter, mostly under HTTP 200."""
         is_refusal = len(response.body) <= MAX_REFUSAL_BYTES and read_code(response) in LIMITER_CODES
         return is_refusal or super().is_rate_limited(response)
 
@@ -263,8 +244,6 @@ class ZillizHook(ImportProgressHook):
         Request the cluster's import jobs from Zilliz, or the clusters if the connection names none.
 
         From a Milvus, request a job that does not exist.
-
-        :param connection: The connection to verify.
         """
         version, cluster_id = _api_version(connection), _configured_cluster(connection)
         message = f"{connection.base_url} accepted the credentials"

@@ -59,11 +59,7 @@ MAX_ERROR_LENGTH = 200
 
 
 def read_code(response: Response) -> int | None:
-    """
-    Return the code in an answer, or None if it has none.
-
-    :param response: The response.
-    """
+    """Return the code in an answer, or None if it has none."""
     answer = response.parsed_or_none()
     return as_count(answer.get("code")) if isinstance(answer, dict) else None
 
@@ -72,7 +68,6 @@ def read_data(response: Response) -> dict[str, Any]:
     """
     Return the data of a successful answer. Success and failure are in its code, mostly under HTTP 200.
 
-    :param response: The response.
     :raises ImportPollError: if a later request may succeed.
     :raises ImportRequestError: if the request is refused, or there is no such job.
     :raises ImportProtocolError: if the answer has no code or no data.
@@ -109,23 +104,12 @@ def _is_unavailable(response: Response) -> bool:
 
 
 def unexpected(response: Response, expected: str) -> ImportProtocolError:
-    """
-    Return the error for an answer that is not what the API promises.
-
-    :param response: The response.
-    :param expected: What the API promises.
-    """
+    """Return the error for an answer that is not what the API promises."""
     return response.unexpected(expected, "Zilliz or Milvus")
 
 
 def progress_v1(job_id: str, data: dict[str, Any], response: Response) -> ImportProgress:
-    """
-    Return the progress of a job as v1 reports it.
-
-    :param job_id: The job.
-    :param data: The data of the answer.
-    :param response: The response that has it.
-    """
+    """Return the progress of a job as v1 reports it."""
     files = _files(data, response)
     error = _error(data, files, "errorMessage", response)
     ready = as_number(data.get("readyPercentage"))
@@ -163,13 +147,7 @@ def progress_v1(job_id: str, data: dict[str, Any], response: Response) -> Import
 
 
 def progress_v2(job_id: str, data: dict[str, Any], response: Response) -> ImportProgress:
-    """
-    Return the progress of a job as v2 and Milvus report it.
-
-    :param job_id: The job.
-    :param data: The data of the answer.
-    :param response: The response that has it.
-    """
+    """Return the progress of a job as v2 and Milvus report it."""
     files = _files(data, response)
     status = as_text(data.get("state"))
     if status is None:

@@ -2,8 +2,8 @@
 """
 Read the fields of vendors' answers, which are not always of the documented type.
 
-The functions ``as_*`` return the value in the type that their name says, or None if it cannot be read as one. They do
-not raise: the vendor's module decides whether a missing value is an error.
+The functions ``as_*`` take the value of a field and return it in the type that their name says, or None if it cannot be
+read as one. They do not raise: the vendor's module decides whether a missing value is an error.
 """
 
 from __future__ import annotations
@@ -28,11 +28,7 @@ YEAR = re.compile(r"\d{4}", re.ASCII)
 
 
 def as_count(value: Any) -> int | None:
-    """
-    Return a number of records: a whole number from 0, also from a string or from a float without a fraction.
-
-    :param value: The field of the vendor's answer.
-    """
+    """Return a number of records: a whole number from 0, also from a string or from a float without a fraction."""
     if isinstance(value, str) and re.fullmatch(r"\d+", value.strip(), re.ASCII) and len(value) <= MAX_COUNT_DIGITS:
         return int(value)
     number = as_number(value) if isinstance(value, int | float) else None
@@ -42,11 +38,7 @@ def as_count(value: Any) -> int | None:
 
 
 def as_number(value: Any) -> float | None:
-    """
-    Return a finite number, also from a string.
-
-    :param value: The field of the vendor's answer.
-    """
+    """Return a finite number, also from a string."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -57,22 +49,14 @@ def as_number(value: Any) -> float | None:
 
 
 def as_flag(value: Any) -> bool | None:
-    """
-    Return a boolean, also from one of the strings ``"true"`` and ``"false"``.
-
-    :param value: The field of the vendor's answer.
-    """
+    """Return a boolean, also from one of the strings ``"true"`` and ``"false"``."""
     if isinstance(value, str):
         return {"true": True, "false": False}.get(value.strip().lower())
     return value if isinstance(value, bool) else None
 
 
 def as_text(value: Any) -> str | None:
-    """
-    Return a text that is not empty or blank, without the space around it.
-
-    :param value: The field of the vendor's answer.
-    """
+    """Return a text that is not empty or blank, without the space around it."""
     return value.strip() or None if isinstance(value, str) else None
 
 
@@ -81,8 +65,6 @@ def as_moment(value: Any) -> pendulum.DateTime | None:
     Return a point in time, in UTC unless it has another time zone.
 
     The field may be in ISO 8601 or another common notation, or a number of seconds or milliseconds since the epoch.
-
-    :param value: The field of the vendor's answer.
     """
     number, text = as_number(value), as_text(value)
     try:
@@ -98,11 +80,7 @@ def as_moment(value: Any) -> pendulum.DateTime | None:
 
 
 def as_address(value: Any) -> str | None:
-    """
-    Return the address of a file without its user, password and query, which may give access to the file.
-
-    :param value: The field of the vendor's answer.
-    """
+    """Return the address of a file without its user, password and query, which may give access to the file."""
     text = as_text(value)
     if not text or not text.isprintable() or len(text) > MAX_ADDRESS_LENGTH:
         return None
@@ -117,12 +95,7 @@ def as_address(value: Any) -> str | None:
 
 
 def redacted_address(value: Any, response: Response) -> str | None:
-    """
-    Return the address of a file as :func:`as_address`, also without the connection's secrets.
-
-    :param value: The field of the vendor's answer.
-    :param response: The response that has the field.
-    """
+    """Return the address of a file as :func:`as_address`, also without the secrets of the response's connection."""
     address = as_address(value)
     return None if address is None else response.redacted(address)
 

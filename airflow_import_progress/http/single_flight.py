@@ -48,11 +48,7 @@ class SingleFlight(Generic[K, T]):
         return result
 
     async def wait_until_idle(self, key: K) -> bool:
-        """
-        Wait until no attempt is under way, and return whether there was one.
-
-        :param key: The key of the attempt.
-        """
+        """Wait until no attempt is under way, and return whether there was one."""
         under_way = self._under_way.get(key)
         if under_way is None:
             return False

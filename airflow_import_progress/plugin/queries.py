@@ -61,23 +61,13 @@ def waits_query(since: datetime | None = None) -> Select[Any]:
 
 
 def newest_first(query: Select[Any], limit: int) -> Select[Any]:
-    """
-    Sort waits: those under way first, then the others by the time of their last publication.
-
-    :param query: The query for the waits.
-    :param limit: Maximum number of rows.
-    """
+    """Sort waits: those under way first, then the others by the time of their last publication."""
     is_over = case((_may_have_status(UNDER_WAY), 0), else_=1)
     return query.order_by(is_over, XComModel.timestamp.desc()).limit(limit)
 
 
 def with_status(query: Select[Any], statuses: Iterable[WaitStatus]) -> Select[Any]:
-    """
-    Filter waits by the task states that a status permits. The result may include waits with another status.
-
-    :param query: The query for the waits.
-    :param statuses: The statuses.
-    """
+    """Filter waits by the task states that a status permits. The result may include waits with another status."""
     return query.where(_may_have_status(statuses))
 
 

@@ -26,13 +26,12 @@ def serialize_wait(row: Any) -> dict[str, Any] | None:
     published = _parse(row.value, with_history=False)
     if published is None:
         return None
-    progress = None
-    # Ignore the progress of an earlier try, because this one may wait for another import.
-    is_current = published.try_number == row.try_number
-    if is_current and published.progress is not None:
-        progress = ImportProgress.from_dict(published.progress)
+    # Ignore the polls of an earlier try, because this one may wait for another import.
+    polls = vars(published) if published.try_number == row.try_number else {}
+    progress = ImportProgress.from_dict(polls["progress"]) if polls.get("progress") is not None else None
     status = wait_status(row.task_state, progress)
-    wait = {
+    started_at = row.start_date.timestamp() if row.start_date else None
+    return {
         "dag_id": row.dag_id,
         "run_id": row.run_id,
         "task_id": row.task_id,
@@ -46,10 +45,10 @@ def serialize_wait(row: Any) -> dict[str, Any] | None:
         "import_id": _text(published.import_id),
         "import_url": _web_address(published.import_url),
         "ended_at": row.end_date.timestamp() if row.end_date and status not in UNDER_WAY else None,
-        "waiting_since": row.start_date.timestamp() if row.start_date else None,
+        "waiting_since": _number(polls["waiting_since"]) if polls else started_at,
+        **_serialize_progress(progress),
+        **_serialize_polls(polls, progress, status),
     }
-    polls = _serialize_polls(published, progress, status) if is_current else _EMPTY_POLLS
-    return wait | _serialize_progress(progress) | polls
 
 
 def serialize_history(row: Any) -> Sequence[Sequence[float]]:
@@ -88,47 +87,33 @@ def _parse(value: str, *, with_history: bool) -> PublishedProgress | None:
         return None
 
 
-_EMPTY_PROGRESS = dict.fromkeys(
-    ("import_state", "percent", "total", "processed", "failed", "vendor_status", "message", "warning")
-)
-
-
 def _serialize_progress(progress: ImportProgress | None) -> dict[str, Any]:
-    if progress is None:
-        return _EMPTY_PROGRESS
+    values = {} if progress is None else vars(progress)
     return {
-        "import_state": progress.state,
-        "percent": progress.percent,
-        "total": _count(progress.total),
-        "processed": _count(progress.processed),
-        "failed": _count(progress.failed),
-        "vendor_status": _text(progress.vendor_status),
-        "message": _text(progress.message),
-        "warning": _text(progress.warning),
+        "import_state": values.get("state"),
+        "percent": values.get("percent"),
+        "total": _count(values.get("total")),
+        "processed": _count(values.get("processed")),
+        "failed": _count(values.get("failed")),
+        "vendor_status": _text(values.get("vendor_status")),
+        "message": _text(values.get("message")),
+        "warning": _text(values.get("warning")),
     }
 
 
-_EMPTY_POLLS = dict.fromkeys(
-    ("deadline", "polled_at", "progress_at", "percent_per_minute", "records_per_minute", "ends_at", "error"),
-) | {"failures": 0}
-
-
-def _serialize_polls(
-    published: PublishedProgress, progress: ImportProgress | None, status: WaitStatus
-) -> dict[str, Any]:
-    pace = _number(published.percent_per_minute)
+def _serialize_polls(polls: Mapping[str, Any], progress: ImportProgress | None, status: WaitStatus) -> dict[str, Any]:
+    pace = _number(polls.get("percent_per_minute"))
     total = _count(progress.total) if progress else None
     return {
-        "waiting_since": _number(published.waiting_since),
-        "deadline": _number(published.deadline),
-        "polled_at": _number(published.polled_at),
-        "progress_at": _number(published.progress_at),
+        "deadline": _number(polls.get("deadline")),
+        "polled_at": _number(polls.get("polled_at")),
+        "progress_at": _number(polls.get("progress_at")),
         "percent_per_minute": pace,
         "records_per_minute": _number(pace * total / 100) if pace is not None and total else None,
         # Omit the expected end if the wait is over or between two tries.
-        "ends_at": _number(published.ends_at) if status in UNDER_WAY - {WaitStatus.RETRYING} else None,
-        "error": _text(published.error),
-        "failures": _count(published.failures) or 0,
+        "ends_at": _number(polls.get("ends_at")) if status in UNDER_WAY - {WaitStatus.RETRYING} else None,
+        "error": _text(polls.get("error")),
+        "failures": _count(polls.get("failures")) or 0,
     }
 
 

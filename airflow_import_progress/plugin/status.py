@@ -49,8 +49,6 @@ TASK_STATES: Mapping[WaitStatus, set[TaskInstanceState]] = {
     WaitStatus.SKIPPED: _SKIPPED,
 }
 
-_FINAL_IMPORT_STATES = {ImportState.SUCCEEDED, ImportState.FAILED, ImportState.CANCELLED}
-
 
 def wait_status(task_state: str | None, progress: ImportProgress | None) -> WaitStatus:
     """
@@ -66,7 +64,7 @@ def wait_status(task_state: str | None, progress: ImportProgress | None) -> Wait
     if task_state in _RETRYING:
         return WaitStatus.RETRYING
     if task_state in _FAILED:
-        return WaitStatus.FAILED if progress and progress.state in _FINAL_IMPORT_STATES else WaitStatus.GAVE_UP
+        return WaitStatus.FAILED if progress and progress.state.is_final else WaitStatus.GAVE_UP
     if progress and progress.state is ImportState.RUNNING:
         return WaitStatus.RUNNING
     if progress and progress.state is ImportState.ACTION_REQUIRED:

@@ -219,11 +219,7 @@ class FaultRules:
         self._rules: list[FaultRule] = []
 
     def add(self, rule: FaultRule) -> None:
-        """
-        Add a rule. Earlier rules take precedence.
-
-        :param rule: The rule.
-        """
+        """Add a rule. Earlier rules take precedence."""
         with self._lock:
             self._rules.append(rule)
 

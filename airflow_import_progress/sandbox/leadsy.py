@@ -87,7 +87,6 @@ class Leadsy(Vendor):
         """
         Change the scheme in front of the token.
 
-        :param world: The state of the sandbox.
         :param changes: ``auth_scheme``: the scheme, initially ``Bearer``. Empty: the token alone.
         """
         auth_scheme = require_fields(changes, "", ("auth_scheme",)).get("auth_scheme")

@@ -16,12 +16,7 @@ from aiohttp import web
 
 from airflow_import_progress.sandbox.checks import InvalidInputError, Json, require_fields, require_text
 from airflow_import_progress.sandbox.rates import RateLimitStatus
-from airflow_import_progress.sandbox.rocketchat_files import (
-    channel_entry,
-    contact_entry,
-    contents_of,
-    user_entry,
-)
+from airflow_import_progress.sandbox.rocketchat_files import channel_entry, contact_entry, contents_of, user_entry
 from airflow_import_progress.sandbox.rocketchat_operations import (
     HIDDEN_IMPORTERS,
     IMPORTERS,

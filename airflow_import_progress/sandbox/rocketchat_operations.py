@@ -158,11 +158,7 @@ class Operation:
         return self.import_.stopped is None
 
     def hold_at(self, step: Step) -> None:
-        """
-        Wait at a step for a client, with the present counts.
-
-        :param step: The step.
-        """
+        """Wait at a step for a client, with the present counts."""
         self.held_status = replace(self.status(), step=step)
         self.changed_at = time.time()
 
@@ -297,19 +293,11 @@ class Workspace:
     before_6_3: bool = False
 
     def all(self, world: World) -> list[Operation]:
-        """
-        Return the operations, oldest first.
-
-        :param world: The state of the sandbox.
-        """
+        """Return the operations, oldest first."""
         return [self.operation_of(one, world) for one in world.imports_of(ROCKETCHAT)]
 
     def newest(self, world: World) -> Operation | None:
-        """
-        Return the operation that was created last. None: there is no operation.
-
-        :param world: The state of the sandbox.
-        """
+        """Return the operation that was created last. None: there is no operation."""
         imports = world.imports_of(ROCKETCHAT)
         return self.operation_of(imports[-1], world) if imports else None
 
@@ -324,12 +312,7 @@ class Workspace:
         return max(0, _INITIAL_PENDING_FILES - sum(download.completed + download.error for download in downloads))
 
     def operation_of(self, import_: SimulatedImport, world: World) -> Operation:
-        """
-        Return the operation of an import. An import that the control API created runs at once.
-
-        :param import_: The import.
-        :param world: The state of the sandbox.
-        """
+        """Return the operation of an import. An import that the control API created runs at once."""
         if import_.import_id not in self.operations:
             staged = staged_by(import_.kind, import_.script.records)
             self.operations[import_.import_id] = Operation(
@@ -365,11 +348,7 @@ class Workspace:
         return operation
 
     def restart(self, world: World) -> None:
-        """
-        Invalidate all operations except a last one that waits for a selection, as a starting server does.
-
-        :param world: The state of the sandbox.
-        """
+        """Invalidate all operations except a last one that waits for a selection, as a starting server does."""
         for operation in self.all(world):
             waits = operation is self.newest(world) and operation.status().step is Step.USER_SELECTION
             if operation.valid and not waits:
@@ -377,13 +356,7 @@ class Workspace:
                 operation.import_.stop()
 
     def document(self, operation: Operation, step: Json, count: Json) -> dict[str, Json]:
-        """
-        Return an operation as the database has it.
-
-        :param operation: The operation.
-        :param step: Its step.
-        :param count: Its counts.
-        """
+        """Return an operation as the database has it."""
         import_ = operation.import_
         document = {
             "_id": import_.import_id,
@@ -410,12 +383,7 @@ def new_operation_id() -> str:
 
 
 def state_of(step: Json, valid: bool) -> str | None:
-    """
-    Return the state of an operation in ``import.status``. None: the server has no state for the step.
-
-    :param step: The step of the operation.
-    :param valid: Whether it is valid.
-    """
+    """Return the state of an operation in ``import.status``. None: the server has no state for the step."""
     if not valid and step != Step.DONE:
         return "error"
     return next((state for known, state in _STATES.items() if known == step), None)

@@ -209,19 +209,11 @@ class World:
             return list(self._imports.values())
 
     def imports_of(self, vendor: str) -> list[SimulatedImport]:
-        """
-        Return the imports of a vendor, oldest first.
-
-        :param vendor: Name of the vendor.
-        """
+        """Return the imports of a vendor, oldest first."""
         return [import_ for import_ in self.imports() if import_.vendor == vendor]
 
     def credentials_of(self, vendor: str) -> Mapping[str, str]:
-        """
-        Return the credentials that a vendor accepts now.
-
-        :param vendor: Name of the vendor.
-        """
+        """Return the credentials that a vendor accepts now."""
         with self._lock:
             return dict(self._credentials[vendor])
 

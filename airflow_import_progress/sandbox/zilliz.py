@@ -156,7 +156,6 @@ class Zilliz(Vendor):
         """
         Change the code of a success in v2.
 
-        :param world: The state of the sandbox.
         :param changes: ``success_code``: 0, or 200 as in older servers.
         """
         success_code = require_fields(changes, "", ("success_code",)).get("success_code")

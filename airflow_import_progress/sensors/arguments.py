@@ -33,11 +33,7 @@ NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 
 def is_resolved_later(value: Any) -> bool:
-    """
-    Return whether the value of an operator's argument is known only when the task runs.
-
-    :param value: The argument.
-    """
+    """Return whether the value of an operator's argument is known only when the task runs."""
     if isinstance(value, str):
         return any(mark in value for mark in TEMPLATE_MARKS)
     # Airflow calls functions, and resolves other values with a method of theirs.

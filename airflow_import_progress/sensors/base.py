@@ -29,7 +29,7 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.imports import Import
 from airflow_import_progress.links import ImportLink
-from airflow_import_progress.progress import ImportProgress
+from airflow_import_progress.progress import ImportProgress, require_whole_number
 from airflow_import_progress.sensors.skipping import skipping
 from airflow_import_progress.sensors.without_workers import SensorWithoutWorkers, class_path
 from airflow_import_progress.waiting.event import progress_or_raise, reason_not_started
@@ -129,14 +129,7 @@ class BaseImportSensor(SensorWithoutWorkers):
             or not MIN_GAP <= min_poke_interval < math.inf
         ):
             raise ValueError(f"min_poke_interval must be a number of seconds from 1, not {min_poke_interval!r}")
-        if (
-            isinstance(max_consecutive_failures, bool)
-            or not isinstance(max_consecutive_failures, int)
-            or max_consecutive_failures < 1
-        ):
-            raise ValueError(
-                f"max_consecutive_failures must be a whole number from 1, not {max_consecutive_failures!r}"
-            )
+        require_whole_number("max_consecutive_failures", max_consecutive_failures, 1)
         if not self.timeout <= MAX_TIMEOUT:
             raise ValueError(f"timeout must be at most {MAX_TIMEOUT:.0f} seconds (ten years), not {self.timeout!r}")
         if start_from_trigger is None:

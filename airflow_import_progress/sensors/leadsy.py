@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress.hooks.leadsy import LeadsyHook, LeadsyImport
 from airflow_import_progress.hooks.leadsy_status import checked_status_map
-from airflow_import_progress.vendor import (
-    BaseImportSensor,
-    Gate,
-    ImportState,
-)
+from airflow_import_progress.vendor import BaseImportSensor, Gate, ImportState
 
 if TYPE_CHECKING:
     from airflow_import_progress.vendor import XComArg

@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
-from airflow_import_progress.vendor import (
-    BaseImportSensor,
-    Gate,
-)
+from airflow_import_progress.vendor import BaseImportSensor, Gate
 
 if TYPE_CHECKING:
     from airflow_import_progress.vendor import XComArg

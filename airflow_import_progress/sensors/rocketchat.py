@@ -8,13 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
-from airflow_import_progress.vendor import (
-    NOT_GIVEN,
-    BaseImportSensor,
-    Gate,
-    NotGiven,
-    OnActionRequired,
-)
+from airflow_import_progress.vendor import NOT_GIVEN, BaseImportSensor, Gate, NotGiven, OnActionRequired
 
 if TYPE_CHECKING:
     from airflow_import_progress.vendor import XComArg

@@ -8,7 +8,6 @@ but some make the trigger fail and some make it hang, so a wait with a template 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -138,31 +137,27 @@ class SensorWithoutWorkers(IdentifyingSensor):
             self.log.info("end_from_trigger: the wait ends on a worker, because %s.", reason)
 
     def _reason_to_start_on_worker(self) -> str | None:
-        return next(self._reasons_to_start_on_worker(), None)
-
-    def _reasons_to_start_on_worker(self) -> Iterator[str]:
         if not waits_without_workers():
-            yield "it needs Airflow 3.3 or later"
-            return
+            return "it needs Airflow 3.3 or later"
         if not self.has_dag():  # type: ignore[no-untyped-call]
-            yield "it is not in a DAG"
-            return
+            return "it is not in a DAG"
         if self.get_closest_mapped_task_group() is not None:
-            yield "it is in a mapped task group"
+            return "it is in a mapped task group"
         if self.execution_timeout is not None:
-            yield "execution_timeout would count for the whole wait"
+            return "execution_timeout would count for the whole wait"
         if has_pre_execute(self):
-            yield "only a worker calls pre_execute"
+            return "only a worker calls pre_execute"
         if method := self._overridden("pre_execute", "execute", "render_template_fields", "get_import", "get_hook"):
-            yield f"only a worker calls {method}"
+            return f"only a worker calls {method}"
         if self.on_execute_callback:
-            yield "only a worker calls on_execute_callback"
+            return "only a worker calls on_execute_callback"
         if has_own_xcom_backend():
-            yield "the XCom backend would read results on the event loop of all waits"
+            return "the XCom backend would read results on the event loop of all waits"
         for name in self.template_fields:
             value = getattr(self, name)
             if is_resolved_later(value) and (reason := self._reason_to_resolve_on_worker(name, value)):
-                yield f"{name} {reason}"
+                return f"{name} {reason}"
+        return None
 
     def _reason_to_resolve_on_worker(self, name: str, value: Any) -> str | None:
         if isinstance(value, str):
@@ -193,11 +188,7 @@ class SensorWithoutWorkers(IdentifyingSensor):
         return None
 
     def _overridden(self, *methods: str) -> str | None:
-        """
-        Return the first of these methods that is not the one of the package's own sensors, or None.
-
-        :param methods: The names of methods.
-        """
+        """Return the first of these methods that is not the one of the package's own sensors, or None."""
         base = next(cls for cls in type(self).__mro__ if "_is_base_of_sensors" in vars(cls))
         for name in methods:
             if name in vars(self) or getattr(type(self), name) is not getattr(base, name):
@@ -206,11 +197,7 @@ class SensorWithoutWorkers(IdentifyingSensor):
 
 
 def class_path(cls: type) -> str:
-    """
-    Return the path by which a class is stored and imported again.
-
-    :param cls: The class.
-    """
+    """Return the path by which a class is stored and imported again."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 

@@ -7,13 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
-from airflow_import_progress.vendor import (
-    NOT_GIVEN,
-    BaseImportSensor,
-    Gate,
-    NotGiven,
-    OnActionRequired,
-)
+from airflow_import_progress.vendor import NOT_GIVEN, BaseImportSensor, Gate, NotGiven, OnActionRequired
 
 if TYPE_CHECKING:
     from airflow_import_progress.vendor import XComArg

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, fields
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -28,6 +29,8 @@ PUSH_TIMEOUT = 60.0
 LAST_POLL_GRACE = 30.0
 
 
+# Compared and shown as any trigger: the dataclass only declares the arguments.
+@dataclass(kw_only=True, eq=False, repr=False)
 class ImportProgressTrigger(BaseTrigger):
     """
     Wait until an import passes or fails, and fire once.
@@ -52,45 +55,24 @@ class ImportProgressTrigger(BaseTrigger):
     :param do_xcom_push: Whether the task's result is stored when it ends without a worker.
     """
 
-    def __init__(
-        self,
-        *,
-        import_class: str,
-        import_fields: dict[str, Any],
-        hook_class: str,
-        conn_id: str,
-        rules: dict[str, Any],
-        state: dict[str, Any],
-        end_from_trigger: bool = False,
-        do_xcom_push: bool = True,
-    ) -> None:
+    import_class: str
+    import_fields: dict[str, Any]
+    hook_class: str
+    conn_id: str
+    rules: dict[str, Any]
+    state: dict[str, Any]
+    end_from_trigger: bool = False
+    do_xcom_push: bool = True
+
+    def __post_init__(self) -> None:
         # Nothing is checked here: Airflow drops a trigger that cannot be made from its arguments, while an error
         # when it runs reaches the task.
         super().__init__()  # type: ignore[no-untyped-call]
-        self.import_class = import_class
-        self.import_fields = import_fields
-        self.hook_class = hook_class
-        self.conn_id = conn_id
-        self.rules = rules
-        self.state = state
-        self.end_from_trigger = end_from_trigger
-        self.do_xcom_push = do_xcom_push
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments from which the trigger can be made again."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "import_class": self.import_class,
-                "import_fields": self.import_fields,
-                "hook_class": self.hook_class,
-                "conn_id": self.conn_id,
-                "rules": self.rules,
-                "state": self.state,
-                "end_from_trigger": self.end_from_trigger,
-                "do_xcom_push": self.do_xcom_push,
-            },
-        )
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {field.name: getattr(self, field.name) for field in fields(self)}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event. Every error becomes an event too, so that it reaches the task."""

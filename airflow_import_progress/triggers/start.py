@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from airflow_import_progress.imports import Import
 
 
+# Compared and shown as any trigger: the dataclass only declares the arguments.
+@dataclass(kw_only=True, eq=False, repr=False)
 class StartImportProgressTrigger(BaseTrigger):
     """
     Begin a wait in the triggerer, and wait as :class:`.ImportProgressTrigger` does.
@@ -38,46 +41,23 @@ class StartImportProgressTrigger(BaseTrigger):
     :param do_xcom_push: Whether the task's result is stored when it ends without a worker.
     """
 
-    def __init__(
-        self,
-        *,
-        import_class: str,
-        import_fields: dict[str, Any],
-        xcoms: dict[str, list[str]],
-        hook_class: str,
-        conn_id: str,
-        rules: dict[str, Any],
-        timeout: float,
-        end_from_trigger: bool = False,
-        do_xcom_push: bool = True,
-    ) -> None:
+    import_class: str
+    import_fields: dict[str, Any]
+    xcoms: dict[str, list[str]]
+    hook_class: str
+    conn_id: str
+    rules: dict[str, Any]
+    timeout: float
+    end_from_trigger: bool = False
+    do_xcom_push: bool = True
+
+    def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.import_class = import_class
-        self.import_fields = import_fields
-        self.xcoms = xcoms
-        self.hook_class = hook_class
-        self.conn_id = conn_id
-        self.rules = rules
-        self.timeout = timeout
-        self.end_from_trigger = end_from_trigger
-        self.do_xcom_push = do_xcom_push
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments from which the trigger can be made again."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "import_class": self.import_class,
-                "import_fields": self.import_fields,
-                "xcoms": self.xcoms,
-                "hook_class": self.hook_class,
-                "conn_id": self.conn_id,
-                "rules": self.rules,
-                "timeout": self.timeout,
-                "end_from_trigger": self.end_from_trigger,
-                "do_xcom_push": self.do_xcom_push,
-            },
-        )
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {field.name: getattr(self, field.name) for field in fields(self)}
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """

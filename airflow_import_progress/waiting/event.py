@@ -33,11 +33,7 @@ WAIT_ERRORS: Mapping[str, type[Exception]] = {
 
 
 def success_event(progress: ImportProgress) -> dict[str, Any]:
-    """
-    Return the event of an import that passes.
-
-    :param progress: Its last progress.
-    """
+    """Return the event of an import that passes."""
     return {"status": "success", "progress": progress.to_dict()}
 
 
@@ -54,20 +50,12 @@ def error_event(error: Exception) -> dict[str, Any]:
 
 
 def not_started_event(error: Exception) -> dict[str, Any]:
-    """
-    Return the event of a wait that could not begin in the triggerer, and begins on a worker instead.
-
-    :param error: The reason.
-    """
+    """Return the event of a wait that could not begin in the triggerer, and begins on a worker instead."""
     return {"status": "not_started", "reason": f"{type(error).__name__}: {error}"}
 
 
 def reason_not_started(event: Any) -> str | None:
-    """
-    Return the reason why a wait could not begin in the triggerer, or None if it did.
-
-    :param event: The event.
-    """
+    """Return the reason why a wait could not begin in the triggerer, or None if it did."""
     is_not_started = isinstance(event, Mapping) and event.get("status") == "not_started"
     return str(event.get("reason")) if is_not_started else None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal, assert_never, final, get_args
 
-from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.progress import ImportProgress, ImportState, require_whole_number
 
 OnActionRequired = Literal["wait", "fail"]
 
@@ -65,9 +65,8 @@ class Gate:
         raise TypeError("Gate cannot be subclassed: the triggerer would judge by Gate itself")
 
     def __post_init__(self) -> None:
-        limit = self.max_failed_records
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-            raise ValueError(f"max_failed_records must be a whole number from 0, not {limit!r}")
+        if self.max_failed_records is not None:
+            require_whole_number("max_failed_records", self.max_failed_records, 0)
         rate = self.min_success_rate
         if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 100):
             raise ValueError(f"min_success_rate must be a percentage from 0 to 100, not {rate!r}")
@@ -76,9 +75,8 @@ class Gate:
                 f"min_success_rate is a percentage, and {rate!r} would demand at most 1 %: for that share of the "
                 f"records write {100 * rate:g}"
             )
-        minimum = self.min_records
-        if minimum is not None and (isinstance(minimum, bool) or not isinstance(minimum, int) or minimum < 1):
-            raise ValueError(f"min_records must be a whole number from 1, not {minimum!r}")
+        if self.min_records is not None:
+            require_whole_number("min_records", self.min_records, 1)
         if self.on_action_required not in get_args(OnActionRequired):
             raise ValueError(
                 f"on_action_required must be one of {get_args(OnActionRequired)}, not {self.on_action_required!r}"

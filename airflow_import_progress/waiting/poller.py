@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self, TypeGuard
@@ -75,18 +75,11 @@ class Poller:
         self.waits = 0
         self.rate_limit = rate_limit
         self._listeners: Counter[RequestKey] = Counter()
-        self._results: dict[RequestKey, SharedResult] = {}
-        self._wakeups: dict[RequestKey, asyncio.Event] = {}
+        #: The last results of shared requests, and the events that wake the waits for the next ones.
+        self.results: dict[RequestKey, SharedResult] = {}
+        self.wakeups: defaultdict[RequestKey, asyncio.Event] = defaultdict(asyncio.Event)
         self._single_flight: SingleFlight[AuthenticatedKey, Response] = SingleFlight()
         self._sent_at: dict[AuthenticatedKey, float] = {}
-
-    async def open(self) -> None:
-        """Keep the session from now on."""
-        await self.hook.__aenter__()
-
-    async def close(self) -> None:
-        """Close the session."""
-        await self.hook.__aexit__()
 
     # Shared results -----------------------------------------------------------------------------------------
 
@@ -107,8 +100,8 @@ class Poller:
         self._listeners[first] -= 1
         if not self._listeners[first]:
             del self._listeners[first]
-            self._results.pop(first, None)
-            self._wakeups.pop(first, None)
+            self.results.pop(first, None)
+            self.wakeups.pop(first, None)
 
     def is_shared(self, first: RequestKey | None) -> bool:
         """
@@ -117,22 +110,6 @@ class Poller:
         :param first: The key of the request with which polls begin, without its authentication; None: another request.
         """
         return first is not None and self._listeners[first] > 1
-
-    def last_result(self, first: RequestKey | None) -> SharedResult | None:
-        """
-        Return the last result of a shared request, or None.
-
-        :param first: The key of the request with which polls begin, without its authentication; None: another request.
-        """
-        return None if first is None else self._results.get(first)
-
-    async def wait_for_result(self, first: RequestKey) -> None:
-        """
-        Wait for the next result of a shared request.
-
-        :param first: The key of the request with which polls begin, without its authentication.
-        """
-        await self._wakeups.setdefault(first, asyncio.Event()).wait()
 
     # The sending --------------------------------------------------------------------------------------------
 
@@ -188,8 +165,8 @@ class Poller:
                 del self._sent_at[key]
         result = SharedResult(key, sent_at, outcome)
         if first is not None and self.is_shared(first):
-            self._results[first] = result
-            if wakeup := self._wakeups.pop(first, None):
+            self.results[first] = result
+            if wakeup := self.wakeups.pop(first, None):
                 wakeup.set()
         return result.response()
 
@@ -234,7 +211,7 @@ class PolledImport:
         self._poller.waits += 1
         if self._connection_is_known:
             self._poller.hook.connection_cache.is_known = True
-        await self._poller.open()
+        await self._poller.hook.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -243,7 +220,7 @@ class PolledImport:
         self._poller.waits -= 1
         if not self._poller.waits:
             del _pollers[asyncio.get_running_loop()][self._key]
-            await self._poller.close()
+            await self._poller.hook.__aexit__()
 
     @property
     def hook(self) -> ImportProgressHook:
@@ -284,14 +261,14 @@ class PolledImport:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not self._is_recent(self._poller.last_result(self._first)):
-                    await self._poller.wait_for_result(self._first)
+                while not self._is_recent(self._poller.results.get(self._first)):
+                    await self._poller.wakeups[self._first].wait()
 
     async def _send(self, send: AsyncSend, connection: VendorConnection, request: Request) -> Response:
         key = authenticated_key(connection, request)
         # The authentication changes only the headers.
         first = self._first if self._first and self._first[0] == key[0][0] else None
-        result = self._poller.last_result(first)
+        result = None if first is None else self._poller.results.get(first)
         # A result with other credentials is not shared: it may be a refusal.
         if self._is_recent(result) and result.key == key:
             return result.response()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -67,10 +66,27 @@ class Publisher:
 
     def next_to_write(self) -> dict[str, Any]:
         """Return the record to write now, and count it as written."""
-        self._written, self._written_at = self.wait.state.reported, self.wait.clock()
-        published = self.wait.to_publish(try_number=self.ti.try_number, vendor=self.vendor)
-        history = tuple(self.history.points)
-        return replace(published, import_url=self.import_url, history=history).to_dict()
+        wait, state, now = self.wait, self.wait.state, self.wait.clock()
+        self._written, self._written_at = state.reported, now
+        seconds_left = None if state.is_over else wait.pace.seconds_left(now)
+        return PublishedProgress(
+            try_number=self.ti.try_number,
+            vendor=self.vendor,
+            conn_id=wait.conn_id,
+            label=wait.import_.label,
+            import_id=wait.import_.import_id,
+            import_url=self.import_url,
+            waiting_since=state.started_at,
+            deadline=state.deadline,
+            polled_at=state.started_at if state.polled_at is None else state.polled_at,
+            progress=state.progress.to_dict() if state.progress else None,
+            progress_at=state.progress_at,
+            percent_per_minute=wait.pace.percent_per_minute,
+            ends_at=None if seconds_left is None else now + seconds_left,
+            error=state.error,
+            failures=state.failures,
+            history=tuple(self.history.points),
+        ).to_dict()
 
     def add_to_history(self) -> None:
         """Add the newest percentage to the history, whether it is written now or later."""
@@ -91,11 +107,7 @@ class Publisher:
         self.import_url, self._has_looked_for_url = import_url, True
 
     def log_failure(self, error: Exception) -> None:
-        """
-        Log the first write that failed. Later ones are not logged, because they would hide the log of the import.
-
-        :param error: The error.
-        """
+        """Log the first write that failed. Later ones are not logged, because they would hide the log of the import."""
         if not self._has_failed:
             self._has_failed = True
             self.wait.log.info("The progress could not be published (%s: %s).", type(error).__name__, error)

@@ -8,7 +8,6 @@ passes it the result of each poll. It returns how many seconds to sleep, or rais
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +21,6 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.waiting.gate import Decision, Verdict
-from airflow_import_progress.waiting.published import PublishedProgress
 from airflow_import_progress.waiting.rules import WaitRules
 from airflow_import_progress.waiting.schedule import Pace
 from airflow_import_progress.waiting.state import WaitState
@@ -57,7 +55,7 @@ class Wait:
         rules: WaitRules,
         state: WaitState,
         log: Any,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self.import_ = import_
         self.conn_id = conn_id
@@ -65,6 +63,8 @@ class Wait:
         self.rules = rules
         self.state = state
         self.schedule = rules.schedule
+        #: The pace of the import so far, and the estimate of its end.
+        self.pace = Pace(state.last_observation)
         self.log = log
         self.clock = clock
         #: Number of polls in a row that exceeded the vendor's rate limit.
@@ -72,43 +72,8 @@ class Wait:
         self._rate_limit_logged_at = 0.0
         #: Whether the rate limit was logged since the last successful poll.
         self._has_logged_rate_limit = False
-        self._pace = Pace(state.last_observation)
         self._logged: tuple[ImportState, int | None] | None = None
         self._logged_at = 0.0
-
-    def to_publish(self, *, try_number: int, vendor: str) -> PublishedProgress:
-        """
-        Return the state of the import and the wait in the form in which it is published.
-
-        :param try_number: The try of the task that waits.
-        :param vendor: The vendor's name.
-        """
-        now, state = self.clock(), self.state
-        seconds_left = None if state.is_over else self.seconds_left(now)
-        return PublishedProgress(
-            try_number=try_number,
-            vendor=vendor,
-            conn_id=self.conn_id,
-            label=self.import_.label,
-            import_id=self.import_.import_id,
-            waiting_since=state.started_at,
-            deadline=state.deadline,
-            polled_at=state.started_at if state.polled_at is None else state.polled_at,
-            progress=state.progress.to_dict() if state.progress else None,
-            progress_at=state.progress_at,
-            percent_per_minute=self._pace.percent_per_minute,
-            ends_at=None if seconds_left is None else now + seconds_left,
-            error=state.error,
-            failures=state.failures,
-        )
-
-    def seconds_left(self, now: float) -> float | None:
-        """
-        Return the estimated time to the end of the import, in seconds, or None if it is unknown.
-
-        :param now: The time, in seconds since the epoch.
-        """
-        return self._pace.seconds_left(now)
 
     def end(self, error: Exception | None = None) -> None:
         """
@@ -140,8 +105,8 @@ class Wait:
         state.failures, state.error, state.is_rate_limited, state.progress = 0, None, False, progress
         state.polled_at = state.progress_at = self.clock()
         state.next_poll_at = None
-        self._pace.observe(progress, state.progress_at)
-        state.last_observation = self._pace.last_observation
+        self.pace.observe(progress, state.progress_at)
+        state.last_observation = self.pace.last_observation
         self._log_progress(progress)
         verdict = self.rules.gate.judge(progress)
         if verdict.decision not in (Decision.PASS, Decision.WAIT):
@@ -150,7 +115,7 @@ class Wait:
         if verdict.decision is Decision.PASS:
             return None
         now = self.clock()
-        return self._until_next(self.schedule.gap_after_progress(now - state.started_at, self._pace.gap(now)))
+        return self._until_next(self.schedule.gap_after_progress(now - state.started_at, self.pace.gap(now)))
 
     def on_error(self, error: ImportProgressError) -> float:
         """
@@ -232,7 +197,7 @@ class Wait:
         if (progress.state, step) == self._logged and now - self._logged_at < HEARTBEAT:
             return
         self._logged, self._logged_at = (progress.state, step), now
-        self.log.info("%s", progress.describe(self.seconds_left(now)))
+        self.log.info("%s", progress.describe(self.pace.seconds_left(now)))
 
     def _log_warning(self, progress: ImportProgress) -> None:
         warning = _obstacle(self.import_, progress)

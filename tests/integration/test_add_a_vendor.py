@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shutil
 import subprocess
@@ -26,25 +25,23 @@ def project(tmp_path_factory):
     for file in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py"):
         shutil.copy(ROOT / file, project / file)
     page = (ROOT / "docs/add-a-vendor.md").read_text()
-    hooks, sensors, entry, kind, sandbox, tests = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    hooks, sensors, vendor, connection, kind, sandbox, tests = blocks
     (project / PACKAGE / "hooks/acme.py").write_text(hooks)
     (project / PACKAGE / "sensors/acme.py").write_text(sensors)
     (project / PACKAGE / "sandbox/acme.py").write_text(sandbox)
     (project / "tests/integration/test_acme_hook.py").write_text(tests)
-    enter_provider_info(project / PACKAGE / "provider_info.py", entry)
+    enter_provider_info(project / PACKAGE / "provider_info.py", vendor, connection)
     enter_kind(project / PACKAGE / "cli/kinds.py", kind)
     enter_registry(project / PACKAGE / "sandbox/registry.py")
     return project
 
 
-def enter_provider_info(file, entry):
-    """Put each part of the page's entry into the list of the same name."""
-    parts = ast.parse(entry, mode="eval").body
+def enter_provider_info(file, vendor, connection):
     source = file.read_text()
-    for name, part in zip(parts.keys, parts.values, strict=True):
-        beginning = f'        "{name.value}": [\n'
+    for beginning, entry in (("_VENDORS = {\n", vendor), ('        "connection-types": [\n', connection)):
         assert source.count(beginning) == 1
-        source = source.replace(beginning, f"{beginning}{ast.get_source_segment(entry, part)},\n")
+        source = source.replace(beginning, beginning + entry)
     file.write_text(source)
 
 

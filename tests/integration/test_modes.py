@@ -7,11 +7,7 @@ import json
 import re
 
 import pytest
-from airflow.providers.common.compat.sdk import (
-    AirflowNotFoundException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-)
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_import_progress.exceptions import (
     ImportFailedError,

@@ -363,7 +363,7 @@ def test_markup_and_escapes_in_what_a_vendor_says_are_inert_at_a_terminal(bar, c
     view.state.progress, view.state.polled_at = a_progress(percent=1.0), clock.now
     bar.on_log([LogLine(f"said {HOSTILE}", is_warning=True)])
     shown = written(bar, out)
-    bar.on_end(Outcome("failed", 1, f"it {HOSTILE}"))
+    bar.on_end(Outcome("failed", f"it {HOSTILE}"))
     assert shown.count("[red]") == 2
     assert "[/]" in shown
     assert "\x1b]" not in out.getvalue()
@@ -377,7 +377,7 @@ def test_the_bar_has_no_color_if_nobody_wants_any(bar, clock, monkeypatch):
     view.state.progress, view.state.polled_at = a_progress(percent=50.0), clock.now
     bar.on_log([LogLine("a warning", is_warning=True)])
     written(bar, out)
-    bar.on_end(Outcome("done", 0, "x"))
+    bar.on_end(Outcome("done", "x"))
     assert not re.search(r"\x1b\[[\d;]*3\d", out.getvalue())
 
 

@@ -8,13 +8,7 @@ from dataclasses import fields, replace
 import pytest
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
-from airflow_import_progress.http.exchange import (
-    Request,
-    Response,
-    excerpt,
-    parse_retry_after,
-    request_key,
-)
+from airflow_import_progress.http.exchange import Request, Response, excerpt, parse_retry_after, request_key
 
 
 def response(status=200, body=b"{}", **headers):

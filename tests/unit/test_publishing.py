@@ -305,7 +305,7 @@ async def test_a_write_under_way_outlives_the_wait(airflow, wait):
 async def test_a_trigger_goes_on_from_what_was_published_before_for_the_same_try_and_import(
     airflow, wait, before, seen
 ):
-    published = wait.to_publish(try_number=1, vendor="Lucca").to_dict()
+    published = WorkerPublisher(wait, TI, "Lucca").next_to_write()
     airflow.stored = published | {"history": [[START - 60, 5.0]]} | before
     publisher = TriggerPublisher(wait, TI, "Lucca")
     wait.on_progress(progress(10))
