@@ -9,20 +9,19 @@ replace the Authorization header). Both limit the time and the size of an answer
 from __future__ import annotations
 
 import asyncio
-import http.client
 import re
 import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from functools import cache, partial
-from http import HTTPStatus
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress import __version__
 from airflow_import_progress.exceptions import ImportProtocolError
+from airflow_import_progress.http.adapter import adapter_class
 from airflow_import_progress.http.body import Body, BodyReader
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.encoding import decoded
@@ -48,8 +47,6 @@ MAX_HEADER_BYTES = 64 * 1024
 #: Slowest upload that is not given up, in bytes per second.
 MIN_UPLOAD_RATE = 64 * 1024
 
-#: Maximum number of interim answers (1xx) before the final one.
-MAX_INTERIM_ANSWERS = 10
 #: Maximum number of headers: the limit of http.client, and so of requests.
 MAX_HEADERS = 100
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -184,55 +181,12 @@ def new_session(connection: VendorConnection) -> requests.Session:
     # requests parses the target of a redirect even if it does not follow it, and raises if the target is malformed.
     session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
     for prefix in ("https://", "http://"):
-        session.mount(prefix, _adapter_class()())
+        session.mount(prefix, adapter_class()())
     session.verify = connection.verify
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     if connection.proxy:
         session.proxies = {"http": connection.proxy, "https": connection.proxy}
     return session
-
-
-class _FinalResponse(http.client.HTTPResponse):
-    """An answer without the interim answers before it, of which http.client skips only "100 Continue"."""
-
-    def begin(self) -> None:
-        for _ in range(MAX_INTERIM_ANSWERS):
-            super().begin()
-            if not 100 < self.status < 200 or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                return
-            # Reset, so that the next answer is read.
-            self.headers = None  # type: ignore[assignment]
-        raise http.client.HTTPException(f"more than {MAX_INTERIM_ANSWERS} interim answers")
-
-
-@cache
-def _adapter_class() -> type[requests.adapters.HTTPAdapter]:
-    import requests
-    import urllib3
-
-    class Connection(urllib3.connection.HTTPConnection):
-        response_class = _FinalResponse
-
-    class TlsConnection(urllib3.connection.HTTPSConnection):
-        response_class = _FinalResponse
-
-    class Pool(urllib3.HTTPConnectionPool):
-        ConnectionCls = Connection
-
-    class TlsPool(urllib3.HTTPSConnectionPool):
-        ConnectionCls = TlsConnection
-
-    class Adapter(requests.adapters.HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **kwargs)
-            self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": TlsPool}
-
-        def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-            manager = super().proxy_manager_for(*args, **kwargs)
-            manager.pool_classes_by_scheme = {"http": Pool, "https": TlsPool}
-            return manager
-
-    return Adapter
 
 
 def send(session: requests.Session, connection: VendorConnection, request: Request) -> Response:
