@@ -169,7 +169,7 @@ class LuccaHook(ImportProgressHook):
         :param create: Whether to create the leaves. False only simulates the import. Default True.
         :param recredit: Lucca's parameter ``recredit``. Default None: Lucca's default.
         :param synchronize: Lucca's parameter ``synchronize``. Default None: Lucca's default.
-        :return: The import, for :meth:`get_progress`. Its ``summary_id`` is for the sensor.
+        :return: The import, for :meth:`.ImportProgressHook.get_progress`. Its ``summary_id`` is for the sensor.
         :raises ImportFileError: if the file cannot be imported; nothing was started.
         :raises ImportStartRefusedError: if Lucca refuses it; nothing was started.
         :raises ImportStartUnknownError: if the answer was lost, so that the import may have been started.
@@ -206,7 +206,7 @@ class LuccaHook(ImportProgressHook):
         :param file: The CSV file: a path, an address in an object storage, or bytes. At most 100 MB.
         :param create: Whether to create the locations. False only simulates the import. Default True.
         :param override_user_locations: Lucca's parameter ``overrideUserLocations``. Default False.
-        :return: The import, for :meth:`get_progress`. Its ``summary_id`` is for the sensor.
+        :return: The import, for :meth:`.ImportProgressHook.get_progress`. Its ``summary_id`` is for the sensor.
         :raises ImportFileError: if the file cannot be imported; nothing was started.
         :raises ImportStartRefusedError: if Lucca refuses it; nothing was started.
         :raises ImportStartUnknownError: if the answer was lost, so that the import may have been started.
