@@ -13,7 +13,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow_import_progress.compat import has_task_state_store
+from airflow_import_progress.compat import first_poke_at, has_task_state_store
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
     ImportFailedError,
@@ -191,6 +191,9 @@ class BaseImportOperator(BaseImportSensor):
         if step is NextStep.REPORT or record.import_fields is None:
             raise self._unknown(store, record, max_tries, "An earlier try of this task reported it already.")
         import_ = self.import_class(**record.import_fields)
+        if self.reschedule and not self.deferrable and first_poke_at(self, context) is not None:
+            # A later poke of the try that has started the import, or has logged this already.
+            return import_
         self.log.info(
             "%s was started at %s by an earlier try of this task. Nothing is sent, and the wait continues.",
             import_.describe(self._conn_id),

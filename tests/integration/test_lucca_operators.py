@@ -16,6 +16,7 @@ from airflow_import_progress.exceptions import (
     ImportStartRefusedError,
     ImportStartUnknownError,
 )
+from airflow_import_progress.files import ImportFile
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
 from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator, LuccaUserLocationImportOperator
 from airflow_import_progress.sandbox import Sandbox
@@ -226,6 +227,15 @@ def test_a_worker_that_dies_while_waiting_leads_to_a_wait_for_the_same_import(
     assert task.run()["state"] == "succeeded"
     assert started(lucca) == 1
     assert "Nothing is sent, and the wait continues" in logged()
+
+
+def test_a_rescheduled_try_reads_the_file_once(slow_lucca, operator_task, leaves, monkeypatch):
+    digests = []
+    digest = ImportFile.digest
+    monkeypatch.setattr(ImportFile, "digest", lambda self: digests.append(self) or digest(self))
+    with pytest.raises(AirflowSensorTimeout):
+        operator_task(LuccaLeaveImportOperator, file=leaves, timeout=600).run()
+    assert len(digests) == 1
 
 
 def test_a_retry_after_the_end_was_recorded_waits_for_the_same_import(lucca, operator_task, leaves):
