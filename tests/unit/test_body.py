@@ -39,6 +39,8 @@ class Source:
         self.content, self.piece = content, piece
         self.size = len(content) if size is None else size
         self.is_closed = False
+        #: The sizes of all reads.
+        self.asked = []
 
     def __str__(self):
         return "the file 'a.csv'"
@@ -48,6 +50,7 @@ class Source:
 
         class Stream(io.BytesIO):
             def read(self, size=-1):
+                source.asked.append(size)
                 return super().read(size if source.piece is None else min(size, source.piece))
 
             def close(self):
@@ -153,6 +156,13 @@ def test_a_value_that_json_does_not_have_is_refused():
 def test_a_body_is_the_same_whatever_the_size_of_a_read(make):
     body = make(Source(content_of(ENCODED_CHUNK_BYTES * 2 + 1)))
     assert len({read(body, size) for size in READS}) == 1
+
+
+@pytest.mark.parametrize("make", [multipart, base64_json])
+def test_a_file_is_never_read_as_a_whole(make):
+    source = Source(content_of(10 * ENCODED_CHUNK_BYTES))
+    read(make(source), 65536)
+    assert max(source.asked) <= 65536
 
 
 @pytest.mark.parametrize("make", [multipart, base64_json])
