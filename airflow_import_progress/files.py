@@ -6,12 +6,13 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from pathlib import Path, PurePosixPath
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from airflow_import_progress.exceptions import ImportFileError
-from airflow_import_progress.http.exchange import ADDRESS, excerpt
+from airflow_import_progress.http.exchange import ADDRESS, excerpt, redacted
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import ObjectStoragePath
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 #: The file of an import, as users give it.
 ImportFileSource: TypeAlias = "str | bytes | os.PathLike[str] | ObjectStoragePath"
 READ_CHUNK_BYTES = 1024 * 1024
+#: An address: its scheme, the rest without the query, and the query.
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^?]*)(?:\?(.*))?", re.DOTALL)
+#: Shortest part of an address that is removed from messages. A shorter one would be found in many words.
+MIN_SECRET_LENGTH = 5
 
 
 class ImportFile:
@@ -43,28 +48,30 @@ class ImportFile:
     ) -> None:
         self._content = bytes(file) if isinstance(file, bytes | bytearray) else None
         self._path: Any = None if self._content is not None else _path(file)
-        self.name = name or (self._path.name if self._path is not None else "import.csv")
+        # For messages, without a query, a user and a password, which may give access to the file.
+        self._address, self._secrets = _without_secrets(
+            "" if self._path is None else str(self._path if _is_local(self._path) else file)
+        )
+        self.name = name or (_name(self._path) if self._path is not None else "import.csv")
         self.size = self._checked_size(max_bytes)
 
     def __str__(self) -> str:
-        if self._path is None:
-            return f"the {self.size:,} bytes given as file"
-        # Without a query, a user and a password, which may give access to it.
-        return f"the file {excerpt(ADDRESS.sub(_WITHOUT_CREDENTIALS, str(self._path)))!r}"
+        if self._content is not None:
+            return f"the {len(self._content):,} bytes given as file"
+        return f"the file {excerpt(self._address)!r}"
 
     def open(self) -> Readable:
         """
         Return a stream from the beginning of the content.
 
-        :raises ImportFileError: if the file cannot be opened.
+        :raises ImportFileError: if the file cannot be opened, and also while it is read.
         """
         if self._content is not None:
             return io.BytesIO(self._content)
         try:
-            stream: Readable = self._path.open("rb")
+            return _Stream(self, self._path.open("rb"))
         except Exception as error:
-            raise self._unreadable(error) from error
-        return stream
+            raise self.unreadable(error) from None
 
     def digest(self) -> str:
         """
@@ -76,22 +83,38 @@ class ImportFile:
         try:
             while chunk := stream.read(READ_CHUNK_BYTES):
                 digest.update(chunk)
-        except Exception as error:
-            raise self._unreadable(error) from error
         finally:
             stream.close()
         return digest.hexdigest()
 
+    def unreadable(self, error: Exception) -> ImportFileError:
+        """
+        Return the error for a file that cannot be read, without the secrets of its address.
+
+        It is raised without its cause, whose text is of a library and may contain the address.
+
+        :param error: The reason.
+        """
+        if isinstance(error, FileNotFoundError):
+            reason = "does not exist"
+        elif isinstance(error, PermissionError):
+            reason = "may not be read by this worker"
+        else:
+            reason = f"cannot be read ({_words(error, self._secrets)})"
+        return ImportFileError(f"{self} {reason}, so no import was started. Check the path and its connection.")
+
     def _checked_size(self, max_bytes: int | None) -> int:
         if self._content is not None:
-            size = self.size = len(self._content)
+            size = len(self._content)
         else:
             try:
                 if self._path.is_dir():
                     raise IsADirectoryError("it is a folder")  # noqa: TRY301
-                size = int(self._path.stat().st_size)
+                size = self._path.stat().st_size
+                if not isinstance(size, int):
+                    raise ValueError("its size is unknown")  # noqa: TRY301, TRY004
             except Exception as error:
-                raise self._unreadable(error) from error
+                raise self.unreadable(error) from None
         if not size:
             raise ImportFileError(f"{self} is empty, so no import was started. Check the task that writes it.")
         if max_bytes is not None and size > max_bytes:
@@ -101,19 +124,22 @@ class ImportFile:
             )
         return size
 
-    def _unreadable(self, error: Exception) -> ImportFileError:
-        if isinstance(error, FileNotFoundError):
-            reason = "does not exist"
-        elif isinstance(error, PermissionError):
-            reason = "may not be read by this worker"
-        else:
-            words = excerpt(ADDRESS.sub(_WITHOUT_CREDENTIALS, f"{type(error).__name__}: {error}"))
-            reason = f"cannot be read ({words})"
-        return ImportFileError(f"{self} {reason}, so no import was started. Check the path and its connection.")
 
+class _Stream:
+    """The stream of a file, whose errors are those of this package."""
 
-#: What :data:`.ADDRESS` keeps of an address.
-_WITHOUT_CREDENTIALS = r"\1\2"
+    def __init__(self, file: ImportFile, stream: Readable) -> None:
+        self._file = file
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size)
+        except Exception as error:
+            raise self._file.unreadable(error) from None
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 def _path(file: Any) -> Any:
@@ -122,25 +148,69 @@ def _path(file: Any) -> Any:
             raise ImportFileError(
                 f"file is {file!r}, which is not a path. Check the template or the task that returns it."
             )
-        scheme = urlsplit(file).scheme if "://" in file else ""
-        if scheme == "file":
-            return Path(PurePosixPath(file.removeprefix("file://")))
-        if scheme:
-            from airflow_import_progress.compat import ObjectStoragePath
-
-            try:
-                return ObjectStoragePath(file)
-            except Exception as error:
-                words = excerpt(ADDRESS.sub(_WITHOUT_CREDENTIALS, f"{type(error).__name__}: {error}"))
-                raise ImportFileError(
-                    f"The address of the file cannot be used ({words}). Check its scheme and its connection, and that "
-                    f"the provider package of this storage is installed."
-                ) from error
-        return Path(file)
+        if (address := _ADDRESS.fullmatch(file)) is None:
+            return Path(file)
+        return _local_path(file) if address[1].lower() == "file" else _storage_path(file)
     if isinstance(file, os.PathLike) and not hasattr(file, "storage_options"):
-        return Path(file)
+        return Path(os.fsdecode(file))
     if not hasattr(file, "open") or not hasattr(file, "stat"):
         raise ImportFileError(
-            f"file must be a path, an address or bytes, not {excerpt(repr(file), 80)}. Check the task that returns it."
+            f"file must be a path, an address or bytes, not {type(file).__name__}. Check the task that returns it."
         )
     return file
+
+
+def _local_path(address: str) -> Path:
+    # As it is, because a local name may contain the marks of a query or a fragment.
+    host, _, path = address.partition("://")[2].partition("/")
+    if host.rpartition("@")[2] not in ("", "localhost"):
+        raise ImportFileError(
+            "The address of a local file must begin with 'file:///', with three slashes. Check the address."
+        )
+    return Path(f"/{path}")
+
+
+def _storage_path(address: str) -> Any:
+    from airflow_import_progress.compat import ObjectStoragePath
+
+    try:
+        return ObjectStoragePath(address)
+    except Exception as error:
+        shown, secrets = _without_secrets(address)
+        raise ImportFileError(
+            f"The address of the file {excerpt(shown)!r} cannot be used ({_words(error, secrets)}). Check its scheme "
+            f"and its connection, and that the provider package of this storage is installed."
+        ) from None
+
+
+def _name(path: Any) -> str:
+    name: str = path.name
+    # That of an address ends with its query.
+    return name if _is_local(path) else name.partition("?")[0]
+
+
+def _is_local(path: Any) -> bool:
+    # In Airflow 2 an ObjectStoragePath is a Path too.
+    return isinstance(path, Path) and not hasattr(path, "storage_options")
+
+
+def _without_secrets(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return an address without a user, a password and a query, and the texts that may give access to the file."""
+    if (address := _ADDRESS.fullmatch(text)) is None:
+        return text, ()
+    scheme, rest, query = address.groups()
+    user, _, place = rest.rpartition("@")
+    # Further on, an @ belongs to a key, unless it follows a password with a slash.
+    if "/" in user and ":" not in user:
+        user, place = "", rest
+    password = user.partition(":")[2]
+    # Libraries split an address at other places if a password contains their marks.
+    parts = [user, password, *re.split("[@/:]", password)] if password else []
+    parts += [query, *(part.partition("=")[2] for part in query.split("&"))] if query else []
+    secrets = {secret for part in parts for secret in (part, unquote(part)) if len(secret) >= MIN_SECRET_LENGTH}
+    return f"{scheme}://{place}", tuple(sorted(secrets, key=len, reverse=True))
+
+
+def _words(error: Exception, secrets: tuple[str, ...]) -> str:
+    text = redacted(f"{type(error).__name__}: {error}", secrets)
+    return excerpt(ADDRESS.sub(r"\1\2", text))

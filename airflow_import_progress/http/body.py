@@ -7,8 +7,11 @@ import base64
 import io
 import json
 import secrets
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -73,7 +76,8 @@ class JsonBody(Body):
 
     @cached_property
     def _encoded(self) -> bytes:
-        return json.dumps(self.value).encode()
+        # Python would write numbers that are not JSON, such as NaN.
+        return json.dumps(self.value, allow_nan=False).encode()
 
     @property
     def size(self) -> int:
@@ -113,7 +117,9 @@ class MultipartBody(Body):
 
         part = RequestField(self.name, b"", filename=self.file_name)
         part.make_multipart(content_type=self.file_type)
-        return f"--{self._boundary}\r\n{part.render_headers()}".encode(), f"\r\n--{self._boundary}--\r\n".encode()
+        # The name of a local file may have bytes that are not UTF-8.
+        before = f"--{self._boundary}\r\n{part.render_headers()}".encode(errors="replace")
+        return before, f"\r\n--{self._boundary}--\r\n".encode()
 
     @property
     def size(self) -> int:
@@ -124,7 +130,7 @@ class MultipartBody(Body):
     def open(self) -> Readable:
         """Return a stream from the beginning of the body."""
         before, after = self._frame
-        return _Joined(io.BytesIO(before), self.source.open(), io.BytesIO(after))
+        return _Joined(io.BytesIO(before), _Whole(self.source), io.BytesIO(after))
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,33 @@ class Base64JsonBody(Body):
     def open(self) -> Readable:
         """Return a stream from the beginning of the body."""
         before, after = self._frame
-        return _Joined(io.BytesIO(before), _Base64(self.source.open()), io.BytesIO(after))
+        return _Joined(io.BytesIO(before), _Base64(_Whole(self.source)), io.BytesIO(after))
+
+
+class _Whole:
+    """The content of a source, which must still have the size that was announced."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._left = source.size
+        self._stream = source.open()
+
+    def read(self, size: int) -> bytes:
+        if not self._left:
+            return b""
+        chunk = self._stream.read(min(size, self._left))
+        self._left -= len(chunk)
+        # The last bytes are passed on only if none follow them, because a server could take the beginning of a file
+        # that has grown for all of it.
+        if not chunk or (not self._left and self._stream.read(1)):
+            raise ImportFileError(
+                f"The size of {self._source} changed while it was sent, so the request was not completed. Check that "
+                f"the task that writes it has ended before."
+            )
+        return chunk
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 class _Joined:
@@ -211,43 +243,47 @@ def read_exactly(stream: Readable, size: int) -> bytes:
 
 class BodyReader:
     """
-    Read a body for a transport, and check that it has the size that was announced.
+    Read a body for a transport, and keep the error if that fails.
 
     :param body: The body.
+    :param give_up_at: The time after which nothing more is read, on the monotonic clock. Default None: never.
     """
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, give_up_at: float | None = None) -> None:
+        self._give_up_at = give_up_at
+        # A transport that gives up closes the body while a thread may still read it.
+        self._lock = threading.Lock()
+        #: The number of bytes. requests reads the length of a body from this name.
+        self.len = body.size
         self._stream = body.open()
-        self._left = body.size
         #: Whether the transport has begun to read, so that a part of the request may have been sent.
         self.is_begun = False
         #: The reason why the body could not be read, if any. The request is then incomplete.
         self.error: ImportFileError | None = None
 
-    @property
-    def len(self) -> int:
-        """The bytes that are left. requests reads the length of a body from this name."""
-        return self._left
-
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes:
         """
         Return the next bytes.
 
-        :param size: Maximum number of bytes; less than 0: all that are left.
+        :param size: Maximum number of bytes.
         :raises ImportFileError: if the file cannot be read, or its size has changed.
+        :raises TimeoutError: if it is too late.
         """
         self.is_begun = True
+        if self._give_up_at is not None and time.monotonic() > self._give_up_at:
+            raise TimeoutError
         try:
-            chunk = self._stream.read(size if size >= 0 else self._left)
+            with self._lock:
+                return self._stream.read(size)
+        except ImportFileError as error:
+            self.error = error
+            raise
         except Exception as error:
-            self.error = ImportFileError(f"The file could not be read to its end ({type(error).__name__}: {error}).")
-            raise self.error from error
-        self._left -= len(chunk)
-        if self._left < 0 or (self._left and not chunk):
-            self.error = ImportFileError("The size of the file changed while it was sent.")
-            raise self.error
-        return chunk
+            # Without the text of a library, which may contain an address with credentials.
+            self.error = ImportFileError(f"The body could not be read to its end ({type(error).__name__}).")
+            raise self.error from None
 
     def close(self) -> None:
-        """Close the stream."""
-        self._stream.close()
+        """Close the stream. An error is ignored, because the outcome of the request is certain without it."""
+        with self._lock, suppress(Exception):
+            self._stream.close()

@@ -9,11 +9,10 @@ replace the Authorization header). Both limit the time and the size of an answer
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
@@ -27,7 +26,7 @@ from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.encoding import decoded
 from airflow_import_progress.http.exchange import Request, RequestKey, Response, request_key
 from airflow_import_progress.http.single_flight import SingleFlight
-from airflow_import_progress.http.transport_errors import UnreadableError, translated
+from airflow_import_progress.http.transport_errors import UnreadableError, check_headers, translated
 
 # Both are imported where they are used, because a DAG file that only contains a sensor should load neither.
 if TYPE_CHECKING:
@@ -49,8 +48,6 @@ MIN_UPLOAD_RATE = 64 * 1024
 
 #: Maximum number of headers: the limit of http.client, and so of requests.
 MAX_HEADERS = 100
-HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-DIGITS = re.compile(r"\d+", re.ASCII)
 #: The key of a request with its authentication, and of the connection that it is sent over.
 AuthenticatedKey = tuple[RequestKey, tuple[str | float | None, ...]]
 
@@ -196,10 +193,12 @@ def send(session: requests.Session, connection: VendorConnection, request: Reque
 
     handled_before = sys.exc_info()[1]
     give_up_at = time.monotonic() + _time_limit(connection, request)
-    upload = BodyReader(request.data) if isinstance(request.data, Body) else None
-    data: Any = request.data if upload is None else upload
+    upload: BodyReader | None = None
+    data: Any = request.data
     body = bytearray()
     try:
+        if isinstance(request.data, Body):
+            data = upload = BodyReader(request.data, give_up_at)
         with session.request(
             request.method,
             f"{connection.base_url}{request.path}",
@@ -212,7 +211,7 @@ def send(session: requests.Session, connection: VendorConnection, request: Reque
             stream=True,
             timeout=connection.timeout,
         ) as answer:
-            _check_headers(answer.raw.headers.items())
+            check_headers(answer.raw.headers.items())
             # The timeout of requests starts again with each byte. No read requests more bytes than all reads before it,
             # so that none lasts much longer, and the time is checked even if an answer arrives byte by byte.
             while len(body) <= request.max_answer_bytes and (
@@ -222,6 +221,8 @@ def send(session: requests.Session, connection: VendorConnection, request: Reque
                 if time.monotonic() > give_up_at:
                     raise TimeoutError
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, UnreadableError) as error:
+        if upload is not None and upload.error is not None:
+            raise upload.error from None
         raise _send_error(error, request, connection, handled_before, upload) from error
     finally:
         if upload is not None:
@@ -248,23 +249,9 @@ def _send_error(
     handled_before: BaseException | None,
     upload: BodyReader | None,
 ) -> Exception:
-    if upload is not None and upload.error is not None:
-        return upload.error
-    is_begun = None if upload is None else upload.is_begun
+    # Other bodies are sent together with the headers.
+    is_begun = (upload is not None and upload.is_begun) if isinstance(request.data, Body) else None
     return translated(error, _request_line(request, connection), connection, handled_before, is_begun=is_begun)
-
-
-def _check_headers(headers: Iterable[tuple[str, str]]) -> None:
-    """Refuse the headers that aiohttp refuses, such as contradictory lengths of the body."""
-    lengths, is_chunked = [], False
-    for name, value in headers:
-        if not HEADER_NAME.fullmatch(name) or "\0" in value:
-            raise UnreadableError
-        if name.lower() == "content-length":
-            lengths.append(value)
-        is_chunked = is_chunked or name.lower() == "transfer-encoding"
-    if len(lengths) > 1 or any(not DIGITS.fullmatch(length) for length in lengths) or (lengths and is_chunked):
-        raise UnreadableError
 
 
 def _read(answer: requests.Response, size: int) -> bytes:
@@ -307,9 +294,11 @@ async def asend(session: aiohttp.ClientSession, connection: VendorConnection, re
     import aiohttp
 
     handled_before = sys.exc_info()[1]
-    upload = await asyncio.to_thread(BodyReader, request.data) if isinstance(request.data, Body) else None
+    upload: BodyReader | None = None
     body = bytearray()
     try:
+        if isinstance(request.data, Body):
+            upload = await asyncio.to_thread(BodyReader, request.data)
         async with session.request(
             request.method,
             _url(connection, request),
@@ -318,7 +307,7 @@ async def asend(session: aiohttp.ClientSession, connection: VendorConnection, re
             data=_chunks(upload) if upload is not None else _form(request),
             allow_redirects=False,
             proxy=connection.proxy,
-            timeout=aiohttp.ClientTimeout(total=_time_limit(connection, request)),
+            timeout=_client_timeout(connection, request),
         ) as answer:
             _check_head(answer)
             async for chunk in answer.content.iter_any():
@@ -326,10 +315,14 @@ async def asend(session: aiohttp.ClientSession, connection: VendorConnection, re
                 if len(body) > request.max_answer_bytes:
                     break
     except (aiohttp.ClientError, OSError, ValueError, UnreadableError) as error:
+        if upload is not None and upload.error is not None:
+            # Not from the other error, of which it may be the cause.
+            raise upload.error from None
         raise _send_error(error, request, connection, handled_before, upload) from error
     finally:
         if upload is not None:
-            upload.close()
+            # In a thread, because it waits for a read that has begun. Not awaited, because that read may hang.
+            asyncio.get_running_loop().run_in_executor(None, upload.close)
     return _response(request, connection, answer.status, answer.headers, bytes(body))
 
 
@@ -339,12 +332,23 @@ async def _chunks(upload: BodyReader) -> AsyncIterator[bytes]:
         yield chunk
 
 
+def _client_timeout(connection: VendorConnection, request: Request) -> aiohttp.ClientTimeout:
+    import aiohttp
+
+    if not isinstance(request.data, Body):
+        return aiohttp.ClientTimeout(total=connection.timeout)
+    # As with requests, the time of the upload is added only to the upload.
+    return aiohttp.ClientTimeout(
+        total=_time_limit(connection, request), sock_connect=connection.timeout, sock_read=connection.timeout
+    )
+
+
 def _check_head(answer: aiohttp.ClientResponse) -> None:
     """Refuse an answer that http.client refuses."""
     if answer.version is None or answer.version.major != 1 or len(answer.raw_headers) > MAX_HEADERS:
         raise UnreadableError
     # Checked here too, because older versions of aiohttp do not refuse them.
-    _check_headers(answer.headers.items())
+    check_headers(answer.headers.items())
 
 
 def _url(connection: VendorConnection, request: Request) -> yarl.URL:

@@ -7,19 +7,39 @@ import http.client
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 
 from airflow_import_progress.exceptions import ImportPollError, ImportProgressError, ImportRequestError
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.exchange import is_transient, redacted
 
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+DIGITS = re.compile(r"\d+", re.ASCII)
 #: The words of http.client for a proxy that refuses to connect to the host.
 _PROXY_REFUSAL = re.compile(r"Tunnel connection failed: (\d{3})\b")
 
 
 class UnreadableError(Exception):
     """Raised for an answer that one of the libraries reads and the other refuses: both must refuse it."""
+
+
+def check_headers(headers: Iterable[tuple[str, str]]) -> None:
+    """
+    Refuse the headers of an answer that aiohttp refuses, such as contradictory lengths of the body.
+
+    :param headers: The names and values.
+    :raises UnreadableError: if they are refused.
+    """
+    lengths, is_chunked = [], False
+    for name, value in headers:
+        if not HEADER_NAME.fullmatch(name) or "\0" in value:
+            raise UnreadableError
+        if name.lower() == "content-length":
+            lengths.append(value)
+        is_chunked = is_chunked or name.lower() == "transfer-encoding"
+    if len(lengths) > 1 or any(not DIGITS.fullmatch(length) for length in lengths) or (lengths and is_chunked):
+        raise UnreadableError
 
 
 def translated(
@@ -55,19 +75,21 @@ def translated(
             )
     advice = "If this lasts, check the connection's host, port and schema."
     if _is_unreadable(chain):
-        return ImportPollError(f"{request_line} got an answer that is not valid HTTP. {advice}", transient=True)
+        return ImportPollError(
+            f"{request_line} got an answer that is not valid HTTP. {advice}", transient=True, not_sent=not_sent
+        )
     # A defect of the request itself is a ValueError in both libraries.
     if isinstance(error, ValueError) and not is_begun:
         words = redacted(f"{type(error).__name__}: {error}", connection.secrets)
         return ImportRequestError(f"{request_line} could not be sent ({words}).", not_sent=not_sent)
     if connection.proxy and (status := _proxy_refusal(chain)) is not None:
-        return _refused_by_proxy(request_line, status, not_sent=not_sent)
-    not_sent = not_sent or caused_by(socket.gaierror, ConnectionRefusedError)
+        return _refused_by_proxy(request_line, status, not_sent=not is_begun)
+    not_sent = not_sent or (not is_begun and caused_by(socket.gaierror, ConnectionRefusedError))
     if caused_by(socket.gaierror):
         why = "the host name could not be resolved"
     elif caused_by(ConnectionRefusedError):
         why = "the connection was refused"
-    elif caused_by(ssl.SSLError):
+    elif caused_by(ssl.SSLError) and not is_begun:
         why = "the TLS handshake failed, as with a server that has no TLS at this port"
     elif caused_by(TimeoutError, urllib3.exceptions.TimeoutError):
         why = f"it took longer than {connection.timeout:g} s"

@@ -46,7 +46,7 @@ class StartRecord:
     :param state: The state of the start.
     :param sent_at: The time right before the request was sent, in seconds since the epoch.
     :param digest: A digest of the content to import. It reveals that the content has changed.
-    :param max_tries: Airflow's ``max_tries`` of the task instance. Clearing a task raises it, an automatic retry does
+    :param max_tries: Airflow's ``max_tries`` of the task instance. Clearing a task changes it, an automatic retry does
         not.
     :param notes: What the vendor's module noted before the request, to recognize the import afterwards.
     :param import_fields: The arguments of the import that was started; None: it is unknown.
@@ -86,7 +86,9 @@ class StartRecord:
         Return the record that :meth:`to_dict` returned as plain JSON values.
 
         :param values: The values.
-        :raises TypeError: if a value is missing or unknown to this version; ValueError means the same.
+        :raises KeyError: if the state is missing.
+        :raises TypeError: if another value is missing, or one is unknown to this version.
+        :raises ValueError: if the state is unknown to this version.
         """
         return cls(**{**values, "state": StartState(values["state"])})
 
@@ -102,7 +104,8 @@ def next_step(record: StartRecord | None, max_tries: int) -> NextStep:
     """
     if record is None:
         return NextStep.START
-    was_cleared = max_tries > record.max_tries
+    # It becomes lower if the DAG has fewer retries now.
+    was_cleared = max_tries != record.max_tries
     if record.state is StartState.STARTED:
         return NextStep.WAIT
     if record.state is StartState.STARTING:

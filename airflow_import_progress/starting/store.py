@@ -29,11 +29,9 @@ class StartStore(ABC):
 
         :raises RuntimeError: if there is a record that cannot be read. It may be that of an import that was started.
         """
-        values = self._load()
-        if values is None:
-            return None
         try:
-            return StartRecord.from_dict(values)
+            values = self._load()
+            return None if values is None else StartRecord.from_dict(values)
         except (KeyError, TypeError, ValueError) as error:
             raise RuntimeError(
                 f"The record of an earlier start of this task, {self.place}, cannot be read ({type(error).__name__}: "
@@ -121,11 +119,13 @@ class VariableStartStore(StartStore):
         delete_variable(self.name)
 
     def _load(self) -> Any:
-        values = get_variable(self.name)
-        return None if values is None else values["start"]
+        whole = get_variable(self.name)
+        # As a dict, because no record in the Variable is not the same as no Variable.
+        return None if whole is None else dict(whole["start"])
 
     def _save(self, values: dict[str, Any], *, keep: bool) -> None:
-        whole = {"start": values, "task_instance": self._task_instance}
+        # As it is read, such as with lists for tuples.
+        whole = json.loads(json.dumps({"start": values, "task_instance": self._task_instance}))
         set_variable(self.name, whole, "The start of an import, by airflow-provider-import-progress.")
         # A secrets backend may have a Variable of this name, which hides the one in the database.
         if get_variable(self.name) != whole:

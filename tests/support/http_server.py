@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import http.server
 import ipaddress
+import socket
+import struct
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -77,3 +79,79 @@ def certificate_file(folder, *, address="127.0.0.1", days=(-1, 1)):
     file = folder / "certificate.pem"
     file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
     return str(file)
+
+
+class Exchange:
+    """One request as a server reads it from its connection, and the answer that it sends."""
+
+    def __init__(self, client):
+        self.client = client
+        self.file = client.makefile("rb")
+        self.request_line = self.file.readline().decode().rstrip()
+        lines = iter(lambda: self.file.readline().decode().rstrip(), "")
+        #: The headers, with names in lower case.
+        self.headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        #: The body, as far as it was read and kept.
+        self.body = b""
+
+    @property
+    def length(self):
+        return int(self.headers["content-length"])
+
+    def read_body(self, size=None):
+        """Read and keep the body, or the beginning of it."""
+        self.body += self.file.read(self.length if size is None else size)
+
+    def skip_body(self):
+        """Read the body without keeping it, and return its length."""
+        buffer, length = memoryview(bytearray(1 << 20)), 0
+        while length < self.length and (size := self.file.readinto(buffer[: self.length - length])):
+            length += size
+        return length
+
+    def answer(self, status=200, body=b"{}"):
+        self.client.sendall(
+            b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+            % (status, len(body), body)
+        )
+
+    def reset(self):
+        """Break the connection off, as a process that dies."""
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def drain(self):
+        """Answer no more, and read until the client closes."""
+        self.client.shutdown(socket.SHUT_WR)
+        while self.file.read1(1 << 20):
+            pass
+
+
+@contextlib.contextmanager
+def handling(handle):
+    """Serve connections of one request each by a function of an exchange, and give the port and the exchanges."""
+    listener, exchanges, threads = socket.create_server(("127.0.0.1", 0)), [], []
+
+    def serve_one(client):
+        with client, contextlib.suppress(OSError, ValueError):
+            client.settimeout(10)
+            exchange = Exchange(client)
+            exchanges.append(exchange)
+            with exchange.file:
+                handle(exchange)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threads.append(threading.Thread(target=serve_one, args=(client,)))
+                threads[-1].start()
+
+    acceptor = threading.Thread(target=serve)
+    acceptor.start()
+    try:
+        yield listener.getsockname()[1], exchanges
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for thread in (acceptor, *threads):
+            thread.join()
