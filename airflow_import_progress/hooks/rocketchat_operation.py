@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from time import time
 from typing import Any
 
 from airflow_import_progress.hooks.rocketchat_answers import STATES, is_no_import_ever, read_answer
@@ -141,6 +141,6 @@ def parse_operation(operation: Any, response: Response) -> Operation:
 
 def _clock_ahead(response: Response) -> float:
     try:
-        return parsedate_to_datetime(response.headers["date"]).timestamp() - time()
+        return parsedate_to_datetime(response.headers["date"]).timestamp() - time.time()
     except (KeyError, ValueError, OverflowError):
         return 0.0
