@@ -18,6 +18,7 @@ from airflow_import_progress.hooks.rocketchat_start import (
     API_KEY,
     checked_users,
     file_download,
+    file_name_of,
     file_upload,
     pending_files_import,
     user_import,
@@ -204,5 +205,6 @@ def _file_import(file: ImportFileSource | None, file_url: str | None, importer_k
     if file is not None and file_url is None:
         return file_upload(file, importer_key)
     if file is None and file_url is not None:
+        file_name_of(file_url)
         return file_download(file_url, importer_key)
     raise ValueError("give either file or file_url")

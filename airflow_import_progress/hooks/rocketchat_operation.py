@@ -67,6 +67,11 @@ class Operation:
         """Whether it waits for a client."""
         return self.is_valid and self.status in (NEW, FILE_LOADED, USER_SELECTION)
 
+    @property
+    def can_be_run(self) -> bool:
+        """Whether it waits for the request after which its records are imported."""
+        return self.is_valid and self.status == USER_SELECTION
+
 
 @dataclass(frozen=True)
 class Reported:

@@ -131,7 +131,8 @@ def has_file(operation: Operation, file_name: str | None) -> bool:
 
 def unique_name(file: ImportFile) -> str:
     """Return a name under which to upload a file. It occurs only once, so it proves whose operation one is."""
-    return f"{secrets.token_hex(8)}-{file.name}"
+    # A file system accepts names of 255 bytes, and the server puts more in front.
+    return f"{secrets.token_hex(8)}-{file.name[-40:]}"
 
 
 def file_name_of(file_url: str) -> str:
@@ -245,7 +246,7 @@ def check_staged(operation: Operation | None, operation_id: str, users: int) -> 
 
     :raises ImportFailedError: if it has others, or is another one.
     """
-    if operation is None or operation.operation_id != operation_id or not operation.is_waiting:
+    if operation is None or operation.operation_id != operation_id or not operation.can_be_run:
         found = operation.described if operation else "no import"
         raise ImportFailedError(
             f"Rocket.Chat now reports {found} instead of the import {operation_id!r}, so no user was imported. Give "

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_import_progress.hooks.rocketchat import RocketChatHook
 from airflow_import_progress.hooks.rocketchat_import import RocketChatUserImport
-from airflow_import_progress.hooks.rocketchat_operation import FILE_LOADED, NEW, Operation, Reported, read_operation
+from airflow_import_progress.hooks.rocketchat_operation import (
+    FILE_LOADED,
+    NEW,
+    Operation,
+    Reported,
+    read_operation,
+)
 from airflow_import_progress.hooks.rocketchat_start import (
     API_KEY,
     batches,
@@ -147,7 +153,7 @@ class RocketChatFileImportOperator(RocketChatImportOperator):
         if operation is not None and operation.status == FILE_LOADED:
             operation = self._prepared(rocketchat, import_)
         # Otherwise it does not wait any more, and the next poll reports its state.
-        if operation is not None:
+        if operation is not None and operation.can_be_run:
             self._run_once(rocketchat, record, prepared_start(self._selections()))
         return True
 

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 
 from airflow_import_progress.exceptions import (
+    ImportActionRequiredError,
     ImportFailedError,
     ImportFileError,
     ImportPollError,
@@ -592,6 +593,26 @@ def test_if_the_request_that_imports_cannot_be_noted_it_is_not_sent(rocketchat, 
     with pytest.raises(RuntimeError, match="the store is full"):
         task.run()
     assert sent(rocketchat, "startImport") == 0
+
+
+@pytest.mark.parametrize(("task_name", "endpoint"), [("file", "startImport"), ("users", "import.run")])
+def test_without_its_record_an_import_that_waits_is_not_continued(rocketchat, tasks, monkeypatch, task_name, endpoint):
+    task = tasks(task_name)
+    monkeypatch.setattr(RocketChatHook, "get_progress", lose_the_record(task))
+    with pytest.raises(ImportActionRequiredError, match="waits for somebody to act"):
+        task.run()
+    assert sent(rocketchat, endpoint) == 0
+
+
+def lose_the_record(task):
+    get_progress = RocketChatHook.get_progress
+
+    def losing(hook, import_):
+        task.state_store.values.clear()
+        task.variables.clear()
+        return get_progress(hook, import_)
+
+    return losing
 
 
 def test_a_clear_after_the_end_starts_another_import(rocketchat, file_task):
