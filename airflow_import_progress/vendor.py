@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from airflow_import_progress.operators.base import BaseImportOperator, ImportNotFoundError, PreparedStart
     from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
     from airflow_import_progress.sensors.base import BaseImportSensor
+    from airflow_import_progress.starting.record import StartRecord
 
 __all__ = [
     "NOT_GIVEN",
@@ -77,6 +78,7 @@ __all__ = [
     "PreparedStart",
     "Request",
     "Response",
+    "StartRecord",
     "VendorConnection",
     "XComArg",
     "as_address",
@@ -104,6 +106,7 @@ _LAZY = {
     "ImportNotFoundError": "airflow_import_progress.operators.base",
     "NotGiven": "airflow_import_progress.sensors.arguments",
     "PreparedStart": "airflow_import_progress.operators.base",
+    "StartRecord": "airflow_import_progress.starting.record",
     "XComArg": "airflow_import_progress.compat",
 }
 

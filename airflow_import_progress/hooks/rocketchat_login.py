@@ -61,6 +61,14 @@ def get_log_in(connection: VendorConnection, refused: LogIn | None = None) -> Co
     return log_in
 
 
+def known_user_id(connection: VendorConnection) -> str | None:
+    """Return the user id with which requests are signed, or None if this process has not logged in."""
+    if connection.extra.get("auth_method") != "password":
+        return connection.login
+    _, log_in = _log_ins.get((connection.base_url, connection.login), (b"", None))
+    return log_in.user_id if log_in else None
+
+
 def _log_in(connection: VendorConnection) -> Conversation[LogIn]:
     credentials = {"user": connection.login, "password": connection.password}
     response = yield Request(method="POST", path=LOGIN_PATH, json=credentials, shared=True)

@@ -7,7 +7,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -82,6 +82,7 @@ class BaseImportOperator(BaseImportSensor):
 
     #: Where a person finds out whether an import was started, as a sentence.
     start_advice: ClassVar[str]
+    _start_store: StartStore
 
     def __init__(self, *, wait_for_completion: bool = True, **kwargs: Any) -> None:
         for name in ("start_from_trigger", "end_from_trigger"):
@@ -110,23 +111,30 @@ class BaseImportOperator(BaseImportSensor):
         """
         Return the import of a start whose answer was lost, or None if that cannot be found out. Default: None.
 
-        :param hook: The vendor's hook.
-        :param record: The record of the start.
         :raises ImportNotFoundError: if certainly no import was started.
         """
         return None
 
-    def continue_import(self, hook: ImportProgressHook, import_: Import) -> bool:
+    def continue_import(self, hook: ImportProgressHook, import_: Import, record: StartRecord) -> bool:
         """
         Take the next step of an import that waits for one, and return whether there was one. Default: there is none.
 
-        It is called only if the gate has ``on_action_required="fail"``. It may be called again after a crash, so it
-        checks the state of the import at the vendor before it sends anything.
-
-        :param hook: The vendor's hook.
-        :param import_: The import.
+        It is called only if the gate has ``on_action_required="fail"``. It may be called again after a crash or an
+        error, so it checks the state of the import at the vendor before it sends anything. A step that must not be
+        taken twice is announced with :meth:`note`, and ``record`` has the notes of earlier steps.
         """
         return False
+
+    def note(self, **notes: Any) -> None:
+        """
+        Add notes to the record of the start, before the request that they announce is sent.
+
+        :param notes: Plain JSON values. Without any secret.
+        :raises RuntimeError: if they cannot be stored. Nothing may be sent then.
+        """
+        if (record := self._start_store.load()) is None:
+            raise RuntimeError(f"The record of the start, {self._start_store.place}, is missing. Nothing was sent.")
+        self._start_store.save(replace(record, notes={**record.notes, **notes}))
 
     # What Airflow calls -------------------------------------------------------------------------------------
 
@@ -138,7 +146,7 @@ class BaseImportOperator(BaseImportSensor):
         :return: The last progress as a dict, or the import's identifier.
         """
         with skipping(soft_fail=self.soft_fail, never_fail=self.never_fail):
-            store = start_store(context)
+            store = self._start_store = start_store(context)
             with self.get_hook() as hook:
                 import_ = self._started_import(store, hook, context)
             self._set_import(import_)
@@ -146,7 +154,7 @@ class BaseImportOperator(BaseImportSensor):
                 self._set_ended(store, context)
                 return import_.import_id
             with self._ending(store, context):
-                return self._wait_and_continue(lambda: self._wait(context), context)
+                return self._wait_and_continue(lambda: self._wait(context), store, context)
 
     def execute_complete(
         self,
@@ -164,7 +172,7 @@ class BaseImportOperator(BaseImportSensor):
         :param conn_id: The connection that the worker deferred with.
         :return: The last progress as a dict.
         """
-        store = start_store(context)
+        store = self._start_store = start_store(context)
         if import_fields is None and (record := store.load()) is not None:
             # dag.test() resumes without the arguments of the deferral.
             import_fields = record.import_fields
@@ -172,7 +180,7 @@ class BaseImportOperator(BaseImportSensor):
             self._set_import(self.import_class(**import_fields))
         complete = super().execute_complete
         with self._ending(store, context):
-            return self._wait_and_continue(lambda: complete(context, event, import_fields, conn_id), context)
+            return self._wait_and_continue(lambda: complete(context, event, import_fields, conn_id), store, context)
 
     def on_kill(self) -> None:
         """Log that the import continues at the vendor."""
@@ -216,7 +224,7 @@ class BaseImportOperator(BaseImportSensor):
             # Any other error leaves the record as it is: the next try searches for the import.
             import_ = self._patiently(prepared.send, lambda error: error.not_sent)
         except ImportStartUnknownError as error:
-            return self._find_or_report(store, hook, record, max_tries, str(error))
+            return self._find_or_report(store, hook, store.load() or record, max_tries, str(error))
         except ImportFailedError:
             self._save(store, record.reported(StartState.ENDED, max_tries))
             raise
@@ -317,16 +325,22 @@ class BaseImportOperator(BaseImportSensor):
             setattr(self, name, value)
         self._deferred_import = import_
 
-    def _wait_and_continue(self, wait: Callable[[], dict[str, Any]], context: Context) -> dict[str, Any]:
+    def _wait_and_continue(
+        self, wait: Callable[[], dict[str, Any]], store: StartStore, context: Context
+    ) -> dict[str, Any]:
         while True:
             try:
                 return wait()
             except ImportActionRequiredError:
                 with self.get_hook() as hook:
-                    import_ = self.get_import()
-                    if not self._patiently(partial(self.continue_import, hook, import_), lambda error: error.transient):
+                    if not self._patiently(partial(self._continue, hook, store), lambda error: error.transient):
                         raise
                 wait = partial(self._wait, context)
+
+    def _continue(self, hook: ImportProgressHook, store: StartStore) -> bool:
+        # Loaded each time, because a step adds notes. Without a record it is unknown which steps were taken.
+        record = store.load()
+        return record is not None and self.continue_import(hook, self.get_import(), record)
 
     # The end ------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
@@ -610,7 +611,7 @@ def test_a_late_answer_to_an_old_token_does_not_displace_a_newer_log_in():
 
 def test_another_password_logs_in_anew():
     ask(BY_PASSWORD, LOGGED_IN, {})
-    rotated = rocketchat.replace(BY_PASSWORD, password="another")
+    rotated = replace(BY_PASSWORD, password="another")
     (requests, _) = ask(rotated, LOGGED_IN, {})
     assert requests[0].path == "/api/v1/login"
 
@@ -739,13 +740,13 @@ def test_a_rate_limit_at_the_log_in_says_how_long_to_wait():
 )
 def test_a_connection_that_cannot_work_is_refused(fields, words):
     with pytest.raises(ImportRequestError, match=words):
-        RocketChatHook().validate_connection(rocketchat.replace(CONNECTION, **fields))
+        RocketChatHook().validate_connection(replace(CONNECTION, **fields))
 
 
 @pytest.mark.parametrize("extra", [{}, {"auth_method": None}, {"auth_method": ""}, {"auth_method": "token"}])
 def test_a_token_is_what_a_connection_has_unless_it_says_otherwise(extra):
-    RocketChatHook().validate_connection(rocketchat.replace(CONNECTION, extra=extra))
+    RocketChatHook().validate_connection(replace(CONNECTION, extra=extra))
 
 
 def test_a_password_may_have_any_characters():
-    RocketChatHook().validate_connection(rocketchat.replace(BY_PASSWORD, login="jürgen", password="pä ß"))
+    RocketChatHook().validate_connection(replace(BY_PASSWORD, login="jürgen", password="pä ß"))

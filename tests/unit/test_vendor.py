@@ -36,6 +36,7 @@ NAMES = {
     "PreparedStart",
     "Request",
     "Response",
+    "StartRecord",
     "VendorConnection",
     "XComArg",
     "as_address",
