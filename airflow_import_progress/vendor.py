@@ -35,6 +35,7 @@ from airflow_import_progress.http.answers import (
 )
 from airflow_import_progress.http.body import Base64JsonBody, JsonBody, MultipartBody
 from airflow_import_progress.http.connection import VendorConnection, read_base_url, read_text, require_credential
+from airflow_import_progress.http.connection_cache import ConnectionCache
 from airflow_import_progress.http.exchange import Conversation, Request, Response, excerpt, is_transient
 from airflow_import_progress.imports import Import, checked_id, quoted
 from airflow_import_progress.progress import ImportProgress, ImportState
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from airflow_import_progress.operators.base import BaseImportOperator, ImportNotFoundError, PreparedStart
     from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
     from airflow_import_progress.sensors.base import BaseImportSensor
+    from airflow_import_progress.starting.record import StartRecord
 
 __all__ = [
     "NOT_GIVEN",
@@ -52,6 +54,7 @@ __all__ = [
     "BaseImportOperator",
     "BaseImportSensor",
     "Connection",
+    "ConnectionCache",
     "Conversation",
     "Gate",
     "Import",
@@ -77,6 +80,7 @@ __all__ = [
     "PreparedStart",
     "Request",
     "Response",
+    "StartRecord",
     "VendorConnection",
     "XComArg",
     "as_address",
@@ -104,6 +108,7 @@ _LAZY = {
     "ImportNotFoundError": "airflow_import_progress.operators.base",
     "NotGiven": "airflow_import_progress.sensors.arguments",
     "PreparedStart": "airflow_import_progress.operators.base",
+    "StartRecord": "airflow_import_progress.starting.record",
     "XComArg": "airflow_import_progress.compat",
 }
 

@@ -35,6 +35,9 @@ from airflow_import_progress.hooks.zilliz_place import (
     request_job,
     send_job_request_v2,
 )
+from airflow_import_progress.hooks.zilliz_search import JobSearch, ListedJobs, find_job, list_jobs
+from airflow_import_progress.hooks.zilliz_start import JobFiles, NewJob, start_job
+from airflow_import_progress.hooks.zilliz_storage import StorageCredentials, aread_storage, read_storage
 from airflow_import_progress.vendor import (
     Conversation,
     Import,
@@ -184,6 +187,115 @@ class ZillizHook(ImportProgressHook):
             )
         configured_cluster(connection)
 
+    def start_import_job(
+        self,
+        collection_name: str,
+        *,
+        object_urls: JobFiles | None = None,
+        files: JobFiles | None = None,
+        storage_conn_id: str | None = None,
+        partition_name: str | None = None,
+        cluster_id: str | None = None,
+        project_id: str | None = None,
+        region_id: str | None = None,
+        db_name: str | None = None,
+    ) -> ZillizImportJob:
+        """
+        Start an import job, once.
+
+        :param collection_name: The collection.
+        :param object_urls: The addresses of files or folders for Zilliz Cloud, such as ``"s3://bucket/1.parquet"``:
+            one, a list of them, or a list of lists. v1 takes one address.
+        :param files: The paths of files in the storage of a Milvus, instead of ``object_urls``. Lists in the list have
+            a file per column.
+        :param storage_conn_id: The Airflow connection with the credentials of the object storage of ``object_urls``:
+            the access key as login, the secret key as password, and for v2 the token of short-term credentials as the
+            extra ``aws_session_token``. Default None: none are sent.
+        :param partition_name: The partition. Default None: the vendor's default.
+        :param cluster_id: The cluster. Default None: the connection's extra ``cluster_id``. A Milvus needs none.
+        :param project_id: The project of an on-demand database, together with ``region_id`` instead of a cluster.
+        :param region_id: The region of an on-demand database.
+        :param db_name: The database. Default None: the vendor's default; v1 has none.
+        :return: The job, for :meth:`get_progress`. Its ``job_id`` is for the sensor.
+        :raises ImportFileError: if the files are not given as described; nothing was started.
+        :raises ImportRequestError: if the connection ``storage_conn_id`` cannot be used; nothing was started.
+        :raises ImportStartRefusedError: if the vendor refuses it; nothing was started.
+        :raises ImportStartUnknownError: if the answer was lost, so that the job may have been started.
+        :raises ValueError: if another argument is not valid.
+        """
+        place = JobPlace(cluster_id=cluster_id, project_id=project_id, region_id=region_id, db_name=db_name)
+        job = NewJob(
+            collection_name=collection_name,
+            object_urls=object_urls,
+            files=files,
+            partition_name=partition_name,
+            place=place,
+        )
+        storage = None if storage_conn_id is None else read_storage(self, storage_conn_id)
+        return self.start_import(self._start(job, storage))
+
+    async def astart_import_job(
+        self,
+        collection_name: str,
+        *,
+        object_urls: JobFiles | None = None,
+        files: JobFiles | None = None,
+        storage_conn_id: str | None = None,
+        partition_name: str | None = None,
+        cluster_id: str | None = None,
+        project_id: str | None = None,
+        region_id: str | None = None,
+        db_name: str | None = None,
+    ) -> ZillizImportJob:
+        """
+        Start an import job without blocking the event loop, as :meth:`start_import_job`.
+
+        :param collection_name: The collection.
+        :param object_urls: The addresses of files or folders for Zilliz Cloud.
+        :param files: The paths of files in the storage of a Milvus, instead of ``object_urls``.
+        :param storage_conn_id: The Airflow connection with the credentials of the object storage.
+        :param partition_name: The partition.
+        :param cluster_id: The cluster.
+        :param project_id: The project of an on-demand database.
+        :param region_id: The region of an on-demand database.
+        :param db_name: The database.
+        """
+        place = JobPlace(cluster_id=cluster_id, project_id=project_id, region_id=region_id, db_name=db_name)
+        job = NewJob(
+            collection_name=collection_name,
+            object_urls=object_urls,
+            files=files,
+            partition_name=partition_name,
+            place=place,
+        )
+        storage = None if storage_conn_id is None else await aread_storage(self, storage_conn_id)
+        return await self.astart_import(self._start(job, storage))
+
+    def list_import_jobs(self, job: NewJob, storage_conn_id: str | None = None) -> ListedJobs:
+        """
+        List the jobs of a collection before a start, and check that the start can be sent.
+
+        :param job: The job to start.
+        :param storage_conn_id: The Airflow connection with the credentials of the object storage, or None.
+        :raises ImportProgressError: if the list cannot be read, or the start could not be sent.
+        """
+        storage = None if storage_conn_id is None else read_storage(self, storage_conn_id)
+        with self._translating_errors(self._subject):
+            connection = self.connection_cache.get()
+            job.request(storage, connection)
+            return self._run(list_jobs(job, connection))
+
+    def find_import_job(self, job: NewJob, listed: ListedJobs) -> JobSearch:
+        """
+        Search for a job whose start was not answered.
+
+        :param job: The job.
+        :param listed: The jobs before the start.
+        :raises ImportProgressError: if the search failed.
+        """
+        with self._translating_errors(self._subject):
+            return self._run(find_job(job, listed, self.connection_cache.get()))
+
     def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """
         Send one request with the API key, or the user and password, as a bearer token.
@@ -240,6 +352,11 @@ class ZillizHook(ImportProgressHook):
             if read_code(response) not in UNKNOWN_JOB_CODES:
                 read_data(response)
         return f"{message} for the import jobs{f' of cluster {cluster_id!r}' if cluster_id else ''} ({version})."
+
+    def _start(self, job: NewJob, storage: StorageCredentials | None) -> Conversation[ZillizImportJob]:
+        # The caller has just looked the connection up.
+        job_id = yield from start_job(job, storage, self.connection_cache.get())
+        return ZillizImportJob(job_id, **asdict(job.place))
 
 
 def _token(connection: VendorConnection) -> str:
