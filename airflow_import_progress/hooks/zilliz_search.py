@@ -275,13 +275,14 @@ def _is_named(group: tuple[str, ...], name: str) -> bool:
 
 
 def _may_be_named(job: NewJob, name: str) -> bool:
-    """Return whether a name may be that of a file in a folder, or only the last part of that of a file."""
-    last = name.rstrip('/]" ').rpartition("/")[2]
+    """Return whether a name may be that of a file in a folder, or only the last parts of that of a file."""
+    written = list(_written(name))
+    endings = tuple(f"/{text.rstrip('/').rpartition(' ')[2]}" for text in written)
     for group in job.groups:
         folders = tuple(f"{form.rstrip('/')}/" for form in _forms(group) if form)
-        if any(text.startswith(folders) for text in _written(name)):
+        if any(text.startswith(folders) for text in written):
             return True
-        if any(without_credentials(path).rstrip("/").endswith(last) for path in group):
+        if any(f"/{without_credentials(path).rstrip('/')}".endswith(endings) for path in group):
             return True
     return False
 

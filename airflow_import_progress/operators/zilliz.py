@@ -50,8 +50,8 @@ class ZillizImportOperator(BaseImportOperator):
     :param storage_conn_id: The Airflow connection with the credentials of the object storage of ``object_urls``
         (templated): the access key as login, the secret key as password, and for v2 the token of short-term credentials
         as the extra ``aws_session_token``. Not given: none are sent.
-    :param partition_name: The partition (templated). Not given: the vendor's default. No job names its partition, so with
-        one a lost answer is always reported as unknown.
+    :param partition_name: The partition (templated). Not given: the vendor's default. No job names its partition, so
+        with one a lost answer is always reported as unknown.
     :param cluster_id: The cluster of the collection (templated). Not given: the connection's extra ``cluster_id``; a
         Milvus needs none.
     :param project_id: The project of an on-demand database, together with ``region_id`` instead of a cluster
