@@ -24,6 +24,7 @@ from airflow_import_progress.operators import zilliz as operators_zilliz
 from airflow_import_progress.operators.zilliz import ZillizImportOperator
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors.zilliz import ZillizImportSensor
+from tests.support import zilliz_requests
 
 API_KEY = "zilliz-key-never-to-be-seen"
 CLUSTER_ID = "in01-sandbox"
@@ -565,3 +566,19 @@ def test_the_job_has_the_place_of_the_start(zilliz):
         "articles", object_urls="s3://b/1.json", cluster_id=CLUSTER_ID, db_name="default"
     )
     assert (job.cluster_id, job.db_name) == (CLUSTER_ID, "default")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("case", zilliz_requests.CREATE_REQUESTS)
+def test_the_hook_sends_the_same_start_as_zillizs_own_client(connect_to, monkeypatch, case, is_async):
+    arguments, has_storage, _ = zilliz_requests.CREATE_REQUESTS[case]
+    keys = zilliz_requests.STORAGE
+    storage = {"conn_type": "aws", "login": keys["access_key"], "password": keys["secret_key"]}
+    monkeypatch.setenv("AIRFLOW_CONN_STORAGE", json.dumps({**storage, "extra": {"aws_session_token": keys["token"]}}))
+    arguments = {**arguments, "storage_conn_id": "storage" if has_storage else None}
+    with zilliz_requests.recording() as (port, requests):
+        connect_to("zilliz", port=port, password=zilliz_requests.API_KEY, extra={"api_version": "v2"})
+        hook = ZillizHook()
+        job = asyncio.run(hook.astart_import_job(**arguments)) if is_async else hook.start_import_job(**arguments)
+    assert job.job_id == "1"
+    assert requests == [zilliz_requests.expected(case)]
