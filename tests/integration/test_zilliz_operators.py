@@ -343,18 +343,42 @@ def test_a_lost_start_that_created_no_job_is_reported_after_a_while(zilliz, task
     assert len(creates(zilliz)) == 2
 
 
-def test_a_job_that_appears_late_is_found(zilliz, task_v2, clock, monkeypatch, lose_answer):
+@pytest.fixture
+def create_late(clock, monkeypatch):
+    """Return a function that creates the job of a lost start during the sleep of this number."""
+
+    def create_late(number):
+        sleep = clock.sleep
+
+        def sleep_and_create(seconds):
+            sleep(seconds)
+            if len(clock.slept) == number:
+                ZillizHook().start_import_job("articles", **APIS["v2"][2])
+
+        monkeypatch.setattr("airflow_import_progress.operators.base.time.sleep", sleep_and_create)
+
+    return create_late
+
+
+def test_a_job_that_appears_late_is_found(zilliz, task_v2, lose_answer, create_late):
     lose_answer(processed=False)
-    task, sleep = task_v2(), clock.sleep
+    create_late(3)
+    assert task_v2().run()["state"] == "succeeded"
+    assert len(zilliz.imports()) == 1
 
-    def sleep_and_create(seconds):
-        sleep(seconds)
-        if len(clock.slept) == 3:
-            ZillizHook().start_import_job("articles", **APIS["v2"][2])
 
-    monkeypatch.setattr(clock, "sleep", sleep_and_create)
-    monkeypatch.setattr("airflow_import_progress.operators.base.time.sleep", sleep_and_create)
-    assert task.run()["state"] == "succeeded"
+def test_a_start_after_refused_connections_is_searched_for_as_long(zilliz, task_v2, monkeypatch, create_late):
+    start = ZillizHook.start_import_job
+    errors = [ImportPollError("refused", transient=True, not_sent=True)] * 5 + [ImportStartUnknownError("lost")]
+
+    def start_or_fail(hook, *args, **kwargs):
+        if errors:
+            raise errors.pop(0)
+        return start(hook, *args, **kwargs)
+
+    monkeypatch.setattr(ZillizHook, "start_import_job", start_or_fail)
+    create_late(6)
+    assert task_v2().run()["state"] == "succeeded"
     assert len(zilliz.imports()) == 1
 
 
@@ -388,10 +412,12 @@ def test_a_worker_that_died_before_the_request_leads_to_a_report(zilliz, task, m
 
 
 def test_a_job_with_the_same_files_from_before_is_not_taken_for_it(zilliz, task, lose_answer):
-    old = task().run()["import_id"]
+    one = task()
+    old = one.run()["import_id"]
+    one.clear()
     lose_answer(processed=False)
     with pytest.raises(ImportStartUnknownError):
-        task().run()
+        one.run()
     assert [job["import_id"] for job in zilliz.imports()] == [old]
 
 
@@ -533,7 +559,7 @@ def test_a_clear_while_the_job_runs_waits_for_it(zilliz, task_v2, monkeypatch, l
 
 
 def test_the_record_has_the_earlier_jobs_and_no_secret(zilliz, task_v2):
-    earlier = task_v2().run()["import_id"]
+    earlier = ZillizHook().start_import_job("articles", **APIS["v2"][2]).job_id
     task = task_v2(storage_conn_id="storage")
     task.run()
     assert task.record["notes"] == {"job_ids": [earlier]}
