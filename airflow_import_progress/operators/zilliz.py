@@ -21,6 +21,7 @@ from airflow_import_progress.vendor import (
     NotGiven,
     OnActionRequired,
     PreparedStart,
+    checked_id,
 )
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ class ZillizImportOperator(BaseImportOperator):
         """
         zilliz, job = cast("ZillizHook", hook), self._new_job()
         storage_conn_id = self._given("storage_conn_id")
+        if storage_conn_id is not None:
+            storage_conn_id = checked_id("storage_conn_id", storage_conn_id)
         listed = zilliz.list_import_jobs(job, storage_conn_id)
         if listed.job_ids is None:
             self.log.warning("There are too many import jobs to search for this one if its answer is lost.")

@@ -224,6 +224,13 @@ def test_an_argument_that_is_none_is_refused(zilliz, task_v2):
     assert zilliz.requests() == []
 
 
+@pytest.mark.parametrize("name", ["collection_name", "storage_conn_id", "partition_name", "cluster_id", "db_name"])
+def test_an_argument_that_rendered_to_nothing_is_refused(zilliz, task_v2, name):
+    with pytest.raises(ValueError, match=f"{name} is 'None'"):
+        task_v2(**{name: "None"}).run()
+    assert zilliz.requests() == []
+
+
 # The credentials of the object storage
 
 
