@@ -71,9 +71,9 @@ def read_code(response: Response) -> int | None:
 def read_data(response: Response, arguments: str = "job_id and cluster_id") -> dict[str, Any]:
     """
     Return the data of a successful answer. Success and failure are in its code, mostly under HTTP 200.
+    If the request is refused, the message advises to check the ``arguments``.
 
     :param response: The response.
-    :param arguments: The arguments to check if the request is refused, for the message.
     :raises ImportPollError: if a later request may succeed.
     :raises ImportRequestError: if the request is refused, or there is no such job.
     :raises ImportProtocolError: if the answer has no code or no data.
