@@ -35,6 +35,7 @@ from airflow_import_progress.http.answers import (
 )
 from airflow_import_progress.http.body import Base64JsonBody, JsonBody, MultipartBody
 from airflow_import_progress.http.connection import VendorConnection, read_base_url, read_text, require_credential
+from airflow_import_progress.http.connection_cache import ConnectionCache
 from airflow_import_progress.http.exchange import Conversation, Request, Response, excerpt, is_transient
 from airflow_import_progress.imports import Import, checked_id, quoted
 from airflow_import_progress.progress import ImportProgress, ImportState
@@ -53,6 +54,7 @@ __all__ = [
     "BaseImportOperator",
     "BaseImportSensor",
     "Connection",
+    "ConnectionCache",
     "Conversation",
     "Gate",
     "Import",

@@ -8,10 +8,9 @@ source, https://github.com/milvus-io/milvus.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from airflow_import_progress.hooks.zilliz_answers import (
@@ -23,6 +22,22 @@ from airflow_import_progress.hooks.zilliz_answers import (
     read_data,
     unexpected,
 )
+from airflow_import_progress.hooks.zilliz_place import (
+    CLOUD_DOMAINS,
+    V1_IMPORT_PATH,
+    V2_IMPORT_PATH,
+    V2_PROGRESS_PATH,
+    JobPlace,
+    api_version,
+    cloud_host,
+    configured_cluster,
+    is_control_plane,
+    request_job,
+    send_job_request_v2,
+)
+from airflow_import_progress.hooks.zilliz_search import JobSearch, ListedJobs, find_job, list_jobs
+from airflow_import_progress.hooks.zilliz_start import JobFiles, NewJob, start_job
+from airflow_import_progress.hooks.zilliz_storage import StorageCredentials, aread_storage, read_storage
 from airflow_import_progress.vendor import (
     Conversation,
     Import,
@@ -33,7 +48,6 @@ from airflow_import_progress.vendor import (
     Response,
     VendorConnection,
     checked_id,
-    excerpt,
     read_base_url,
     read_text,
     require_credential,
@@ -42,25 +56,8 @@ from airflow_import_progress.vendor import (
 if TYPE_CHECKING:
     from airflow_import_progress.vendor import Connection
 
-ApiVersion = Literal["v1", "v2"]
-
-V1_IMPORT_PATH = "/v1/vector/collections/import"
-V2_IMPORT_PATH = "/v2/vectordb/jobs/import"
-V2_PROGRESS_PATH = f"{V2_IMPORT_PATH}/describe"
-#: The path before October 2024, which newer servers of Milvus still have.
-OLD_V2_PROGRESS_PATH = f"{V2_IMPORT_PATH}/get_progress"
 #: A job that no Milvus has: the numbers of its jobs are long.
 UNKNOWN_JOB_ID = "0"
-
-CONTROL_PLANE = "api.cloud.zilliz.com"
-CHINESE_CONTROL_PLANE = "api.cloud.zilliz.com.cn"
-CONTROL_PLANES = frozenset({CONTROL_PLANE, CHINESE_CONTROL_PLANE})
-#: The domains of Zilliz Cloud, which always requires credentials.
-CLOUD_DOMAINS = (".zilliz.com", ".zilliz.com.cn", ".zillizcloud.com")
-REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
-
-#: Both versions list every file of a job; Milvus takes 1,024, each of which may be one file per column.
-MAX_JOB_BYTES = 16 * 1024 * 1024
 #: An answer with one of the limiter's codes is at most this long, in bytes.
 MAX_REFUSAL_BYTES = 64 * 1024
 
@@ -93,15 +90,8 @@ class ZillizImportJob(Import):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "job_id", checked_id("job_id", self.job_id))
-        for name in ("cluster_id", "project_id", "region_id", "db_name"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, checked_id(name, getattr(self, name)))
-        if (self.project_id is None) != (self.region_id is None):
-            raise ValueError("project_id and region_id belong together: give both, or cluster_id")
-        if self.cluster_id is not None and self.project_id is not None:
-            raise ValueError("cluster_id and project_id exclude each other: a job is in a cluster or in a project")
-        if self.db_name is not None and not self.db_name.isascii():
-            raise ValueError(f"db_name must be ASCII, as the names of databases are, not {excerpt(self.db_name)!r}")
+        for name, value in asdict(self._place).items():
+            object.__setattr__(self, name, value)
 
     @property
     def import_id(self) -> str:
@@ -116,53 +106,14 @@ class ZillizImportJob(Import):
 
         :raises ImportRequestError: if the cluster or project of the job is missing, before anything is sent.
         """
-        if _api_version(connection) == "v1":
-            response = yield self._request_v1(connection)
-            return progress_v1(self.job_id, self._data(response), response)
-        response = yield from _request_job_v2(self._request_v2(connection), connection)
-        return progress_v2(self.job_id, self._data(response), response)
+        response = yield from request_job(self.job_id, self._place, connection)
+        progress = progress_v1 if api_version(connection) == "v1" else progress_v2
+        return progress(self.job_id, self._data(response), response)
 
-    def _request_v1(self, connection: VendorConnection) -> Request:
-        if self.project_id is not None:
-            raise ImportRequestError(
-                "Zilliz's API v1 does not support project_id and region_id. Set the connection's extra 'api_version' "
-                "to 'v2' and its host to Zilliz's control plane."
-            )
-        cluster_id = self.cluster_id or _configured_cluster(connection)
-        if cluster_id is None:
-            raise ImportRequestError(
-                "Zilliz's API v1 needs the cluster of a job. Give cluster_id, or enter it as the connection's extra "
-                "'cluster_id'. For a Milvus, which has none, set the extra 'api_version' to 'v2'."
-            )
-        return Request(
-            method="GET",
-            path=f"{V1_IMPORT_PATH}/get",
-            params={"jobId": self.job_id, "clusterId": cluster_id},
-            max_answer_bytes=MAX_JOB_BYTES,
-        )
-
-    def _request_v2(self, connection: VendorConnection) -> Request:
-        body = {"jobId": self.job_id}
-        cluster_id = self.cluster_id or _configured_cluster(connection)
-        if self.project_id is not None and self.region_id is not None:
-            body |= {"projectId": self.project_id, "regionId": self.region_id}
-        elif cluster_id is not None:
-            body["clusterId"] = cluster_id
-        elif _is_control_plane(connection):
-            raise ImportRequestError(
-                "Zilliz Cloud needs the cluster or the project of a job. Give cluster_id, or project_id and region_id, "
-                "or enter the connection's extra 'cluster_id'."
-            )
-        headers = {}
-        if self.db_name is not None:
-            # Milvus reads the body first; Zilliz's own client sends the header.
-            body["dbName"] = headers["DB-Name"] = self.db_name
-        return Request(
-            method="POST",
-            path=V2_PROGRESS_PATH,
-            json=body,
-            headers=headers,
-            max_answer_bytes=MAX_JOB_BYTES,
+    @property
+    def _place(self) -> JobPlace:
+        return JobPlace(
+            cluster_id=self.cluster_id, project_id=self.project_id, region_id=self.region_id, db_name=self.db_name
         )
 
     def _data(self, response: Response) -> dict[str, Any]:
@@ -206,7 +157,7 @@ class ZillizHook(ImportProgressHook):
         """Return the address of the connection's host, or without a host that of its extras."""
         if read_text("host", connection.host):
             return super().base_url(connection, extra)
-        return read_base_url(_cloud_host(extra), connection.schema, connection.port)
+        return read_base_url(cloud_host(extra), connection.schema, connection.port)
 
     def validate_connection(self, connection: VendorConnection) -> None:
         """Raise if the connection has no usable credentials, or if its extras contradict its host."""
@@ -217,12 +168,121 @@ class ZillizHook(ImportProgressHook):
             )
         if connection.password:
             require_credential("login or password", _token(connection), "API key, or the Milvus user and password,")
-        if _api_version(connection) == "v1" and _is_control_plane(connection):
+        if api_version(connection) == "v1" and is_control_plane(connection):
             raise ImportRequestError(
                 "The connection's host is Zilliz's control plane, which supports only v2. Remove the extra "
                 "'api_version', or enter the host controller.api.{region}.zillizcloud.com."
             )
-        _configured_cluster(connection)
+        configured_cluster(connection)
+
+    def start_import_job(
+        self,
+        collection_name: str,
+        *,
+        object_urls: JobFiles | None = None,
+        files: JobFiles | None = None,
+        storage_conn_id: str | None = None,
+        partition_name: str | None = None,
+        cluster_id: str | None = None,
+        project_id: str | None = None,
+        region_id: str | None = None,
+        db_name: str | None = None,
+    ) -> ZillizImportJob:
+        """
+        Start an import job, once.
+
+        :param collection_name: The collection.
+        :param object_urls: The addresses of files or folders for Zilliz Cloud, such as ``"s3://bucket/1.parquet"``:
+            one, a list of them, or a list of lists. v1 takes one address.
+        :param files: The paths of files in the storage of a Milvus, instead of ``object_urls``. Lists in the list have
+            a file per column.
+        :param storage_conn_id: The Airflow connection with the credentials of the object storage of ``object_urls``:
+            the access key as login, the secret key as password, and for v2 the token of short-term credentials as the
+            extra ``aws_session_token``. Default None: none are sent.
+        :param partition_name: The partition. Default None: the vendor's default.
+        :param cluster_id: The cluster. Default None: the connection's extra ``cluster_id``. A Milvus needs none.
+        :param project_id: The project of an on-demand database, together with ``region_id`` instead of a cluster.
+        :param region_id: The region of an on-demand database.
+        :param db_name: The database. Default None: the vendor's default; v1 has none.
+        :return: The job, for :meth:`get_progress`. Its ``job_id`` is for the sensor.
+        :raises ImportFileError: if the files are not given as described; nothing was started.
+        :raises ImportRequestError: if the connection ``storage_conn_id`` cannot be used; nothing was started.
+        :raises ImportStartRefusedError: if the vendor refuses it; nothing was started.
+        :raises ImportStartUnknownError: if the answer was lost, so that the job may have been started.
+        :raises ValueError: if another argument is not valid.
+        """
+        place = JobPlace(cluster_id=cluster_id, project_id=project_id, region_id=region_id, db_name=db_name)
+        job = NewJob(
+            collection_name=collection_name,
+            object_urls=object_urls,
+            files=files,
+            partition_name=partition_name,
+            place=place,
+        )
+        storage = None if storage_conn_id is None else read_storage(self, storage_conn_id)
+        return self.start_import(self._start(job, storage))
+
+    async def astart_import_job(
+        self,
+        collection_name: str,
+        *,
+        object_urls: JobFiles | None = None,
+        files: JobFiles | None = None,
+        storage_conn_id: str | None = None,
+        partition_name: str | None = None,
+        cluster_id: str | None = None,
+        project_id: str | None = None,
+        region_id: str | None = None,
+        db_name: str | None = None,
+    ) -> ZillizImportJob:
+        """
+        Start an import job without blocking the event loop, as :meth:`start_import_job`.
+
+        :param collection_name: The collection.
+        :param object_urls: The addresses of files or folders for Zilliz Cloud.
+        :param files: The paths of files in the storage of a Milvus, instead of ``object_urls``.
+        :param storage_conn_id: The Airflow connection with the credentials of the object storage.
+        :param partition_name: The partition.
+        :param cluster_id: The cluster.
+        :param project_id: The project of an on-demand database.
+        :param region_id: The region of an on-demand database.
+        :param db_name: The database.
+        """
+        place = JobPlace(cluster_id=cluster_id, project_id=project_id, region_id=region_id, db_name=db_name)
+        job = NewJob(
+            collection_name=collection_name,
+            object_urls=object_urls,
+            files=files,
+            partition_name=partition_name,
+            place=place,
+        )
+        storage = None if storage_conn_id is None else await aread_storage(self, storage_conn_id)
+        return await self.astart_import(self._start(job, storage))
+
+    def list_import_jobs(self, job: NewJob, storage_conn_id: str | None = None) -> ListedJobs:
+        """
+        List the jobs of a collection before a start, and check that the start can be sent.
+
+        :param job: The job to start.
+        :param storage_conn_id: The Airflow connection with the credentials of the object storage, or None.
+        :raises ImportProgressError: if the list cannot be read, or the start could not be sent.
+        """
+        storage = None if storage_conn_id is None else read_storage(self, storage_conn_id)
+        with self._translating_errors(self._subject):
+            connection = self.connection_cache.get()
+            job.request(storage, connection)
+            return self._run(list_jobs(job, connection))
+
+    def find_import_job(self, job: NewJob, listed: ListedJobs) -> JobSearch:
+        """
+        Search for a job whose start was not answered.
+
+        :param job: The job.
+        :param listed: The jobs before the start.
+        :raises ImportProgressError: if the search failed.
+        """
+        with self._translating_errors(self._subject):
+            return self._run(find_job(job, listed, self.connection_cache.get()))
 
     def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """
@@ -245,9 +305,9 @@ class ZillizHook(ImportProgressHook):
 
         From a Milvus, request a job that does not exist.
         """
-        version, cluster_id = _api_version(connection), _configured_cluster(connection)
+        version, cluster_id = api_version(connection), configured_cluster(connection)
         message = f"{connection.base_url} accepted the credentials"
-        if cluster_id is None and (version == "v1" or _is_control_plane(connection)):
+        if cluster_id is None and (version == "v1" or is_control_plane(connection)):
             read_data((yield Request(method="GET", path=f"/{version}/clusters")))
             return f"{message}. Enter the extra 'cluster_id' to verify that they may read its import jobs."
         if version == "v1":
@@ -257,7 +317,7 @@ class ZillizHook(ImportProgressHook):
                 params={"clusterId": str(cluster_id), "pageSize": "10", "currentPage": "1"},
             )
             read_data((yield request))
-        elif _is_control_plane(connection):
+        elif is_control_plane(connection):
             page = {"clusterId": cluster_id, "pageSize": 10, "currentPage": 1}
             read_data((yield Request(method="POST", path=f"{V2_IMPORT_PATH}/list", json=page)))
         else:
@@ -265,10 +325,17 @@ class ZillizHook(ImportProgressHook):
             body = {"jobId": UNKNOWN_JOB_ID}
             if cluster_id is not None:
                 body["clusterId"] = cluster_id
-            response = yield from _request_job_v2(Request(method="POST", path=V2_PROGRESS_PATH, json=body), connection)
+            response = yield from send_job_request_v2(
+                Request(method="POST", path=V2_PROGRESS_PATH, json=body), connection
+            )
             if read_code(response) not in UNKNOWN_JOB_CODES:
                 read_data(response)
         return f"{message} for the import jobs{f' of cluster {cluster_id!r}' if cluster_id else ''} ({version})."
+
+    def _start(self, job: NewJob, storage: StorageCredentials | None) -> Conversation[ZillizImportJob]:
+        # The caller has just looked the connection up.
+        job_id = yield from start_job(job, storage, self.connection_cache.get())
+        return ZillizImportJob(job_id, **asdict(job.place))
 
 
 def _token(connection: VendorConnection) -> str:
@@ -277,74 +344,4 @@ def _token(connection: VendorConnection) -> str:
 
 def _may_lack_credentials(connection: VendorConnection) -> bool:
     host = urlsplit(connection.base_url).hostname or ""
-    return _api_version(connection) == "v2" and not host.endswith(CLOUD_DOMAINS)
-
-
-def _is_control_plane(connection: VendorConnection) -> bool:
-    return urlsplit(connection.base_url).hostname in CONTROL_PLANES
-
-
-def _api_version(connection: VendorConnection) -> ApiVersion:
-    return _read_api_version(connection.extra) or ("v2" if _is_control_plane(connection) else "v1")
-
-
-def _read_api_version(extra: Mapping[str, Any]) -> ApiVersion | None:
-    given = extra.get("api_version")
-    if given in (None, ""):
-        return None
-    if given not in get_args(ApiVersion):
-        raise ImportRequestError(
-            f"The connection's extra 'api_version' must be 'v1' or 'v2', not {excerpt(repr(given), 50)}."
-        )
-    version: ApiVersion = given
-    return version
-
-
-def _configured_cluster(connection: VendorConnection) -> str | None:
-    value = connection.extra.get("cluster_id")
-    if value in (None, ""):
-        return None
-    try:
-        return checked_id("cluster_id", value)
-    except ValueError:
-        raise ImportRequestError(
-            f"The connection's extra 'cluster_id' is not a cluster id: {excerpt(str(value))!r}."
-        ) from None
-
-
-def _cloud_host(extra: Mapping[str, Any]) -> str:
-    given = extra.get("cloud_region")
-    region = "" if given is None else str(given).strip().lower()
-    if region and not (REGION.fullmatch(region) and len(region) <= 63):
-        raise ImportRequestError(
-            f"The connection's extra 'cloud_region' must be a region such as 'gcp-us-west1', not {excerpt(region)!r}."
-        )
-    if "-cn-" in region:
-        raise ImportRequestError(
-            f"The address of the Chinese region {region!r} is unknown, because Zilliz's documents disagree on it. "
-            f"Enter the connection's host: that of v1 as your console shows it, or {CHINESE_CONTROL_PLANE} for v2."
-        )
-    if _read_api_version(extra) == "v2":
-        return CONTROL_PLANE
-    if not region:
-        raise ImportRequestError(
-            "The connection has neither a host nor the extra 'cloud_region'. Enter the region, such as "
-            "'gcp-us-west1', for Zilliz's v1; set the extra 'api_version' to 'v2' for its v2; or enter a host."
-        )
-    return f"controller.api.{region}.zillizcloud.com"
-
-
-def _request_job_v2(request: Request, connection: VendorConnection) -> Conversation[Response]:
-    """Request a job, at the old path if the server does not have the new one."""
-    response = yield request
-    if response.status != 404 or _is_control_plane(connection):
-        return response
-    old = yield replace(request, path=OLD_V2_PROGRESS_PATH)
-    if old.status == 404:
-        # Without its status, whose advice is to set extras that are set already.
-        raise ImportRequestError(
-            f"{response.request_line} returned HTTP 404, and so did {old.request_line}. A Milvus from 2.4 on has one "
-            f"of the two, so this is another server, or a gateway that does not pass them on. Check the connection's "
-            f"host, port and path."
-        )
-    return old
+    return api_version(connection) == "v2" and not host.endswith(CLOUD_DOMAINS)

@@ -64,9 +64,10 @@ def read_code(response: Response) -> int | None:
     return as_count(answer.get("code")) if isinstance(answer, dict) else None
 
 
-def read_data(response: Response) -> dict[str, Any]:
+def read_data(response: Response, arguments: str = "job_id and cluster_id") -> dict[str, Any]:
     """
     Return the data of a successful answer. Success and failure are in its code, mostly under HTTP 200.
+    If the request is refused, the message advises to check the ``arguments``.
 
     :raises ImportPollError: if a later request may succeed.
     :raises ImportRequestError: if the request is refused, or there is no such job.
@@ -90,7 +91,7 @@ def read_data(response: Response) -> dict[str, Any]:
     if not isinstance(answer, dict) or code is None:
         raise unexpected(response, 'an object with a "code"')
     if code not in SUCCESS_CODES:
-        raise ImportRequestError(f"{problem} Check job_id and cluster_id, and look the code up in Zilliz's documents.")
+        raise ImportRequestError(f"{problem} Check {arguments}, and look the code up in Zilliz's documents.")
     data = answer.get("data")
     if not isinstance(data, dict):
         raise unexpected(response, 'an object with the object "data"')

@@ -24,7 +24,7 @@ from airflow_import_progress.exceptions import (
 )
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.imports import Import
-from airflow_import_progress.sensors.arguments import is_resolved_later
+from airflow_import_progress.sensors.arguments import NOT_GIVEN, is_resolved_later
 from airflow_import_progress.sensors.base import BaseImportSensor
 from airflow_import_progress.sensors.skipping import skipping
 from airflow_import_progress.starting.record import NextStep, StartRecord, StartState, next_step
@@ -322,7 +322,8 @@ class BaseImportOperator(BaseImportSensor):
 
     def _set_import(self, import_: Import) -> None:
         for name, value in import_.to_dict().items():
-            setattr(self, name, value)
+            # In an argument, None would be a missing XCom.
+            setattr(self, name, NOT_GIVEN if value is None else value)
         self._deferred_import = import_
 
     def _wait_and_continue(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_import_progress.sandbox import Sandbox
+from tests.support import zilliz_requests
 
 bulk_writer = pytest.importorskip(
     "pymilvus.bulk_writer",
@@ -107,3 +108,13 @@ def test_pymilvus_raises_for_the_limiter(client: Client) -> None:
     client.jobs()
     with pytest.raises(MilvusException, match="code: 1807, message: request is rejected by limiter"):
         client.jobs()
+
+
+@pytest.mark.parametrize("case", zilliz_requests.CREATE_REQUESTS)
+def test_pymilvus_sends_the_same_start_as_the_hook(case: str) -> None:
+    arguments, has_storage, _ = zilliz_requests.CREATE_REQUESTS[case]
+    storage = zilliz_requests.STORAGE if has_storage else {}
+    with zilliz_requests.recording() as (port, requests):
+        url = f"http://127.0.0.1:{port}"
+        bulk_writer.bulk_import(url=url, api_key=zilliz_requests.API_KEY, **arguments, **storage)
+    assert requests == [zilliz_requests.expected(case)]

@@ -11,6 +11,7 @@ NAMES = {
     "BaseImportOperator",
     "BaseImportSensor",
     "Connection",
+    "ConnectionCache",
     "Conversation",
     "Gate",
     "Import",
