@@ -67,6 +67,7 @@ def read_code(response: Response) -> int | None:
 def read_data(response: Response, arguments: str = "job_id and cluster_id") -> dict[str, Any]:
     """
     Return the data of a successful answer. Success and failure are in its code, mostly under HTTP 200.
+
     If the request is refused, the message advises to check the ``arguments``.
 
     :raises ImportPollError: if a later request may succeed.
