@@ -54,12 +54,23 @@ def faulty_sandboxes() -> Iterator[dict[str, Sandbox]]:
 
 
 @pytest.fixture(scope="session")
-def airflow_options(sandbox: Sandbox, faulty_sandboxes: dict[str, Sandbox]) -> dict[str, Any]:
+def workspaces() -> Iterator[dict[str, Sandbox]]:
+    """Sandboxes with a workspace of Rocket.Chat each, by the point at which the process that imports is killed."""
+    with ExitStack() as stack:
+        points = ("before_request", "after_answer", "before_end")
+        yield {point: stack.enter_context(Sandbox(import_duration=12)) for point in points}
+
+
+@pytest.fixture(scope="session")
+def airflow_options(
+    sandbox: Sandbox, faulty_sandboxes: dict[str, Sandbox], workspaces: dict[str, Sandbox]
+) -> dict[str, Any]:
     """The components and settings that the installed version needs."""
-    faulty = {f"lucca_{name}": running.airflow_connection("lucca") for name, running in faulty_sandboxes.items()}
+    more = {f"lucca_{name}": running.airflow_connection("lucca") for name, running in faulty_sandboxes.items()}
+    more |= {f"rocketchat_{name}": running.airflow_connection("rocketchat") for name, running in workspaces.items()}
     return {
         "dags_folder": Path(__file__).parent / "dags",
-        "connections": connections_to(sandbox) | faulty,
+        "connections": connections_to(sandbox) | more,
         "components": COMPONENTS_HERE,
         "settings": SETTINGS,
     }
