@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 from airflow_import_progress.compat import BaseHook
 from airflow_import_progress.connection_forms import add_form_methods
 from airflow_import_progress.exceptions import ImportProgressError, ImportProtocolError, ImportRequestError
-from airflow_import_progress.hooks.errors import translating_errors, translating_start_errors
+from airflow_import_progress.hooks.errors import nothing_sent, translating_errors, translating_start_errors
 from airflow_import_progress.http.connection import (
     VendorConnection,
     fill_placeholders,
@@ -266,22 +266,21 @@ class ImportProgressHook(BaseHook, ABC):
 
         Vendors' hooks have a method for each kind of import that calls this. No request is repeated.
 
-        :param conversation: The conversation.
         :raises ImportStartRefusedError: if the vendor refused it, or the connection cannot be used. Nothing was
             started.
         :raises ImportStartUnknownError: if the answer was lost, so that the import may have been started.
         :raises ImportPollError: if the request has certainly not reached the vendor; starting it again later may work.
         """
         with translating_start_errors(), self._translating_errors(self._subject):
+            with nothing_sent():
+                self.connection_cache.get()
             return self._run(conversation)
 
     async def astart_import(self, conversation: Conversation[T]) -> T:
-        """
-        Run the conversation that starts an import without blocking the event loop, as :meth:`start_import`.
-
-        :param conversation: The conversation.
-        """
+        """Run the conversation that starts an import on an event loop, as :meth:`start_import`."""
         with translating_start_errors(), self._translating_errors(self._subject):
+            with nothing_sent():
+                await self.connection_cache.aget()
             return await self._arun(conversation)
 
     def test_connection(self) -> tuple[bool, str]:

@@ -63,3 +63,13 @@ def translating_start_errors() -> Iterator[None]:
         if error.not_sent:
             raise
         raise ImportStartUnknownError(str(error)) from None
+
+
+@contextmanager
+def nothing_sent() -> Iterator[None]:
+    """Mark errors as those of requests that were certainly not sent."""
+    try:
+        yield
+    except ImportProgressError as error:
+        error.not_sent = True
+        raise

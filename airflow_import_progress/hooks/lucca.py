@@ -90,15 +90,16 @@ class LuccaUserLocationImport(_LuccaImport):
     :param summary_id: The ``summaryId`` that Lucca returned when the import was started.
     :param check_results: Whether to read the import's results once it is processed. Lucca reports 100 % when every
         line was *processed*; only the results report which lines were refused.
-    :param create: Whether the import was started with ``create=true``. The results of a simulation are in its analysis.
     :raises ValueError: if ``summary_id`` is not an identifier.
     """
 
     label: ClassVar[str] = "Lucca user location import"
     failure_advice: ClassVar[str] = "Check the import's error file or the import history of Office in Lucca."
 
+    #: The last part of the path of the results.
+    results: ClassVar[str] = "results"
+
     check_results: bool = False
-    create: bool = True
 
     def poll(self, connection: VendorConnection) -> Conversation[ImportProgress]:
         """
@@ -113,10 +114,16 @@ class LuccaUserLocationImport(_LuccaImport):
         progress = _progress(self.summary_id, answer["progress"], response)
         if not self.check_results or progress.state is not ImportState.SUCCEEDED:
             return progress
-        response = yield _user_location_request(
-            "results" if self.create else "analysis", self.summary_id, max_answer_bytes=MAX_RESULTS_BYTES
-        )
+        response = yield _user_location_request(self.results, self.summary_id, max_answer_bytes=MAX_RESULTS_BYTES)
         return _with_results(progress, response)
+
+
+@dataclass(frozen=True)
+class LuccaUserLocationSimulation(LuccaUserLocationImport):
+    """Identify an import of user locations that was started with ``create=false``. Its results are an analysis."""
+
+    label: ClassVar[str] = "Lucca user location simulation"
+    results: ClassVar[str] = "analysis"
 
 
 class LuccaHook(ImportProgressHook):
@@ -212,7 +219,8 @@ class LuccaHook(ImportProgressHook):
         :raises ImportStartUnknownError: if the answer was lost, so that the import may have been started.
         """
         conversation = user_location_import(file, create=create, override_user_locations=override_user_locations)
-        return LuccaUserLocationImport(self.start_import(conversation), create=create)
+        import_class = LuccaUserLocationImport if create else LuccaUserLocationSimulation
+        return import_class(self.start_import(conversation))
 
     async def astart_user_location_import(
         self, file: ImportFileSource, *, create: bool = True, override_user_locations: bool = False
@@ -225,7 +233,8 @@ class LuccaHook(ImportProgressHook):
         :param override_user_locations: Lucca's parameter ``overrideUserLocations``.
         """
         conversation = user_location_import(file, create=create, override_user_locations=override_user_locations)
-        return LuccaUserLocationImport(await self.astart_import(conversation), create=create)
+        import_class = LuccaUserLocationImport if create else LuccaUserLocationSimulation
+        return import_class(await self.astart_import(conversation))
 
     def send_authenticated(self, request: Request, connection: VendorConnection) -> Conversation[Response]:
         """

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
+from airflow_import_progress.hooks.lucca import (
+    LuccaHook,
+    LuccaLeaveImport,
+    LuccaUserLocationImport,
+    LuccaUserLocationSimulation,
+)
 from airflow_import_progress.hooks.lucca_start import MAX_FILE_BYTES
 from airflow_import_progress.vendor import (
     NOT_GIVEN,
@@ -137,6 +142,8 @@ class LuccaUserLocationImportOperator(BaseImportOperator):
                 "max_failed_records, min_success_rate and min_records need check_results=True, because only the "
                 "results of an import report which lines Lucca refused"
             )
+        if not create:
+            self.import_class = LuccaUserLocationSimulation  # type: ignore[misc]
         self.file = file
         self.create = create
         self.override_user_locations = override_user_locations

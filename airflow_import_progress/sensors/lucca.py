@@ -67,7 +67,6 @@ class LuccaUserLocationImportSensor(BaseImportSensor):
     template_fields: Sequence[str] = ("summary_id", "lucca_conn_id")
     import_class = LuccaUserLocationImport
     hook_class = LuccaHook
-    create = True
 
     def __init__(
         self,

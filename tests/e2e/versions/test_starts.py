@@ -16,7 +16,7 @@ from tools.local_airflow import LocalAirflow
 
 #: The tasks whose first try is killed after the start was recorded, and tasks that are not killed.
 RECOVERED = (
-    *("while_waiting", "before_end", "after_end", "poke", "never", "mapped[0]", "mapped[1]"),
+    *("while_waiting", "before_end", "after_end", "poke_while_waiting", "never", "mapped[0]", "mapped[1]"),
     # Their vendors can be searched for the import.
     *("rocketchat_before_request", "rocketchat_after_answer", "rocketchat_before_end"),
     *("zilliz_after_answer", "zilliz_before_end"),

@@ -40,16 +40,14 @@ HOME = Path(os.environ["AIRFLOW_HOME"])
 
 
 class Killed:
-    """
-    The first try of an operator is killed at one point.
+    """The first try of an operator is killed at the point that the id of its task ends with, if any."""
 
-    :param point: One of :data:`POINTS`, or another text: it is not killed.
-    :param kwargs: The arguments of the operator.
-    """
+    task_id: str
 
-    def __init__(self, *, point: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.point = point
+    @property
+    def point(self) -> str:
+        """The point."""
+        return self.task_id.removeprefix("poke_").removeprefix("rocketchat_").removeprefix("zilliz_")
 
     def prepare(self, hook: Any) -> Any:
         prepared = super().prepare(hook)  # type: ignore[misc]
@@ -75,7 +73,7 @@ class Killed:
         return result
 
     def _die(self, point: str) -> None:
-        mark = HOME / f"killed-{self.task_id}"  # type: ignore[attr-defined]
+        mark = HOME / f"killed-{self.task_id}"
         if point == self.point and not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -115,20 +113,17 @@ COMMON: dict[str, Any] = {"poke_interval": 5, "timeout": 240}
 with DAG("starts", schedule=None, default_args={"retries": 3, "retry_delay": timedelta(seconds=1)}):
     for point in (*POINTS, "never"):
         conn_id = "lucca_slow" if point == "during_request" else "lucca_default"
-        KilledLeaves(task_id=point, point=point, file=written(point, GOOD), lucca_conn_id=conn_id, **COMMON)
+        KilledLeaves(task_id=point, file=written(point, GOOD), lucca_conn_id=conn_id, **COMMON)
     for fault in ("lost_answer", "refused"):
         file = written(fault, GOOD)
-        KilledLeaves(task_id=fault, point="never", file=file, lucca_conn_id=f"lucca_{fault}", **COMMON)
-    KilledLeaves(task_id="failed", point="never", file=written("failed", BAD), **COMMON)
-    KilledLeaves(task_id="poke", point="while_waiting", file=written("poke", GOOD), deferrable=False, **COMMON)
-    KilledLeaves.partial(task_id="mapped", point="never", **COMMON).expand(
-        file=[written("mapped_0", GOOD), written("mapped_1", GOOD)]
-    )
+        KilledLeaves(task_id=fault, file=file, lucca_conn_id=f"lucca_{fault}", **COMMON)
+    KilledLeaves(task_id="failed", file=written("failed", BAD), **COMMON)
+    KilledLeaves(task_id="poke_while_waiting", file=written("poke_while_waiting", GOOD), deferrable=False, **COMMON)
+    KilledLeaves.partial(task_id="mapped", **COMMON).expand(file=[written("mapped_0", GOOD), written("mapped_1", GOOD)])
     for point in SEARCHED_POINTS:
         # A workspace has one import at a time.
         KilledFile(
             task_id=f"rocketchat_{point}",
-            point=point,
             file=archive(),
             importer_key="csv",
             rocketchat_conn_id=f"rocketchat_{point}",
@@ -136,7 +131,6 @@ with DAG("starts", schedule=None, default_args={"retries": 3, "retry_delay": tim
         )
         KilledJob(
             task_id=f"zilliz_{point}",
-            point=point,
             collection_name=point,
             object_urls=f"s3://bucket/{point}.parquet",
             cluster_id="in01-sandbox",
