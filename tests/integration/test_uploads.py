@@ -335,7 +335,8 @@ def test_a_request_without_an_answer_in_time_may_have_been_processed(connect_her
 
     with handling(be_silent) as (port, exchanges):
         connect_here(port, timeout=1)
-        error = failed(upload, data=multipart(ImportFile(CONTENT)))
+        # So large that its upload alone may take longer than this server waits.
+        error = failed(upload, data=multipart(ImportFile(bytes(5 * MIB))))
     assert "it took longer than 1 s" in str(error)
     assert (error.not_sent, error.transient) == (False, True)
     assert len(exchanges) == 1
