@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import sys
 from tools.airflow_api import wait_until
 from tools.local_airflow import LocalAirflow
 
+# Airflow 2 has no API server.
+HAS_API_SERVER = importlib.util.find_spec("airflow.sdk") is not None
 FINAL_STATES = {"success", "failed", "upstream_failed", "skipped"}
 
 
@@ -41,6 +44,16 @@ class AirflowCommand:
         """Start a run of a DAG, as soon as the DAG is parsed. The id of the run is ``run``."""
         arguments = ("dags", "trigger", dag_id, "--run-id", "run", "--conf", json.dumps(conf or {}))
         wait_until("the DAG to be triggered", lambda: self(*arguments) is not None, timeout=120)
+
+    def clear(self, dag_id: str, *task_ids: str) -> None:
+        """Clear tasks of the run, as a person does."""
+        if hasattr(self._airflow, "api") and HAS_API_SERVER:
+            # The command of Airflow 3 does not find a run without a logical date.
+            self._airflow.api.clear(dag_id, "run", *task_ids)
+            return
+        regex = "|".join(f"^{task_id}$" for task_id in task_ids)
+        if self("tasks", "clear", dag_id, "--task-regex", regex, "--yes") is None:
+            raise RuntimeError("the tasks could not be cleared")
 
     def final_states(self, dag_id: str) -> dict[str, str]:
         """Wait for the end of all tasks of the run, and return their states. Mapped tasks have an index."""

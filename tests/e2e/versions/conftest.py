@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,13 +11,12 @@ from typing import Any
 import pytest
 
 from airflow_import_progress.sandbox import Sandbox
-from tests.e2e.versions.airflow_command import AirflowCommand
+from tests.e2e.versions.airflow_command import HAS_API_SERVER, AirflowCommand
 from tests.e2e.versions.finished_run import FinishedRun
 from tools.examples import connections_to
 from tools.local_airflow import COMPONENTS, LocalAirflow
 
-# Airflow 2 has no API server, and runs a DAG processor only with this setting.
-HAS_API_SERVER = importlib.util.find_spec("airflow.sdk") is not None
+# Airflow 2 runs a DAG processor only with this setting.
 COMPONENTS_HERE = {name: command for name, command in COMPONENTS.items() if name != "api-server" or HAS_API_SERVER}
 SETTINGS = {"AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True"}
 
@@ -42,7 +40,7 @@ def sandbox() -> Iterator[Sandbox]:
 def faulty_sandboxes() -> Iterator[dict[str, Sandbox]]:
     """Sandboxes whose first answer to an upload is faulty, by the name of the fault."""
     faults: dict[str, tuple[dict[str, object], bool]] = {
-        "slow": ({"delay": 6}, False),
+        "slow": ({"delay": 6}, True),
         "lost_answer": ({"reset": True}, True),
         "refused": ({"status": 400, "body": '{"Message": "no column accountId"}'}, False),
     }

@@ -10,8 +10,7 @@ import pytest
 
 from airflow_import_progress.compat import has_task_state_store
 from airflow_import_progress.sandbox import Sandbox
-from tests.e2e.versions.airflow_command import AirflowCommand
-from tests.e2e.versions.conftest import HAS_API_SERVER
+from tests.e2e.versions.airflow_command import HAS_API_SERVER, AirflowCommand
 from tools.local_airflow import LocalAirflow
 
 #: The tasks whose first try is killed after the start was recorded, and tasks that are not killed.
@@ -59,8 +58,7 @@ def outcome_of(
 
     command.trigger("starts")
     first = outcome()
-    failed = "|".join(f"^{name}$" for name, state in first.states.items() if state == "failed")
-    assert command("tasks", "clear", "starts", "--task-regex", failed, "--yes") is not None
+    command.clear("starts", *(name for name, state in first.states.items() if state == "failed"))
     return {"first": first, "cleared": outcome()}
 
 
