@@ -8,18 +8,21 @@ Show good and bad imports in a real Airflow, and check how the wait for each of 
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import requests
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from airflow_import_progress.sandbox import Sandbox
-from demo.cases import CASES, SENSOR, Case
+from airflow_import_progress.waiting.published import XCOM_KEY
+from demo.cases import CASES, Case
 from tools.airflow_api import FINAL_RUN_STATES, AirflowApi, WaitedTooLongError
 from tools.examples import EXAMPLE_DAGS, connections_to
 from tools.guard import leave_blocks_on_signals
@@ -41,7 +44,7 @@ class CaseRun:
     :param import_id: The import. None: it has not started.
     :param disturbed: Whether the changes of the sandbox were made.
     :param percent: The progress at the vendor.
-    :param sensor: The state of the sensor.
+    :param wait_task: The state of the waiting task.
     :param next_task: The state of the next task.
     :param ended: Whether the DAG run has ended.
     """
@@ -51,14 +54,14 @@ class CaseRun:
     import_id: str | None = None
     disturbed: bool = False
     percent: int = 0
-    sensor: str = "-"
+    wait_task: str = "-"
     next_task: str = "-"
     ended: bool = False
 
     @property
     def is_as_expected(self) -> bool:
-        """Whether the sensor and the next task ended in the expected states."""
-        return (self.sensor, self.next_task) == self.case.expected
+        """Whether the waiting task and the next task ended in the expected states."""
+        return (self.wait_task, self.next_task) == self.case.expected
 
 
 def main() -> int:
@@ -97,7 +100,7 @@ def _follow(console: Console, airflow: LocalAirflow, sandbox: Sandbox, runs: lis
         while True:
             for run in runs:
                 if run.run_id is None and _may_start(run, runs):
-                    run.run_id = airflow.api.trigger(run.case.dag_id, run.case.conf)
+                    run.run_id = airflow.api.trigger(run.case.dag_id, run.case.conf_with_files(airflow.home))
                 if run.run_id is not None and not run.ended:
                     _update(airflow.api, sandbox, run, run.run_id)
                 display.show(run)
@@ -120,20 +123,33 @@ def _update(api: AirflowApi, sandbox: Sandbox, run: CaseRun, run_id: str) -> Non
     # Read first: once the run has ended, the states of its tasks are final.
     run.ended = api.run_state(case.dag_id, run_id) in FINAL_RUN_STATES
     states = {task["task_id"]: task["state"] for task in api.task_instances(case.dag_id, run_id)}
-    if run.import_id is None and states[case.start_task] == "success":
+    if run.import_id is None and case.start_task is None and states[case.wait_task]:
+        run.import_id = _published_import_id(api, case, run_id)
+    elif run.import_id is None and case.start_task is not None and states[case.start_task] == "success":
         started = api.xcom(case.dag_id, run_id, case.start_task)
         # A vendor that returns no id has only one import at a time: the newest.
         newest = [import_["import_id"] for import_ in sandbox.imports() if import_["vendor"] == case.vendor][-1]
         run.import_id = started if isinstance(started, str) else newest
-    if case.meanwhile and not run.disturbed and states[SENSOR] == "deferred":
+    if case.meanwhile and not run.disturbed and states[case.wait_task] == "deferred":
         sandbox.change(case.vendor, **case.meanwhile)
         run.disturbed = True
     for import_ in sandbox.imports():
         if import_["import_id"] == run.import_id and import_["progress"] is not None:
             # The sandbox reports -1 for a failed import. The bar then keeps its last value.
             run.percent = max(run.percent, int(import_["progress"]))
-    run.sensor = states[SENSOR] or "-"
+    run.wait_task = states[case.wait_task] or "-"
     run.next_task = states[case.next_task] or "-"
+
+
+def _published_import_id(api: AirflowApi, case: Case, run_id: str) -> str | None:
+    """Return the import that an operator has started, or None if it has not published any yet."""
+    try:
+        published = api.xcom(case.dag_id, run_id, case.wait_task, key=XCOM_KEY)
+    except requests.HTTPError:
+        return None
+    values = json.loads(published) if isinstance(published, str) else published
+    import_id: str = values["import_id"]
+    return import_id
 
 
 class _Bars:
@@ -142,14 +158,14 @@ class _Bars:
     def __init__(self, progress: Progress, runs: list[CaseRun]) -> None:
         self._progress = progress
         self._rows: dict[Case, TaskID] = {
-            run.case: progress.add_task(_title(run.case), total=100, sensor="-", next_task="-") for run in runs
+            run.case: progress.add_task(_title(run.case), total=100, wait_task="-", next_task="-") for run in runs
         }
 
     def show(self, run: CaseRun) -> None:
         self._progress.update(
             self._rows[run.case],
             completed=run.percent,
-            sensor=_styled(run.sensor),
+            wait_task=_styled(run.wait_task),
             next_task=f"{run.case.next_task} {_styled(run.next_task)}",
         )
 
@@ -163,7 +179,7 @@ class _Lines:
 
     def show(self, run: CaseRun) -> None:
         quarter = run.percent // 25 * 25
-        states = f"sensor {run.sensor}, {run.case.next_task} {run.next_task}"
+        states = f"{run.case.wait_task} {run.wait_task}, {run.case.next_task} {run.next_task}"
         line = f"{_title(run.case)}: vendor {quarter} %, {states}"
         if self._shown.get(run.case) != line:
             self._shown[run.case] = line
@@ -177,7 +193,7 @@ def _bars(console: Console, runs: list[CaseRun]) -> Iterator[_Bars]:
         TextColumn("vendor"),
         BarColumn(bar_width=30),
         TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("sensor {task.fields[sensor]}"),
+        TextColumn("{task.fields[wait_task]}"),
         TextColumn("{task.fields[next_task]}"),
     )
     with Progress(*columns, console=console) as progress:
@@ -191,12 +207,12 @@ def _lines(console: Console) -> Iterator[_Lines]:
 
 def _show_result(console: Console, api: AirflowApi, runs: list[CaseRun]) -> None:
     table = Table()
-    for heading in ("import", "sensor", "next task", "expected", ""):
+    for heading in ("import", "waiting task", "next task", "expected", ""):
         table.add_column(heading)
     for run in runs:
         table.add_row(
             _title(run.case),
-            _styled(run.sensor),
+            _styled(run.wait_task),
             _styled(run.next_task),
             ", ".join(run.case.expected),
             "[green]OK" if run.is_as_expected else "[bold red]WRONG",
@@ -204,9 +220,9 @@ def _show_result(console: Console, api: AirflowApi, runs: list[CaseRun]) -> None
     console.print()
     console.print(table)
     for run in runs:
-        if run.run_id is not None and run.sensor == "failed":
-            console.print(f"\n[bold]{_title(run.case)}[/]: the sensor's log ends with")
-            console.print(Text(f"{api.last_error(run.case.dag_id, run.run_id, SENSOR)}", style="red"))
+        if run.run_id is not None and run.wait_task == "failed":
+            console.print(f"\n[bold]{_title(run.case)}[/]: the log of {run.case.wait_task} ends with")
+            console.print(Text(f"{api.last_error(run.case.dag_id, run.run_id, run.case.wait_task)}", style="red"))
 
 
 def _title(case: Case) -> str:

@@ -48,7 +48,7 @@ def main() -> int:
             # A workspace of Rocket.Chat has one import at a time.
             cases = [case for case in CASES if not case.is_alone] + [case for case in CASES if case.is_alone][-1:]
             for case in cases:
-                airflow.api.trigger(case.dag_id, case.conf)
+                airflow.api.trigger(case.dag_id, case.conf_with_files(airflow.home))
             console.print(
                 f"\nAirflow:          [bold]{airflow.url}[/]  (no login: every visitor is an admin)\n"
                 f"Imports:          [bold]{airflow.url}/plugin/imports[/]  (Browse → Imports)\n"

@@ -2,16 +2,17 @@
 """
 Import leaves into Lucca and continue when the import has succeeded.
 
-Lucca accepts the file immediately and imports it in the background, so a successful upload does not mean a successful
-import. **upload** sends the CSV and returns Lucca's `summaryId`. **wait_for_import** waits, deferred, until the import
-is done, and only then **run_payroll** starts.
+**import_leaves** uploads the CSV file, waits, deferred, until Lucca has imported it, and only then **run_payroll**
+starts.
 
-* If the import fails, `wait_for_import` fails at once, without retries, with Lucca's status, and `run_payroll` does
-  not run.
-* If Lucca is down for a while, `wait_for_import` keeps waiting.
+* If the import fails, `import_leaves` fails at once, without retries, with Lucca's status, and `run_payroll` does not
+  run.
+* If Lucca is down for a while, `import_leaves` keeps waiting.
+* The file is uploaded once, also if a worker dies. If nobody can know whether Lucca received it, `import_leaves`
+  fails and says what to check.
 
 The DAG needs a connection `lucca_default` of the type *Lucca*: the host `{account}.ilucca.net`, and an API key as
-password. Trigger it with another `csv` to import other leaves.
+password. Trigger it with the path of your file, or its address, such as `s3://aws_default@bucket/leaves.csv`.
 """
 
 from __future__ import annotations
@@ -22,15 +23,7 @@ from typing import Any
 import pendulum
 from airflow.sdk import Param, dag, task
 
-from airflow_import_progress.hooks.lucca import LuccaHook
-from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
-
-LEAVES = """\
-legalEntity;employeeNumber;lastName;firstName;accountId;startDate;flagStartDate;endDate;flagEndDate;isApproved
-Acme SAS;00042;Dupont;Jeanne;1;03/08/2026;AM;14/08/2026;PM;true
-Acme SAS;00043;Martin;Paul;1;10/08/2026;AM;10/08/2026;AM;true
-Acme SAS;00044;Nguyen;Linh;2;17/08/2026;PM;21/08/2026;PM;true
-"""
+from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator
 
 
 @dag(
@@ -41,39 +34,22 @@ Acme SAS;00044;Nguyen;Linh;2;17/08/2026;PM;21/08/2026;PM;true
     tags=["lucca", "import"],
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     params={
-        "csv": Param(
-            LEAVES,
+        "file": Param(
+            "/data/leaves.csv",
             type="string",
-            format="multiline",
-            title="Leaves",
+            title="File",
             description="A CSV file with Lucca's columns: UTF-8, separated by semicolons, dates as DD/MM/YYYY.",
         )
     },
 )
 def lucca_leaves() -> None:
-    """Upload leaves, wait for their import, then run the payroll."""
-
-    # No retries: the file may have arrived, and a retry would import it twice, which Lucca cannot undo. When this task
-    # fails, check Lucca's import history, and clear the task if the file is not there.
-    @task(retries=0)
-    def upload(params: dict[str, Any]) -> str:
-        answer = LuccaHook(lucca_conn_id="lucca_default").request(
-            "POST",
-            "/timmi-absences/api/imports/v1.0/leavePeriods",
-            params={"create": "true", "async": "true"},
-            files={"file": ("leaves.csv", params["csv"].encode(), "text/csv")},
-        )
-        summary_id: str = answer.json()["summaryId"]
-        return summary_id
-
-    summary_id = upload()
-
-    # Retries are for the wait, when Lucca could not be reached for a long time. A failed import is never retried.
+    """Import leaves, then run the payroll."""
+    # Retries are for a Lucca that could not be reached for a long time. A failed import is never retried.
     # Lucca allows 50 requests a minute to all clients of an account together; this wait uses six of them.
-    wait_for_import = LuccaLeaveImportSensor(
-        task_id="wait_for_import",
+    import_leaves = LuccaLeaveImportOperator(
+        task_id="import_leaves",
         lucca_conn_id="lucca_default",
-        summary_id=summary_id,
+        file="{{ params.file }}",
         poke_interval=10,
         timeout=timedelta(hours=1).total_seconds(),
     )
@@ -82,7 +58,7 @@ def lucca_leaves() -> None:
     def run_payroll(progress: dict[str, Any]) -> None:
         print(f"Import {progress['import_id']} is done: all leaves are in Lucca, payroll may run.")
 
-    run_payroll(wait_for_import.output)
+    run_payroll(import_leaves.output)
 
 
 lucca_leaves()

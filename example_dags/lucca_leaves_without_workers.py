@@ -2,10 +2,10 @@
 """
 Import leaves into Lucca, wait without a worker, and continue when the import has succeeded.
 
-It differs from `lucca_leaves` in two arguments of the sensor: with `start_from_trigger` the scheduler passes the wait
-directly to the triggerer, and with `end_from_trigger` a successful wait ends there. **upload** sends the CSV and
-returns Lucca's `summaryId`, which **wait_for_import** receives as `upload`'s output. No worker is started for it, and
-**run_payroll** receives its result as usual.
+In place of the operator of `lucca_leaves`, it has two tasks. **upload** sends the CSV and returns Lucca's `summaryId`,
+which **wait_for_import**, a sensor, receives as `upload`'s output. With `start_from_trigger` the scheduler passes the
+wait directly to the triggerer, and with `end_from_trigger` a successful wait ends there. No worker is started for it,
+and **run_payroll** receives its result as usual.
 
 * If the import fails, a worker is started, and `wait_for_import` fails on it as it does in the other modes.
 * If Airflow is older than 3.3, a worker defers the wait as usual.

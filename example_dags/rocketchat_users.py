@@ -2,13 +2,14 @@
 """
 Import users into Rocket.Chat and continue when the import has succeeded.
 
-Rocket.Chat accepts the users immediately and imports them in the background. **start_import** creates an import
-operation, adds the users, starts it and returns its `_id`. **wait_for_import** waits, deferred, until this operation
-is done, and only then **greet_users** starts.
+**import_users** creates an import operation, adds the users, starts it and waits, deferred, until it is done, and only
+then **greet_users** starts.
 
 * If the import fails or is cancelled, the server restarts during it, or another import takes its place,
-  `wait_for_import` fails at once, without retries, and `greet_users` does not run.
-* If Rocket.Chat is down for a while, or asks for fewer requests, `wait_for_import` keeps waiting.
+  `import_users` fails at once, without retries, and `greet_users` does not run.
+* If Rocket.Chat is down for a while, or asks for fewer requests, `import_users` keeps waiting.
+* The import is started once, also if a worker dies. If the workspace is busy with another import, `import_users` fails
+  and leaves that one alone.
 
 The DAG needs Rocket.Chat 6.3 or later and a connection `rocketchat_default` of the type *Rocket.Chat*: the host, a
 user id as login and a personal access token of that user as password. The user needs the permission `run-import`.
@@ -22,8 +23,7 @@ from typing import Any
 import pendulum
 from airflow.sdk import Param, dag, task
 
-from airflow_import_progress.hooks.rocketchat import RocketChatHook
-from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
+from airflow_import_progress.operators.rocketchat import RocketChatUserImportOperator
 
 USERS = [
     {"importIds": ["hr-42"], "username": "jeanne.dupont", "name": "Jeanne Dupont", "emails": ["jeanne@example.com"]},
@@ -51,27 +51,19 @@ USERS = [
     },
 )
 def rocketchat_users() -> None:
-    """Start an import of users, wait for it, then greet them."""
+    """Import users, then greet them."""
 
-    # No retries: the import may have started, and a retry would end it.
-    @task(retries=0)
-    def start_import(params: dict[str, Any]) -> str:
-        with RocketChatHook(rocketchat_conn_id="rocketchat_default") as hook:
-            operation = hook.request("POST", "/api/v1/import.new").json()["operation"]
-            hook.request("POST", "/api/v1/import.addUsers", json={"users": params["users"]})
-            hook.request("POST", "/api/v1/import.run")
-        operation_id: str = operation["_id"]
-        return operation_id
+    @task
+    def read_users(params: dict[str, Any]) -> list[dict[str, Any]]:
+        users: list[dict[str, Any]] = params["users"]
+        return users
 
-    operation_id = start_import()
-
-    # Retries are for the wait, when Rocket.Chat could not be reached for a long time. A failed import is never retried.
+    # Retries are for a Rocket.Chat that could not be reached for a long time. A failed import is never retried.
     # Rocket.Chat allows ten requests a minute for each endpoint; this wait uses four of them.
-    wait_for_import = RocketChatImportSensor(
-        task_id="wait_for_import",
+    import_users = RocketChatUserImportOperator(
+        task_id="import_users",
         rocketchat_conn_id="rocketchat_default",
-        operation_id=operation_id,
-        on_action_required="fail",
+        users=read_users(),
         poke_interval=15,
         timeout=timedelta(hours=1).total_seconds(),
     )
@@ -80,7 +72,7 @@ def rocketchat_users() -> None:
     def greet_users(progress: dict[str, Any]) -> None:
         print(f"Import {progress['import_id']} is done: {progress['failed']} of {progress['processed']} users failed.")
 
-    greet_users(wait_for_import.output)
+    greet_users(import_users.output)
 
 
 rocketchat_users()

@@ -2,16 +2,17 @@
 """
 Import vectors into Zilliz Cloud and continue when they can be searched.
 
-Zilliz accepts the import immediately and processes it in the background. **start_import** starts it and returns its
-`jobId`. **wait_for_import** waits, deferred, until the job is done, and only then **serve_search** starts.
+**import_vectors** starts an import job and waits, deferred, until it is done, and only then **serve_search** starts.
 
-* If the import fails, as a whole or for one file, `wait_for_import` fails at once, without retries, with Zilliz's
-  error message, and `serve_search` does not run.
-* If Zilliz is down for a while, or its limiter refuses a request, `wait_for_import` keeps waiting.
+* If the job fails, as a whole or for one file, `import_vectors` fails at once, without retries, with Zilliz's error
+  message, and `serve_search` does not run.
+* If Zilliz is down for a while, or its limiter refuses a request, `import_vectors` keeps waiting.
+* The job is started once, also if a worker dies: `import_vectors` searches Zilliz's list of jobs for it.
 
 The DAG needs a connection `zilliz_default` of the type *Zilliz*: an API key as password, the host
 `controller.api.{region}.zillizcloud.com` or the cloud region, and the cluster's id. Trigger it with another
-`object_url` to import other vectors. Files that are not public also need `accessKey` and `secretKey` in the request.
+`object_url` to import other vectors. Files that are not public also need a connection with the credentials of their
+storage, as `storage_conn_id` of the operator.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ from typing import Any
 import pendulum
 from airflow.sdk import Param, dag, task
 
-from airflow_import_progress.hooks.zilliz import ZillizHook
-from airflow_import_progress.sensors.zilliz import ZillizImportSensor
+from airflow_import_progress.operators.zilliz import ZillizImportOperator
 
 
 @dag(
@@ -44,34 +44,13 @@ from airflow_import_progress.sensors.zilliz import ZillizImportSensor
     },
 )
 def zilliz_vectors() -> None:
-    """Start an import of vectors, wait for it, then serve searches."""
-
-    # No retries: the import may have started, and a retry would import the vectors twice.
-    @task(retries=0)
-    def start_import(cluster_id: str, params: dict[str, Any]) -> str:
-        response = ZillizHook(zilliz_conn_id="zilliz_default").request(
-            "POST",
-            "/v1/vector/collections/import",
-            json={
-                "clusterId": cluster_id,
-                "collectionName": params["collection"],
-                "objectUrl": params["object_url"],
-            },
-        )
-        answer = response.json()
-        # Zilliz also reports refusals under HTTP 200.
-        if int(answer["code"]) not in (0, 200):
-            raise RuntimeError(f"Zilliz refused the import with the error {answer['code']}: {answer.get('message')}")
-        job_id: str = answer["data"]["jobId"]
-        return job_id
-
-    job_id = start_import("{{ conn.zilliz_default.extra_dejson.cluster_id }}")
-
-    # Retries are for the wait, when Zilliz could not be reached for a long time. A failed import is never retried.
-    wait_for_import = ZillizImportSensor(
-        task_id="wait_for_import",
+    """Import vectors, then serve searches."""
+    # Retries are for a Zilliz that could not be reached for a long time. A failed import is never retried.
+    import_vectors = ZillizImportOperator(
+        task_id="import_vectors",
         zilliz_conn_id="zilliz_default",
-        job_id=job_id,
+        collection_name="{{ params.collection }}",
+        object_urls="{{ params.object_url }}",
         poke_interval=10,
         timeout=timedelta(hours=1).total_seconds(),
     )
@@ -81,7 +60,7 @@ def zilliz_vectors() -> None:
         collection = progress["details"]["collection"]
         print(f"Import {progress['import_id']} is done: all vectors are in {collection}, searches may be served.")
 
-    serve_search(wait_for_import.output)
+    serve_search(import_vectors.output)
 
 
 zilliz_vectors()
