@@ -102,7 +102,7 @@ class RocketChatHook(ImportProgressHook):
         :param file: The file: a path, an address in an object storage, or bytes. It is uploaded.
         :param file_url: The address of the file, in place of ``file``. Rocket.Chat downloads it.
         :param importer_key: The importer that it is for, such as ``"csv"`` or ``"slack"``.
-        :return: The import, for :meth:`get_progress`. Its ``operation_id`` is for the sensor.
+        :return: The import, for :meth:`.ImportProgressHook.get_progress`. Its ``operation_id`` is for the sensor.
         :raises ImportFileError: if the file cannot be imported; nothing was started.
         :raises ImportStartRefusedError: if Rocket.Chat refuses it, or another import runs or waits; nothing was
             started.
@@ -124,7 +124,7 @@ class RocketChatHook(ImportProgressHook):
         Start an import of users, once. It needs Rocket.Chat 6.3 or later. Users that exist are skipped.
 
         :param users: The users, as ``import.addUsers`` takes them: each has ``importIds`` and ``emails``.
-        :return: The import, for :meth:`get_progress`. Its ``operation_id`` is for the sensor.
+        :return: The import, for :meth:`.ImportProgressHook.get_progress`. Its ``operation_id`` is for the sensor.
         :raises ValueError: if a user lacks one of these.
         :raises ImportStartRefusedError: if Rocket.Chat refuses it, or another import runs or waits; nothing was
             started.
@@ -144,7 +144,7 @@ class RocketChatHook(ImportProgressHook):
         Let Rocket.Chat download the files to which earlier imports only refer, once.
 
         :param kind: ``"files"`` of messages, or ``"avatars"`` of users.
-        :return: The import, for :meth:`get_progress`. Its ``operation_id`` is for the sensor.
+        :return: The import, for :meth:`.ImportProgressHook.get_progress`. Its ``operation_id`` is for the sensor.
         :raises ImportStartRefusedError: if Rocket.Chat refuses it, or another import runs or waits; nothing was
             started.
         :raises ImportStartUnknownError: if an answer was lost, so that the import may have been started.

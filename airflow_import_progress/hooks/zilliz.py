@@ -204,7 +204,7 @@ class ZillizHook(ImportProgressHook):
         :param project_id: The project of an on-demand database, together with ``region_id`` instead of a cluster.
         :param region_id: The region of an on-demand database.
         :param db_name: The database. Default None: the vendor's default; v1 has none.
-        :return: The job, for :meth:`get_progress`. Its ``job_id`` is for the sensor.
+        :return: The job, for :meth:`.ImportProgressHook.get_progress`. Its ``job_id`` is for the sensor.
         :raises ImportFileError: if the files are not given as described; nothing was started.
         :raises ImportRequestError: if the connection ``storage_conn_id`` cannot be used; nothing was started.
         :raises ImportStartRefusedError: if the vendor refuses it; nothing was started.
