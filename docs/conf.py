@@ -37,9 +37,11 @@ nitpick_ignore_regex = [
     # No inventory of another project is downloaded, so what is documented elsewhere has no link.
     ("py:.*", r"(abc|airflow|aiohttp|collections|datetime|enum|pendulum|requests|typing|yarl)\..*"),
     # Annotations with names that only type checkers import stay as they are written.
-    ("py:class", r"Connection|Context|ImportFileSource|JobFiles|PendingKind|Selection|ObjectStoragePath|OnActionRequired|XComArg|datetime|timedelta"),
+    ("py:class", r"Connection|Context|ImportFileSource|JobFiles|ObjectStoragePath|OnActionRequired|PendingKind"),
+    ("py:class", r"Selection|XComArg|datetime|timedelta"),
     # Bases and arguments that are not part of the API.
-    ("py:class", r"airflow_import_progress\..*\.(_\w+|JobSearch|ListedJobs|NewJob|Readable|Schedule|SensorWithoutWorkers|Source)"),
+    ("py:class", r"airflow_import_progress\..*\.(_\w+|JobSearch|ListedJobs|NewJob|Readable)"),
+    ("py:class", r"airflow_import_progress\..*\.(Schedule|SensorWithoutWorkers|Source)"),
     # Type variables.
     ("py:(obj|class)", r"airflow_import_progress\..*\.[KT]"),
 ]
