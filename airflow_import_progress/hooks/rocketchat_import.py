@@ -213,7 +213,9 @@ class RocketChatUserImport(RocketChatImport):
     def poll(self, connection: VendorConnection) -> Conversation[ImportProgress]:
         """Request the progress of the import. A new operation waits until the operator adds the users."""
         progress = yield from RocketChatImport.poll(self, connection)
-        return replace(progress, state=ImportState.ACTION_REQUIRED) if progress.vendor_status == NEW else progress
+        # The state of one that was cleared or replaced is another one, at the same step.
+        waits = progress.vendor_status == NEW and progress.state is ImportState.PENDING
+        return replace(progress, state=ImportState.ACTION_REQUIRED) if waits else progress
 
 
 def _checked_moment(name: str, value: str | datetime) -> str:

@@ -129,7 +129,7 @@ class BaseImportOperator(BaseImportSensor):
         """
         Add notes to the record of the start, before the request that they announce is sent.
 
-        :param notes: Plain JSON values. Without any secret.
+        :param notes: Plain JSON values without any secret.
         :raises RuntimeError: if they cannot be stored. Nothing may be sent then.
         """
         if (record := self._start_store.load()) is None:
@@ -336,12 +336,12 @@ class BaseImportOperator(BaseImportSensor):
                 with self.get_hook() as hook:
                     if not self._patiently(partial(self._continue, hook, store), lambda error: error.transient):
                         raise
+                time.sleep(self.min_poke_interval)
                 wait = partial(self._wait, context)
 
     def _continue(self, hook: ImportProgressHook, store: StartStore) -> bool:
         # Loaded each time, because a step adds notes. Without a record it is unknown which steps were taken.
-        record = store.load()
-        return record is not None and self.continue_import(hook, self.get_import(), record)
+        return (record := store.load()) is not None and self.continue_import(hook, self.get_import(), record)
 
     # The end ------------------------------------------------------------------------------------------------
 

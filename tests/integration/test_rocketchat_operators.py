@@ -245,11 +245,16 @@ def test_users_that_rocket_chat_would_refuse_are_refused_before_anything_is_sent
 
 
 def test_users_that_rocket_chat_refuses_are_deleted_and_another_import_can_be_started(rocketchat, client, user_task):
+    task = user_task([{**USERS[0], "roles": ["emperor"]}])
     with pytest.raises(ImportFailedError, match=r"invalid roles.*No user was imported.*Clear this task"):
-        user_task([{**USERS[0], "roles": ["emperor"]}]).run()
+        task.run()
     assert sent(rocketchat, "import.run") == 0
     assert client.status()["operation"]["valid"] is False
-    assert user_task().run()["state"] == "succeeded"
+    with pytest.raises(ImportFailedError, match="no longer valid"):
+        task.run()
+    task.arguments["users"] = USERS
+    task.clear()
+    assert task.run()["state"] == "succeeded"
 
 
 # Pending files
@@ -262,8 +267,10 @@ def test_pending_files_are_downloaded(rocketchat, pending_task, kind):
 
 
 def test_nothing_to_download_is_a_success(pending_task):
-    pending_task().run()
-    assert pending_task().run()["total"] is None
+    task = pending_task()
+    assert task.run()["total"] == 120
+    task.clear()
+    assert task.run()["total"] is None
 
 
 def test_without_waiting_the_result_is_the_operation(rocketchat, pending_task):
@@ -624,11 +631,13 @@ def test_a_clear_after_the_end_starts_another_import(rocketchat, file_task):
     assert sent(rocketchat, "startImport") == 2
 
 
-def test_the_record_contains_neither_the_token_nor_the_content(user_task, file_task):
-    for task in (user_task(), file_task()):
-        task.run()
-        assert TOKEN not in task.stored
-        assert "example.com" not in task.stored
+@pytest.mark.parametrize("task_name", ["file", "users"])
+def test_the_record_contains_neither_the_token_nor_the_content(tasks, task_name):
+    task = tasks(task_name)
+    task.run()
+    assert "operation_id" in task.stored
+    assert TOKEN not in task.stored
+    assert "example" not in task.stored
 
 
 # The user

@@ -280,12 +280,17 @@ def test_an_operation_is_run_only_with_exactly_the_users_that_were_added(fields)
 
 
 @pytest.mark.parametrize(
-    ("import_class", "state"),
-    [(RocketChatImport, ImportState.PENDING), (RocketChatUserImport, ImportState.ACTION_REQUIRED)],
+    ("import_class", "fields", "state"),
+    [
+        (RocketChatImport, {}, ImportState.PENDING),
+        (RocketChatUserImport, {}, ImportState.ACTION_REQUIRED),
+        (RocketChatUserImport, {"valid": False}, ImportState.FAILED),
+        (RocketChatUserImport, {"_id": "another"}, ImportState.FAILED),
+    ],
 )
-def test_a_new_operation_waits_for_the_operator_that_created_it(import_class, state):
+def test_a_new_operation_waits_for_the_operator_that_created_it(import_class, fields, state):
     import_ = import_class(operation_id="64d5", importer_key="api")
-    _, progress = converse(import_.poll(None), reported(importerKey="api", status="importer_new"))
+    _, progress = converse(import_.poll(None), reported(importerKey="api", status="importer_new", **fields))
     assert progress.state is state
 
 
