@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import TypeVar
 
+from airflow_import_progress.exceptions import ImportProgressError
 from airflow_import_progress.http.exchange import MAX_ANSWER_BYTES, Conversation, Request, Response
 
 T = TypeVar("T")
@@ -20,11 +21,13 @@ def run(conversation: Conversation[T], send: Callable[[Request], Response]) -> T
     :param conversation: The conversation.
     :param send: Sends a request and returns the answer.
     """
-    with closing(conversation):
+    with closing(conversation), _whole_conversation() as changes:
         try:
             request = next(conversation)
             while True:
-                request = conversation.send(send(request))
+                response = send(request)
+                changes.append(_may_have_changed_something(request, response))
+                request = conversation.send(response)
         except StopIteration as end:
             result: T = end.value
             return result
@@ -37,11 +40,12 @@ async def arun(conversation: Conversation[T], send: Callable[[Request], Awaitabl
     :param conversation: The conversation.
     :param send: Sends a request and returns the answer.
     """
-    with closing(conversation):
+    with closing(conversation), _whole_conversation() as changes:
         try:
             request = next(conversation)
             while True:
                 response = await send(request)
+                changes.append(_may_have_changed_something(request, response))
                 if len(response.body) > MAX_ANSWER_BYTES:
                     # Parsed in a thread, because a long body would block the event loop. It is parsed only once.
                     await asyncio.to_thread(response.parsed_or_none)
@@ -69,3 +73,20 @@ def through(
         except StopIteration as end:
             result: T = end.value
             return result
+
+
+@contextmanager
+def _whole_conversation() -> Iterator[list[bool]]:
+    """Let an error report that nothing was sent only if no request before it may have changed something either."""
+    changes: list[bool] = []
+    try:
+        yield changes
+    except ImportProgressError as error:
+        if any(changes):
+            error.not_sent = False
+        raise
+
+
+def _may_have_changed_something(request: Request, response: Response) -> bool:
+    # A log-in is shared.
+    return request.method != "GET" and not request.shared and not 400 <= response.status < 500
