@@ -54,6 +54,8 @@ class ImportProgressError(RuntimeError):
         self.retry_after = retry_after
         self.status = status
         self.not_sent = not_sent
+        #: Whether an earlier request of the same conversation may have changed something at the vendor.
+        self.is_after_change = False
 
     def reworded(self, message: str) -> Self:
         """

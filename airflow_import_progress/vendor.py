@@ -43,9 +43,10 @@ from airflow_import_progress.waiting.gate import Gate, OnActionRequired
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Connection, XComArg
-    from airflow_import_progress.operators.base import BaseImportOperator, ImportNotFoundError, PreparedStart
+    from airflow_import_progress.operators.base import BaseImportOperator
     from airflow_import_progress.sensors.arguments import NOT_GIVEN, NotGiven
     from airflow_import_progress.sensors.base import BaseImportSensor
+    from airflow_import_progress.starting.prepared import ImportNotFoundError, PreparedStart
     from airflow_import_progress.starting.record import StartRecord
 
 __all__ = [
@@ -105,9 +106,9 @@ _LAZY = {
     "BaseImportOperator": "airflow_import_progress.operators.base",
     "BaseImportSensor": "airflow_import_progress.sensors.base",
     "Connection": "airflow_import_progress.compat",
-    "ImportNotFoundError": "airflow_import_progress.operators.base",
+    "ImportNotFoundError": "airflow_import_progress.starting.prepared",
     "NotGiven": "airflow_import_progress.sensors.arguments",
-    "PreparedStart": "airflow_import_progress.operators.base",
+    "PreparedStart": "airflow_import_progress.starting.prepared",
     "StartRecord": "airflow_import_progress.starting.record",
     "XComArg": "airflow_import_progress.compat",
 }

@@ -43,7 +43,7 @@ def translating_errors(
             parts.append({**STATUS_ADVICE, **status_advice}.get(error.status, ""))
         # Without the cause, because its text is of a library and may contain an address with credentials.
         raise error.reworded(" ".join(filter(None, parts))) from None
-    except (ImportFailedError, ImportFileError):
+    except (ImportFailedError, ImportFileError, ImportStartRefusedError):
         raise
     except Exception as error:
         # A defect, so its traceback is kept. As an error of this package it has the same effect in every mode. Its text
@@ -57,9 +57,9 @@ def translating_start_errors() -> Iterator[None]:
     """Turn the errors of requests into those of a start."""
     try:
         yield
-    except ImportRequestError as error:
-        raise ImportStartRefusedError(f"{error} No import was started.") from None
     except ImportProgressError as error:
+        if isinstance(error, ImportRequestError) and not error.is_after_change:
+            raise ImportStartRefusedError(f"{error} No import was started.") from None
         if error.not_sent:
             raise
         raise ImportStartUnknownError(str(error)) from None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
+from http import HTTPStatus
 from typing import TypeVar
 
 from airflow_import_progress.exceptions import ImportProgressError
@@ -21,13 +22,14 @@ def run(conversation: Conversation[T], send: Callable[[Request], Response]) -> T
     :param conversation: The conversation.
     :param send: Sends a request and returns the answer.
     """
-    with closing(conversation), _whole_conversation() as changes:
+    with closing(conversation), _whole_conversation() as earlier_changes:
         try:
             request = next(conversation)
             while True:
                 response = send(request)
-                changes.append(_may_have_changed_something(request, response))
+                may_have_changed = _may_have_changed_something(request, response)
                 request = conversation.send(response)
+                earlier_changes.append(may_have_changed)
         except StopIteration as end:
             result: T = end.value
             return result
@@ -40,16 +42,17 @@ async def arun(conversation: Conversation[T], send: Callable[[Request], Awaitabl
     :param conversation: The conversation.
     :param send: Sends a request and returns the answer.
     """
-    with closing(conversation), _whole_conversation() as changes:
+    with closing(conversation), _whole_conversation() as earlier_changes:
         try:
             request = next(conversation)
             while True:
                 response = await send(request)
-                changes.append(_may_have_changed_something(request, response))
+                may_have_changed = _may_have_changed_something(request, response)
                 if len(response.body) > MAX_ANSWER_BYTES:
                     # Parsed in a thread, because a long body would block the event loop. It is parsed only once.
                     await asyncio.to_thread(response.parsed_or_none)
                 request = conversation.send(response)
+                earlier_changes.append(may_have_changed)
         except StopIteration as end:
             result: T = end.value
             return result
@@ -77,16 +80,17 @@ def through(
 
 @contextmanager
 def _whole_conversation() -> Iterator[list[bool]]:
-    """Let an error report that nothing was sent only if no request before it may have changed something either."""
-    changes: list[bool] = []
+    """Mark errors if a request before the one that failed may have changed something at the vendor."""
+    earlier_changes: list[bool] = []
     try:
-        yield changes
+        yield earlier_changes
     except ImportProgressError as error:
-        if any(changes):
-            error.not_sent = False
+        if any(earlier_changes):
+            error.not_sent, error.is_after_change = False, True
         raise
 
 
 def _may_have_changed_something(request: Request, response: Response) -> bool:
+    is_refused = 400 <= response.status < 500 and response.status != HTTPStatus.REQUEST_TIMEOUT
     # A log-in is shared.
-    return request.method != "GET" and not request.shared and not 400 <= response.status < 500
+    return request.method != "GET" and not request.shared and not is_refused

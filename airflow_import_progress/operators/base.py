@@ -6,8 +6,8 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -18,6 +18,7 @@ from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
     ImportFailedError,
     ImportFileError,
+    ImportPollError,
     ImportProgressError,
     ImportStartRefusedError,
     ImportStartUnknownError,
@@ -27,35 +28,15 @@ from airflow_import_progress.imports import Import
 from airflow_import_progress.sensors.arguments import NOT_GIVEN, is_resolved_later
 from airflow_import_progress.sensors.base import BaseImportSensor
 from airflow_import_progress.sensors.skipping import skipping
+from airflow_import_progress.starting.prepared import ImportNotFoundError, PreparedStart
 from airflow_import_progress.starting.record import NextStep, StartRecord, StartState, next_step
-from airflow_import_progress.starting.store import StartStore, start_store
+from airflow_import_progress.starting.store import StartStore, start_store, with_forgetting
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Context
 
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparedStart:
-    """
-    Hold a start whose arguments and file have been checked, right before the request is sent.
-
-    :param description: The content to import, for the log, such as ``"the file '/data/leaves.csv'"``.
-    :param digest: A digest of the content. It reveals that the content has changed.
-    :param send: Starts the import and returns its reference.
-    :param notes: Plain JSON values, to recognize the import at the vendor if its answer is lost. Without any secret.
-    """
-
-    description: str
-    digest: str
-    send: Callable[[], Import]
-    notes: Mapping[str, Any] = field(default_factory=dict)
-
-
-class ImportNotFoundError(Exception):
-    """Raised by :meth:`BaseImportOperator.find_import` if certainly no import was started."""
 
 
 class BaseImportOperator(BaseImportSensor):
@@ -93,8 +74,8 @@ class BaseImportOperator(BaseImportSensor):
         if not has_task_state_store():
             # Airflow calls them after it has stored the outcome. Removed earlier, the record would be missing for the
             # retry after a crash in between.
-            self.on_success_callback = _with_callback(self.on_success_callback)
-            self.on_failure_callback = _with_callback(self.on_failure_callback)
+            self.on_success_callback = with_forgetting(self.on_success_callback)
+            self.on_failure_callback = with_forgetting(self.on_failure_callback)
 
     # What a vendor's operator implements --------------------------------------------------------------------
 
@@ -196,6 +177,8 @@ class BaseImportOperator(BaseImportSensor):
             return self._start(store, hook, max_tries)
         if step is NextStep.FIND:
             return self._find_or_start(store, hook, record, max_tries)
+        if record.state is StartState.ENDED and record.import_fields is None:
+            raise ImportFailedError(f"{self._subject}: an earlier try of this task reported that the import failed.")
         if step is NextStep.REPORT or record.import_fields is None:
             raise self._unknown(store, record, max_tries, "An earlier try of this task reported it already.")
         import_ = self.import_class(**record.import_fields)
@@ -211,6 +194,10 @@ class BaseImportOperator(BaseImportSensor):
         return import_
 
     def _start(self, store: StartStore, hook: ImportProgressHook, max_tries: int) -> Import:
+        """Start the import, and again after errors without any effect at the vendor."""
+        return self._patiently(partial(self._start_once, store, hook, max_tries), lambda error: error.not_sent)
+
+    def _start_once(self, store: StartStore, hook: ImportProgressHook, max_tries: int) -> Import:
         prepared = self._patiently(lambda: self.prepare(hook), lambda error: error.transient)
         record = StartRecord(
             state=StartState.STARTING,
@@ -219,14 +206,14 @@ class BaseImportOperator(BaseImportSensor):
             max_tries=max_tries,
             notes=prepared.notes,
         )
-        store.save(record)
+        self._save_intent(store, record)
         try:
             # Any other error leaves the record as it is: the next try searches for the import.
-            import_ = self._patiently(prepared.send, lambda error: error.not_sent)
+            import_ = prepared.send()
         except ImportStartUnknownError as error:
-            return self._find_or_report(store, hook, store.load() or record, max_tries, str(error))
+            return self._find_or_raise(store, hook, store.load() or record, max_tries, str(error))
         except ImportFailedError:
-            self._save(store, record.reported(StartState.ENDED, max_tries))
+            self._save(store, (store.load() or record).reported(StartState.ENDED, max_tries))
             raise
         except (ImportFileError, ImportStartRefusedError):
             store.remove()
@@ -235,7 +222,8 @@ class BaseImportOperator(BaseImportSensor):
             if error.not_sent:
                 store.remove()
             raise
-        self._save(store, record.started(import_.to_dict()))
+        # Loaded again, because a vendor's module may have added notes.
+        self._save(store, (store.load() or record).started(import_.to_dict()))
         self.log.info("%s was started with %s.", import_.describe(self._conn_id), prepared.description)
         return import_
 
@@ -253,14 +241,16 @@ class BaseImportOperator(BaseImportSensor):
             self.log.info("%s: certainly no import was started, so it is started now.", self._subject)
             return self._start(store, hook, max_tries)
 
-    def _find_or_report(
+    def _find_or_raise(
         self, store: StartStore, hook: ImportProgressHook, record: StartRecord, max_tries: int, reason: str
     ) -> Import:
         try:
             return self._found(store, hook, record, max_tries, reason)
         except ImportNotFoundError:
             store.remove()
-            raise ImportStartRefusedError(f"{reason} The vendor has certainly not started an import.") from None
+            raise ImportPollError(
+                f"{reason} The vendor has certainly not started an import.", transient=True, not_sent=True
+            ) from None
 
     def _found(
         self, store: StartStore, hook: ImportProgressHook, record: StartRecord, max_tries: int, reason: str
@@ -298,13 +288,16 @@ class BaseImportOperator(BaseImportSensor):
         raise AssertionError
 
     def _unknown(self, store: StartStore, record: StartRecord, max_tries: int, reason: str) -> ImportStartUnknownError:
-        self._save(store, record.reported(StartState.UNKNOWN, max_tries))
-        return ImportStartUnknownError(
+        error = ImportStartUnknownError(
             f"{self._subject}: it is unknown whether the import was started. {reason} The request was sent at "
             f"{_clock_time(record.sent_at)}. {self.start_advice} Nothing is sent again by itself. If no import was "
             f"started, clear this task: it then starts the import. If one was started, wait for it with a sensor, or "
             f"mark this task as success once it has ended."
         )
+        # Logged before it is stored: a person who clears the task then has seen it, even if the worker dies here.
+        self.log.error("%s", error)
+        self._save(store, record.reported(StartState.UNKNOWN, max_tries))
+        return error
 
     def _warn_if_changed(self, hook: ImportProgressHook, record: StartRecord) -> None:
         try:
@@ -360,11 +353,21 @@ class BaseImportOperator(BaseImportSensor):
     def _set_ended(self, store: StartStore, context: Context) -> None:
         try:
             record = store.load()
-        except RuntimeError as error:
-            self.log.warning("%s", error)
+        except Exception as error:
+            # The outcome is certain, and must not be replaced by this error.
+            self.log.warning("The record of the start could not be read (%s: %s).", type(error).__name__, error)
             return
         if record is not None:
             self._save(store, record.reported(StartState.ENDED, context["ti"].max_tries))
+
+    def _save_intent(self, store: StartStore, record: StartRecord) -> None:
+        try:
+            store.save(record)
+        except Exception:
+            # Nothing is sent. What may have been stored would be taken for a start whose answer was lost.
+            with suppress(Exception):
+                store.remove()
+            raise
 
     def _save(self, store: StartStore, record: StartRecord) -> None:
         try:
@@ -382,22 +385,6 @@ class BaseImportOperator(BaseImportSensor):
         if not is_resolved_later(self._conn_id):
             self._check_identifier(name, self._conn_id)
         self._is_complete = True
-
-
-def _with_callback(callbacks: Any) -> list[Any]:
-    given = [] if callbacks is None else list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-    return [*given, forget_ended_start] if forget_ended_start not in given else given
-
-
-def forget_ended_start(context: Context) -> None:
-    """
-    Remove the Variable with the record of an import that has ended.
-
-    :param context: The context of the execution.
-    """
-    store = start_store(context)
-    if (record := store.load()) is not None and record.state is StartState.ENDED:
-        store.remove()
 
 
 def _clock_time(seconds: float) -> str:

@@ -140,3 +140,24 @@ def start_store(context: Context) -> StartStore:
     """
     store = task_state_store(context)
     return VariableStartStore(context["ti"]) if store is None else TaskStateStartStore(store)
+
+
+def with_forgetting(callbacks: Any) -> list[Any]:
+    """
+    Return the callbacks of a task with one more, which removes the record of an import that has ended.
+
+    :param callbacks: None, a callback or several.
+    """
+    given = [] if callbacks is None else list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+    return [*given, forget_ended_start] if forget_ended_start not in given else given
+
+
+def forget_ended_start(context: Context) -> None:
+    """
+    Remove the Variable with the record of an import that has ended.
+
+    :param context: The context of the execution.
+    """
+    store = start_store(context)
+    if (record := store.load()) is not None and record.state is StartState.ENDED:
+        store.remove()

@@ -30,10 +30,11 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.imports import Import
 from airflow_import_progress.operators import base as operators_base
-from airflow_import_progress.operators.base import BaseImportOperator, ImportNotFoundError, PreparedStart
+from airflow_import_progress.operators.base import BaseImportOperator
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.sensors.arguments import NOT_GIVEN
+from airflow_import_progress.starting.prepared import ImportNotFoundError, PreparedStart
 from airflow_import_progress.starting.record import NextStep, next_step
 from airflow_import_progress.starting.store import StartStore
 from airflow_import_progress.waiting import publishing
@@ -264,7 +265,7 @@ class Silence:
     def debug(self, *_):
         pass
 
-    info = warning = debug
+    info = warning = error = debug
 
 
 class FakeOperator(BaseImportOperator):
