@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -48,7 +49,6 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),
     "BaseSensorOperator": ("airflow.sdk", "airflow.sensors.base"),
     "Connection": ("airflow.sdk", "airflow.models"),
-    "NEVER_EXPIRE": ("airflow.sdk",),
     "ObjectStoragePath": ("airflow.sdk", "airflow.io.path"),
     "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
     "Variable": ("airflow.sdk", "airflow.models"),
@@ -347,13 +347,13 @@ def has_task_state_store() -> bool:
     """Return whether Airflow keeps values of a task instance across its tries: since Airflow 3.3."""
     try:
         return never_expire() is not None
-    except AttributeError:
+    except (ImportError, AttributeError):
         return False
 
 
 def never_expire() -> Any:
     """Return the retention of a value in the task state store that Airflow never removes by itself."""
-    return _of_airflow("NEVER_EXPIRE")
+    return importlib.import_module("airflow.sdk").NEVER_EXPIRE
 
 
 def get_variable(name: str) -> Any:
@@ -362,8 +362,28 @@ def get_variable(name: str) -> Any:
 
     :param name: The name of the Variable.
     """
-    # The default is a positional argument, because its name differs between Airflow 2 and 3.
-    return _of_airflow("Variable").get(name, None, deserialize_json=True)
+    # Not by Variable.get() where possible: it may return the default if the Variable could not be read.
+    try:
+        supervisor = _supervisor()
+    except ImportError:
+        return _variable_in_database(name)
+    if not hasattr(supervisor, "send"):
+        return _of_airflow("Variable").get(name, None, deserialize_json=True)
+    answer = supervisor.send(_comms().GetVariable(key=name))
+    if (error := getattr(answer, "error", None)) is not None:
+        if error.name == "VARIABLE_NOT_FOUND":
+            return None
+        raise RuntimeError(f"Airflow could not read the Variable {name!r} ({error.name}).")
+    return json.loads(answer.value)
+
+
+def _variable_in_database(name: str) -> Any:
+    from airflow.utils.session import create_session
+
+    variable: Any = importlib.import_module("airflow.models").Variable
+    with create_session() as session:
+        found = session.query(variable).filter(variable.key == name).one_or_none()
+        return None if found is None else json.loads(found.get_val())
 
 
 def set_variable(name: str, value: Any, description: str) -> None:

@@ -58,10 +58,12 @@ def translating_start_errors() -> Iterator[None]:
     try:
         yield
     except ImportProgressError as error:
-        if isinstance(error, ImportRequestError) and not error.is_after_change:
-            raise ImportStartRefusedError(f"{error} No import was started.") from None
         if error.not_sent:
             raise
+        # A redirect may follow a request that was processed.
+        is_redirect = error.status is not None and 300 <= error.status < 400
+        if isinstance(error, ImportRequestError) and not error.is_after_change and not is_redirect:
+            raise ImportStartRefusedError(f"{error} No import was started.") from None
         raise ImportStartUnknownError(str(error)) from None
 
 

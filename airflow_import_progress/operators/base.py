@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from airflow_import_progress.exceptions import (
     ImportStartUnknownError,
 )
 from airflow_import_progress.hooks.base import ImportProgressHook
+from airflow_import_progress.hooks.errors import nothing_sent
 from airflow_import_progress.imports import Import
 from airflow_import_progress.sensors.arguments import NOT_GIVEN, is_resolved_later
 from airflow_import_progress.sensors.base import BaseImportSensor
@@ -55,7 +56,8 @@ class BaseImportOperator(BaseImportSensor):
     The result, and so the task's XCom, is the last progress as a dict. With ``wait_for_completion=False`` it is the
     import's identifier, which a sensor takes. Killing the task or marking it failed does not stop the import.
 
-    :param wait_for_completion: Whether to wait for the end of the import. Default True.
+    :param wait_for_completion: Whether to wait for the end of the import. Default True. False: a task that is cleared
+        starts another import, even while the first one runs.
     :param kwargs: The arguments of :class:`~airflow_import_progress.sensors.base.BaseImportSensor`, except for
         ``start_from_trigger`` and ``end_from_trigger``: a start needs a worker, and so does removing its record.
     :raises ValueError: if an argument is outside its range; the message names it.
@@ -63,7 +65,11 @@ class BaseImportOperator(BaseImportSensor):
 
     #: Where a person finds out whether an import was started, as a sentence.
     start_advice: ClassVar[str]
+    #: The arguments, besides those of the import, that are rendered to text even in native DAGs.
+    text_arguments: ClassVar[Sequence[str]] = ()
     _start_store: StartStore
+    #: When the answer to a start was lost in this try.
+    _lost_at = 0.0
 
     def __init__(self, *, wait_for_completion: bool = True, **kwargs: Any) -> None:
         for name in ("start_from_trigger", "end_from_trigger"):
@@ -72,10 +78,10 @@ class BaseImportOperator(BaseImportSensor):
         super().__init__(**kwargs)
         self.wait_for_completion = wait_for_completion
         if not has_task_state_store():
-            # Airflow calls them after it has stored the outcome. Removed earlier, the record would be missing for the
-            # retry after a crash in between.
+            # Removed as late as possible: without the record, the retry after a crash would start another import.
             self.on_success_callback = with_forgetting(self.on_success_callback)
             self.on_failure_callback = with_forgetting(self.on_failure_callback)
+            self.on_skipped_callback = with_forgetting(self.on_skipped_callback)
 
     # What a vendor's operator implements --------------------------------------------------------------------
 
@@ -84,7 +90,6 @@ class BaseImportOperator(BaseImportSensor):
         """
         Check the arguments and the file. Only requests that read may be sent here.
 
-        :param hook: The vendor's hook.
         :raises ImportFileError: if the file cannot be imported.
         """
 
@@ -120,12 +125,7 @@ class BaseImportOperator(BaseImportSensor):
     # What Airflow calls -------------------------------------------------------------------------------------
 
     def execute(self, context: Context) -> Any:
-        """
-        Start the import if that has not been done, and wait for it, or defer the wait to the triggerer.
-
-        :param context: The context of the execution.
-        :return: The last progress as a dict, or the import's identifier.
-        """
+        """Start the import if that has not been done, and wait for it, or defer the wait to the triggerer."""
         with skipping(soft_fail=self.soft_fail, never_fail=self.never_fail):
             store = self._start_store = start_store(context)
             with self.get_hook() as hook:
@@ -144,15 +144,7 @@ class BaseImportOperator(BaseImportSensor):
         import_fields: Mapping[str, Any] | None = None,
         conn_id: str | None = None,
     ) -> dict[str, Any]:
-        """
-        End the wait on a worker with the event of the trigger.
-
-        :param context: The context of the execution.
-        :param event: The trigger's event.
-        :param import_fields: The arguments of the import that was waited for.
-        :param conn_id: The connection that the worker deferred with.
-        :return: The last progress as a dict.
-        """
+        """End the wait on a worker with the event of the trigger."""
         store = self._start_store = start_store(context)
         if import_fields is None and (record := store.load()) is not None:
             # dag.test() resumes without the arguments of the deferral.
@@ -186,19 +178,23 @@ class BaseImportOperator(BaseImportSensor):
             # A later poke of the try that has started the import, or has logged this already.
             return import_
         self.log.info(
-            "%s was started at %s by an earlier try of this task. Nothing is sent, and the wait continues.",
+            "%s was started at %s by an earlier try of this task. Nothing is sent, and the wait continues. To start "
+            "another import instead, delete %s and clear this task.",
             import_.describe(self._conn_id),
             _clock_time(record.sent_at),
+            store.place,
         )
         self._warn_if_changed(hook, record)
         return import_
 
     def _start(self, store: StartStore, hook: ImportProgressHook, max_tries: int) -> Import:
         """Start the import, and again after errors without any effect at the vendor."""
-        return self._patiently(partial(self._start_once, store, hook, max_tries), lambda error: error.not_sent)
+        start = partial(self._start_once, store, hook, max_tries)
+        return self._patiently(start, lambda error: error.not_sent and error.transient)
 
     def _start_once(self, store: StartStore, hook: ImportProgressHook, max_tries: int) -> Import:
-        prepared = self._patiently(lambda: self.prepare(hook), lambda error: error.transient)
+        with nothing_sent():
+            prepared = self.prepare(hook)
         record = StartRecord(
             state=StartState.STARTING,
             sent_at=time.time(),
@@ -211,6 +207,7 @@ class BaseImportOperator(BaseImportSensor):
             # Any other error leaves the record as it is: the next try searches for the import.
             import_ = prepared.send()
         except ImportStartUnknownError as error:
+            self._lost_at = time.time()
             return self._find_or_raise(store, hook, store.load() or record, max_tries, str(error))
         except ImportFailedError:
             self._save(store, (store.load() or record).reported(StartState.ENDED, max_tries))
@@ -334,7 +331,13 @@ class BaseImportOperator(BaseImportSensor):
 
     def _continue(self, hook: ImportProgressHook, store: StartStore) -> bool:
         # Loaded each time, because a step adds notes. Without a record it is unknown which steps were taken.
-        return (record := store.load()) is not None and self.continue_import(hook, self.get_import(), record)
+        if (record := store.load()) is None:
+            return False
+        if record.state is StartState.STARTING:
+            # Its first save has failed. With a step, a search would not find the import as it was started.
+            record = record.started(self.get_import().to_dict())
+            store.save(record)
+        return self.continue_import(hook, self.get_import(), record)
 
     # The end ------------------------------------------------------------------------------------------------
 
@@ -358,6 +361,8 @@ class BaseImportOperator(BaseImportSensor):
             self.log.warning("The record of the start could not be read (%s: %s).", type(error).__name__, error)
             return
         if record is not None:
+            if record.import_fields is None and self._deferred_import is not None:
+                record = record.started(self._deferred_import.to_dict())
             self._save(store, record.reported(StartState.ENDED, context["ti"].max_tries))
 
     def _save_intent(self, store: StartStore, record: StartRecord) -> None:
@@ -377,11 +382,14 @@ class BaseImportOperator(BaseImportSensor):
             # record stays, with which nothing is started twice.
             self.log.warning("The record of the start could not be stored (%s: %s).", type(error).__name__, error)
 
+    @property
+    def _identifying(self) -> tuple[str, ...]:
+        return (*super()._identifying, *(name for name in self.template_fields if name in self.text_arguments))
+
     def _complete(self) -> None:
         # The import is unknown until it is started, so that only the connection can be checked.
         name = self.hook_class.conn_name_attr
-        if isinstance(self._conn_id, str):
-            self._given_as_text = frozenset({name})
+        self._given_as_text = frozenset(name for name in self._identifying if isinstance(getattr(self, name), str))
         if not is_resolved_later(self._conn_id):
             self._check_identifier(name, self._conn_id)
         self._is_complete = True

@@ -125,14 +125,14 @@ class RocketChatFileImportOperator(RocketChatImportOperator):
         if self._downloads:
             url = cast("str", self.file_url)
             address = as_address(url)
-            name = file_name_of(url)
+            # Checked here and not noted, because it may contain a part of a signature.
+            file_name_of(url)
             return PreparedStart(
                 description=f"the file at {address}",
                 digest=hashlib.sha256(str(address).encode()).hexdigest(),
                 send=lambda: self._send(
                     rocketchat, lambda before: file_download(url, self.importer_key, before=before)
                 ),
-                notes={"file_name": name},
             )
         source = cast("ImportFileSource", self.file)
         file = ImportFile(source)
@@ -176,6 +176,9 @@ class RocketChatFileImportOperator(RocketChatImportOperator):
 
     def _selections(self) -> dict[str, Selection]:
         return {name: _checked_selection(name, getattr(self, name)) for name in ("users", "channels", "contacts")}
+
+    def _file_name(self, record: StartRecord) -> str | None:
+        return file_name_of(cast("str", self.file_url)) if self._downloads else super()._file_name(record)
 
     def _send(self, rocketchat: RocketChatHook, conversation: Callable[[Reported], Conversation[str]]) -> Import:
         return self._import(rocketchat.start_import(conversation(self._begin(rocketchat))))
@@ -230,6 +233,8 @@ class RocketChatUserImportOperator(RocketChatImportOperator):
         """
         rocketchat = cast("RocketChatHook", hook)
         found = super().find_import(hook, record)
+        if record.notes.get("run_sent_at") is not None:
+            return found
         operation = None if found is None else self._waiting(rocketchat, found)
         if found is None or operation is None or operation.status != NEW:
             raise ImportNotFoundError

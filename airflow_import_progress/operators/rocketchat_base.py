@@ -91,6 +91,8 @@ class RocketChatImportOperator(BaseImportOperator):
             raise ImportNotFoundError
         reported = rocketchat.run(read_operation())
         if reported.operation_id == record.notes["operation_before"]:
+            if time.time() < max(record.sent_at, self._lost_at) + EFFECT_TIMEOUT:
+                raise ImportPollError(f"{self._subject}: the workspace reports no new import yet.", transient=True)
             raise ImportNotFoundError
         operation = reported.operation
         if operation is None or not self._is_ours(operation, record, rocketchat.user_id()):
@@ -104,8 +106,12 @@ class RocketChatImportOperator(BaseImportOperator):
             and (user_id is None or operation.user_id == user_id)
             and operation.created_at is not None
             and operation.created_at.timestamp() >= sent_at
-            and has_file(operation, record.notes.get("file_name"))
+            and has_file(operation, self._file_name(record))
         )
+
+    def _file_name(self, record: StartRecord) -> str | None:
+        """Return the name of the file of a start, or None if it has none."""
+        return record.notes.get("file_name")
 
     def _import(self, operation_id: str) -> RocketChatImport:
         return self.import_class(operation_id=operation_id, importer_key=self.importer_key)

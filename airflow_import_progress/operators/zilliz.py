@@ -87,6 +87,7 @@ class ZillizImportOperator(BaseImportOperator):
         "/v2/vectordb/jobs/import/list."
     )
     job_id: str | NotGiven = NOT_GIVEN
+    text_arguments: ClassVar[Sequence[str]] = ("collection_name", "partition_name", "storage_conn_id")
     #: When the start was sent by this try.
     _sent_at = 0.0
 

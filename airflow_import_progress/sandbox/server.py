@@ -216,7 +216,9 @@ async def _vendor_answer(
     if rule is not None:
         record["status"] = rule.fault.status
         processed = await _faultless_answer(world, vendor, request, authorized, handler) if rule.processed else None
-        faulty = await rule.fault.answer(request) or processed
+        faulty = await rule.fault.answer(request)
+        if faulty is None:
+            faulty = processed
         if faulty is not None:
             return faulty
     try:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from types import SimpleNamespace
 
@@ -132,6 +133,8 @@ def variables(monkeypatch):
     variables = FakeVariable()
     airflow = compat._of_airflow
     monkeypatch.setattr(compat, "_of_airflow", lambda name: variables if name == "Variable" else airflow(name))
+    # As in Airflow 3.0, whose Variables raise if they cannot be read.
+    monkeypatch.setattr(compat, "_supervisor", object)
     return variables
 
 
@@ -199,6 +202,36 @@ def test_a_variable_that_a_secrets_backend_hides_is_an_error(store, variables, h
     variables.hidden[store.name] = hidden
     with pytest.raises(RuntimeError, match=r"was stored but cannot be read again\. Check the secrets backends"):
         store.save(RECORD)
+
+
+class Supervisor:
+    """The supervisor of a task, which has only one answer."""
+
+    def __init__(self, **answer):
+        self.answer = SimpleNamespace(**answer)
+
+    def send(self, request):
+        return self.answer
+
+
+@pytest.mark.skipif(importlib.util.find_spec("airflow.sdk") is None, reason="from Airflow 3 on")
+class TestSupervisor:
+    """Variables from Airflow 3.1 on."""
+
+    def test_a_variable_is_read(self, monkeypatch):
+        monkeypatch.setattr(compat, "_supervisor", lambda: Supervisor(value='{"start": 1}'))
+        assert compat.get_variable("name") == {"start": 1}
+
+    def test_a_variable_that_is_missing_is_none(self, monkeypatch):
+        error = SimpleNamespace(name="VARIABLE_NOT_FOUND")
+        monkeypatch.setattr(compat, "_supervisor", lambda: Supervisor(error=error))
+        assert compat.get_variable("name") is None
+
+    def test_a_variable_that_could_not_be_read_is_never_taken_for_a_missing_one(self, monkeypatch):
+        error = SimpleNamespace(name="GENERIC_ERROR")
+        monkeypatch.setattr(compat, "_supervisor", lambda: Supervisor(error=error))
+        with pytest.raises(RuntimeError, match="could not read the Variable 'name'"):
+            compat.get_variable("name")
 
 
 def test_notes_that_json_changes_are_stored(store):
