@@ -13,11 +13,13 @@ from airflow_import_progress.exceptions import (
     ImportFailedError,
     ImportFileError,
     ImportPollError,
+    ImportRequestError,
     ImportStartRefusedError,
     ImportStartUnknownError,
 )
 from airflow_import_progress.files import ImportFile
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
+from airflow_import_progress.operators.base import BaseImportOperator
 from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator, LuccaUserLocationImportOperator
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
@@ -146,6 +148,22 @@ def test_a_connection_that_is_refused_is_tried_again_and_starts_one_import(lucca
     assert started(lucca) == 1
 
 
+def test_a_connection_that_stays_refused_is_tried_as_often_as_polls_may_fail(
+    lucca, operator_task, leaves, connect, times_logged
+):
+    connect(**UNREACHABLE)
+    with pytest.raises(ImportPollError):
+        operator_task(LuccaLeaveImportOperator, file=leaves, max_consecutive_failures=4).run()
+    assert times_logged("and is repeated in") == 3
+
+
+def test_a_connection_that_is_missing_may_be_retried(lucca, operator_task, leaves):
+    task = operator_task(LuccaLeaveImportOperator, file=leaves, lucca_conn_id="nowhere")
+    with pytest.raises(ImportRequestError, match="Airflow does not find this connection"):
+        task.run()
+    assert task.record is None
+
+
 # Lost answers and second tries
 
 
@@ -190,6 +208,24 @@ def test_an_unknown_start_is_not_skipped_by_soft_fail_but_by_never_fail(lucca, o
         operator_task(LuccaLeaveImportOperator, file=leaves, soft_fail=True).run()
     with pytest.raises(AirflowSkipException):
         operator_task(LuccaLeaveImportOperator, file=leaves, never_fail=True).run()
+
+
+def test_a_record_that_could_not_be_stored_after_the_answer_is_completed_at_the_end(
+    lucca, operator_task, leaves, monkeypatch
+):
+    if operator_task.args[-1] == "reschedule":
+        pytest.skip("the next poke is another process, which does not know the import")
+    task = operator_task(LuccaLeaveImportOperator, file=leaves)
+    save = BaseImportOperator._save
+
+    def fail(self, store, record):
+        if record.state != "started":
+            save(self, store, record)
+
+    monkeypatch.setattr(BaseImportOperator, "_save", fail)
+    first = task.run()
+    assert (task.record["state"], task.record["import_fields"]) == ("ended", {"summary_id": first["import_id"]})
+    assert task.run()["import_id"] == first["import_id"]
 
 
 class Killed(BaseException):

@@ -151,6 +151,13 @@ def test_the_server_downloads_a_file_by_itself(rocketchat, client, operator_task
     assert "secret" not in task.stored
 
 
+def test_no_part_of_an_address_is_recorded(rocketchat, operator_task):
+    url = f"{URL}?X-Amz-Credential=AKIA/s3/aws4_request&X-Amz-Signature=dead"
+    task = operator_task(RocketChatFileImportOperator, file_url=url, importer_key="csv")
+    task.run()
+    assert "aws4_request" not in task.stored
+
+
 def test_only_the_selected_records_are_imported(client, file_task):
     file_task(channels=["general"], contacts=[]).run()
     # Rocket.Chat counts each user of a file twice.

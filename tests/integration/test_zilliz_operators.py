@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+from airflow.providers.common.compat.sdk import DAG, AirflowSensorTimeout
 
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
@@ -88,6 +89,16 @@ def task_v2(zilliz, operator_task):
         return operator_task(ZillizImportOperator, **{"collection_name": "articles", **APIS["v2"][2], **arguments})
 
     return task
+
+
+def test_a_partition_stays_a_text_in_a_native_dag(zilliz):
+    dag = DAG("native", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), render_template_as_native_obj=True)
+    with dag:
+        operator = ZillizImportOperator(
+            task_id="import", collection_name="articles", partition_name="{{ p }}", **APIS["v2"][2]
+        )
+    operator.render_template_fields({"p": "2024_01"})
+    assert operator.partition_name == "2024_01"
 
 
 def creates(sandbox):
