@@ -19,6 +19,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_import_progress.operators import rocketchat_base, zilliz
 from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator
 from airflow_import_progress.operators.rocketchat import RocketChatFileImportOperator
 from airflow_import_progress.operators.zilliz import ZillizImportOperator
@@ -35,6 +36,9 @@ POINTS = ("before_request", "during_request", "after_answer", "while_waiting", "
 SEARCHED_POINTS = ("before_request", "after_answer", "before_end")
 #: The seconds after which a process is killed while its request is processed.
 REQUEST_SECONDS = 2.0
+
+# The sandbox processes a request at once, so that a search need not wait for its effect as long as at a vendor.
+zilliz.MAX_START_SECONDS = rocketchat_base.EFFECT_TIMEOUT = 15.0
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
 
