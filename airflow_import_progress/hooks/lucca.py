@@ -21,6 +21,7 @@ from airflow_import_progress.hooks.lucca_start import (
 )
 from airflow_import_progress.vendor import (
     Conversation,
+    Gate,
     Import,
     ImportProgress,
     ImportProgressHook,
@@ -277,6 +278,22 @@ class LuccaHook(ImportProgressHook):
             )
         message = f"{connection.base_url} accepted the API key for {' and '.join(accepted)}"
         return f"{message}, but not for {' and '.join(refused)}." if refused else f"{message}."
+
+
+def results_gate(gate: Gate, *, check_results: bool) -> Gate:
+    """
+    Return a gate for user locations, or raise if it needs results that are not read.
+
+    :param gate: The gate.
+    :param check_results: Whether the results of the import are read.
+    :raises ValueError: if the gate limits records without the results.
+    """
+    if not check_results and gate != Gate():
+        raise ValueError(
+            "max_failed_records, min_success_rate and min_records need check_results=True, because only the "
+            "results of an import report which lines Lucca refused"
+        )
+    return gate
 
 
 def _leave_progress_request(summary_id: str) -> Request:

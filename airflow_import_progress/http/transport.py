@@ -307,7 +307,7 @@ async def asend(session: aiohttp.ClientSession, connection: VendorConnection, re
             data=_chunks(upload) if upload is not None else _form(request),
             allow_redirects=False,
             proxy=connection.proxy,
-            timeout=_client_timeout(connection, request),
+            **_upload_timeout(connection, request),
         ) as answer:
             _check_head(answer)
             async for chunk in answer.content.iter_any():
@@ -332,15 +332,17 @@ async def _chunks(upload: BodyReader) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _client_timeout(connection: VendorConnection, request: Request) -> aiohttp.ClientTimeout:
+def _upload_timeout(connection: VendorConnection, request: Request) -> dict[str, Any]:
+    """Return the arguments with the time limit of an upload. Other requests have that of the session."""
+    if not isinstance(request.data, Body):
+        return {}
     import aiohttp
 
-    if not isinstance(request.data, Body):
-        return aiohttp.ClientTimeout(total=connection.timeout)
     # As with requests, the time of the upload is added only to the upload.
-    return aiohttp.ClientTimeout(
+    limit = aiohttp.ClientTimeout(
         total=_time_limit(connection, request), sock_connect=connection.timeout, sock_read=connection.timeout
     )
+    return {"timeout": limit}
 
 
 def _check_head(answer: aiohttp.ClientResponse) -> None:

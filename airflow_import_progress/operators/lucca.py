@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -12,6 +13,7 @@ from airflow_import_progress.hooks.lucca import (
     LuccaLeaveImport,
     LuccaUserLocationImport,
     LuccaUserLocationSimulation,
+    results_gate,
 )
 from airflow_import_progress.hooks.lucca_start import MAX_FILE_BYTES
 from airflow_import_progress.vendor import (
@@ -25,10 +27,36 @@ from airflow_import_progress.vendor import (
 )
 
 if TYPE_CHECKING:
-    from airflow_import_progress.vendor import ImportFileSource, XComArg
+    from airflow_import_progress.vendor import Import, ImportFileSource, XComArg
 
 
-class LuccaLeaveImportOperator(BaseImportOperator):
+class _LuccaImportOperator(BaseImportOperator):
+    """Base of Lucca's operators: the import of one file."""
+
+    template_fields: Sequence[str] = ("file", "lucca_conn_id")
+    hook_class = LuccaHook
+    summary_id: str | NotGiven = NOT_GIVEN
+    file: ImportFileSource | XComArg
+
+    @abstractmethod
+    def _upload(self, hook: LuccaHook, file: ImportFileSource) -> Import: ...
+
+    def prepare(self, hook: ImportProgressHook) -> PreparedStart:
+        """
+        Check the file.
+
+        :raises ImportFileError: if the file cannot be imported.
+        """
+        source = cast("ImportFileSource", self.file)
+        file = ImportFile(source, max_bytes=MAX_FILE_BYTES)
+        return PreparedStart(
+            description=str(file),
+            digest=file.digest(),
+            send=lambda: self._upload(cast("LuccaHook", hook), source),
+        )
+
+
+class LuccaLeaveImportOperator(_LuccaImportOperator):
     """
     Import leaves into Lucca Absences once, and wait until the import has really succeeded.
 
@@ -45,13 +73,10 @@ class LuccaLeaveImportOperator(BaseImportOperator):
     :raises ValueError: if an argument is not valid; the message names it.
     """
 
-    template_fields: Sequence[str] = ("file", "lucca_conn_id")
     import_class = LuccaLeaveImport
-    hook_class = LuccaHook
     start_advice: ClassVar[str] = (
         "Check the import history of Absences in Lucca, which lists imports made via the API too."
     )
-    summary_id: str | NotGiven = NOT_GIVEN
 
     def __init__(
         self,
@@ -70,25 +95,11 @@ class LuccaLeaveImportOperator(BaseImportOperator):
         self.synchronize = synchronize
         self.lucca_conn_id = lucca_conn_id
 
-    def prepare(self, hook: ImportProgressHook) -> PreparedStart:
-        """
-        Check the file.
-
-        :param hook: The hook.
-        :raises ImportFileError: if the file cannot be imported.
-        """
-        source, lucca = cast("ImportFileSource", self.file), cast("LuccaHook", hook)
-        file = ImportFile(source, max_bytes=MAX_FILE_BYTES)
-        return PreparedStart(
-            description=str(file),
-            digest=file.digest(),
-            send=lambda: lucca.start_leave_import(
-                source, create=self.create, recredit=self.recredit, synchronize=self.synchronize
-            ),
-        )
+    def _upload(self, hook: LuccaHook, file: ImportFileSource) -> Import:
+        return hook.start_leave_import(file, create=self.create, recredit=self.recredit, synchronize=self.synchronize)
 
 
-class LuccaUserLocationImportOperator(BaseImportOperator):
+class LuccaUserLocationImportOperator(_LuccaImportOperator):
     """
     Import user locations into Lucca Office once, and wait until the import has really succeeded.
 
@@ -112,13 +123,10 @@ class LuccaUserLocationImportOperator(BaseImportOperator):
     :raises ValueError: if an argument is not valid; the message names it.
     """
 
-    template_fields: Sequence[str] = ("file", "lucca_conn_id")
     import_class = LuccaUserLocationImport
-    hook_class = LuccaHook
     start_advice: ClassVar[str] = (
         "Check the import history of Office in Lucca, which lists imports made via the API too."
     )
-    summary_id: str | NotGiven = NOT_GIVEN
 
     def __init__(
         self,
@@ -134,14 +142,10 @@ class LuccaUserLocationImportOperator(BaseImportOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.gate = Gate(
-            max_failed_records=max_failed_records, min_success_rate=min_success_rate, min_records=min_records
+        self.gate = results_gate(
+            Gate(max_failed_records=max_failed_records, min_success_rate=min_success_rate, min_records=min_records),
+            check_results=check_results,
         )
-        if not check_results and self.gate != Gate():
-            raise ValueError(
-                "max_failed_records, min_success_rate and min_records need check_results=True, because only the "
-                "results of an import report which lines Lucca refused"
-            )
         if not create:
             self.import_class = LuccaUserLocationSimulation  # type: ignore[misc]
         self.file = file
@@ -150,22 +154,8 @@ class LuccaUserLocationImportOperator(BaseImportOperator):
         self.lucca_conn_id = lucca_conn_id
         self.check_results = check_results
 
-    def prepare(self, hook: ImportProgressHook) -> PreparedStart:
-        """
-        Check the file.
-
-        :param hook: The hook.
-        :raises ImportFileError: if the file cannot be imported.
-        """
-        source, lucca = cast("ImportFileSource", self.file), cast("LuccaHook", hook)
-        file = ImportFile(source, max_bytes=MAX_FILE_BYTES)
-        return PreparedStart(
-            description=str(file),
-            digest=file.digest(),
-            send=lambda: replace(
-                lucca.start_user_location_import(
-                    source, create=self.create, override_user_locations=self.override_user_locations
-                ),
-                check_results=self.check_results,
-            ),
+    def _upload(self, hook: LuccaHook, file: ImportFileSource) -> Import:
+        import_ = hook.start_user_location_import(
+            file, create=self.create, override_user_locations=self.override_user_locations
         )
+        return replace(import_, check_results=self.check_results)

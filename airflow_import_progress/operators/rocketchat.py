@@ -229,7 +229,7 @@ class RocketChatUserImportOperator(RocketChatImportOperator):
         """
         Return the current operation of the workspace if it is the one that was created.
 
-        :raises ImportNotFoundError: if it is another one. Without users, the one that was created has no effect.
+        :raises ImportNotFoundError: if it is another one. An operation without users imports nothing.
         """
         rocketchat = cast("RocketChatHook", hook)
         found = super().find_import(hook, record)
@@ -258,7 +258,7 @@ class RocketChatUserImportOperator(RocketChatImportOperator):
             raise self._cleared(rocketchat, operation, f"{self._subject}: {reason}")
         try:
             for batch in batches(users[staged:]):
-                # A refusal because of too many requests is no failure, however often it comes.
+                # Repeat it as often as the rate limit is exceeded: that is not a failure.
                 self._patiently(partial(self._add_batch, rocketchat, batch), lambda error: error.rate_limited)
             check_staged(rocketchat.run(read_operation()).operation, operation.operation_id, len(users))
         except ImportFailedError as error:
@@ -305,7 +305,7 @@ class RocketChatPendingFilesImportOperator(RocketChatImportOperator):
         self.importer_key = f"pending-{kind}"
 
     def prepare(self, hook: ImportProgressHook) -> PreparedStart:
-        """Return the start, for which there is nothing to check."""
+        """Return the start. It has no file or data to check."""
         rocketchat = cast("RocketChatHook", hook)
         return PreparedStart(
             description=f"the pending {self.kind}",

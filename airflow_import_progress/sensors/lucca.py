@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport
+from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport, LuccaUserLocationImport, results_gate
 from airflow_import_progress.vendor import BaseImportSensor, Gate
 
 if TYPE_CHECKING:
@@ -80,14 +80,10 @@ class LuccaUserLocationImportSensor(BaseImportSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.gate = Gate(
-            max_failed_records=max_failed_records, min_success_rate=min_success_rate, min_records=min_records
+        self.gate = results_gate(
+            Gate(max_failed_records=max_failed_records, min_success_rate=min_success_rate, min_records=min_records),
+            check_results=check_results,
         )
-        if not check_results and self.gate != Gate():
-            raise ValueError(
-                "max_failed_records, min_success_rate and min_records need check_results=True, because only the "
-                "results of an import report which lines Lucca refused"
-            )
         self.summary_id = summary_id
         self.lucca_conn_id = lucca_conn_id
         self.check_results = check_results
