@@ -210,7 +210,7 @@ class BaseImportOperator(BaseImportSensor):
             self._lost_at = time.time()
             return self._find_or_raise(store, hook, store.load() or record, max_tries, str(error))
         except ImportFailedError:
-            self._save(store, (store.load() or record).reported(StartState.ENDED, max_tries))
+            self._save(store, store.load_or(record).reported(StartState.ENDED, max_tries))
             raise
         except (ImportFileError, ImportStartRefusedError):
             store.remove()
@@ -220,7 +220,7 @@ class BaseImportOperator(BaseImportSensor):
                 store.remove()
             raise
         # Loaded again, because a vendor's module may have added notes.
-        self._save(store, (store.load() or record).started(import_.to_dict()))
+        self._save(store, store.load_or(record).started(import_.to_dict()))
         self.log.info("%s was started with %s.", import_.describe(self._conn_id), prepared.description)
         return import_
 

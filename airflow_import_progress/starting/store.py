@@ -39,6 +39,18 @@ class StartStore(ABC):
                 f"delete the record to start the import anew."
             ) from None
 
+    def load_or(self, record: StartRecord) -> StartRecord:
+        """
+        Return the stored record, or the given one if it cannot be read, for an outcome that must not be lost by that.
+
+        :param record: The record as it was stored last, perhaps without later notes.
+        """
+        try:
+            return self.load() or record
+        except Exception:
+            # The outcome is stored all the same, or the log reports that it could not be.
+            return record
+
     def save(self, record: StartRecord) -> None:
         """
         Store the record.

@@ -23,6 +23,7 @@ from airflow_import_progress.operators.base import BaseImportOperator
 from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator, LuccaUserLocationImportOperator
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
+from airflow_import_progress.starting.store import StartStore
 from tests.support.sandbox_client import API_KEY
 
 LEAVES = (
@@ -226,6 +227,30 @@ def test_a_record_that_could_not_be_stored_after_the_answer_is_completed_at_the_
     first = task.run()
     assert (task.record["state"], task.record["import_fields"]) == ("ended", {"summary_id": first["import_id"]})
     assert task.run()["import_id"] == first["import_id"]
+
+
+def test_a_record_that_cannot_be_read_after_the_answer_does_not_lose_the_import(
+    lucca, operator_task, leaves, monkeypatch
+):
+    task = operator_task(LuccaLeaveImportOperator, file=leaves)
+    start, load = LuccaHook.start_leave_import, StartStore.load
+    is_answered = []
+
+    def start_leave_import(*args, **kwargs):
+        import_ = start(*args, **kwargs)
+        is_answered.append(True)
+        return import_
+
+    def fail_once(store):
+        if is_answered:
+            is_answered.clear()
+            raise RuntimeError("Airflow's API did not answer")
+        return load(store)
+
+    monkeypatch.setattr(LuccaHook, "start_leave_import", start_leave_import)
+    monkeypatch.setattr(StartStore, "load", fail_once)
+    assert task.run()["state"] == "succeeded"
+    assert (started(lucca), task.record["state"]) == (1, "ended")
 
 
 class Killed(BaseException):
