@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -22,17 +21,22 @@ def run(conversation: Conversation[T], send: Callable[[Request], Response]) -> T
     :param conversation: The conversation.
     :param send: Sends a request and returns the answer.
     """
-    with closing(conversation), _whole_conversation() as earlier_changes:
-        try:
-            request = next(conversation)
-            while True:
-                response = send(request)
-                may_have_changed = _may_have_changed_something(request, response)
-                request = conversation.send(response)
-                earlier_changes.append(may_have_changed)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+    earlier_changes: list[bool] = []
+    try:
+        request = next(conversation)
+        while True:
+            response = send(request)
+            may_have_changed = _may_have_changed_something(request, response)
+            request = conversation.send(response)
+            earlier_changes.append(may_have_changed)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    except ImportProgressError as error:
+        _mark(error, earlier_changes)
+        raise
+    finally:
+        conversation.close()
 
 
 async def arun(conversation: Conversation[T], send: Callable[[Request], Awaitable[Response]]) -> T:
@@ -42,20 +46,25 @@ async def arun(conversation: Conversation[T], send: Callable[[Request], Awaitabl
     :param conversation: The conversation.
     :param send: Sends a request and returns the answer.
     """
-    with closing(conversation), _whole_conversation() as earlier_changes:
-        try:
-            request = next(conversation)
-            while True:
-                response = await send(request)
-                may_have_changed = _may_have_changed_something(request, response)
-                if len(response.body) > MAX_ANSWER_BYTES:
-                    # Parsed in a thread, because a long body would block the event loop. It is parsed only once.
-                    await asyncio.to_thread(response.parsed_or_none)
-                request = conversation.send(response)
-                earlier_changes.append(may_have_changed)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+    earlier_changes: list[bool] = []
+    try:
+        request = next(conversation)
+        while True:
+            response = await send(request)
+            may_have_changed = _may_have_changed_something(request, response)
+            if len(response.body) > MAX_ANSWER_BYTES:
+                # Parsed in a thread, because a long body would block the event loop. It is parsed only once.
+                await asyncio.to_thread(response.parsed_or_none)
+            request = conversation.send(response)
+            earlier_changes.append(may_have_changed)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    except ImportProgressError as error:
+        _mark(error, earlier_changes)
+        raise
+    finally:
+        conversation.close()
 
 
 def through(
@@ -67,27 +76,22 @@ def through(
     :param conversation: The conversation.
     :param send_authenticated: Returns the conversation that sends one request and ends in its answer.
     """
-    with closing(conversation):
-        try:
-            request = next(conversation)
-            while True:
-                response = yield from send_authenticated(request)
-                request = conversation.send(response)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-
-@contextmanager
-def _whole_conversation() -> Iterator[list[bool]]:
-    """Mark errors if a request before the one that failed may have changed something at the vendor."""
-    earlier_changes: list[bool] = []
     try:
-        yield earlier_changes
-    except ImportProgressError as error:
-        if any(earlier_changes):
-            error.not_sent, error.is_after_change = False, True
-        raise
+        request = next(conversation)
+        while True:
+            response = yield from send_authenticated(request)
+            request = conversation.send(response)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        conversation.close()
+
+
+def _mark(error: ImportProgressError, earlier_changes: list[bool]) -> None:
+    """Mark an error if a request before the one that failed may have changed something at the vendor."""
+    if any(earlier_changes):
+        error.not_sent, error.is_after_change = False, True
 
 
 def _may_have_changed_something(request: Request, response: Response) -> bool:

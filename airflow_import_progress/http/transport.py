@@ -13,7 +13,7 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
@@ -124,24 +124,28 @@ class AsyncTransport:
         while self._kept:
             await self._kept.popitem()[1].close()
 
-    @asynccontextmanager
-    async def session(self, connection: VendorConnection) -> AsyncIterator[AsyncSend]:
+    def session(self, connection: VendorConnection) -> AbstractAsyncContextManager[AsyncSend]:
         """
-        Return the function that sends through a session.
+        Return the function that sends through a session, in a context.
 
         :param connection: The connection.
         """
+        kept = self._kept.get(_session_settings(connection)) if self._is_open else None
+        # A poll costs less without an asynchronous generator.
+        return self._new_session(connection) if kept is None else nullcontext(partial(asend, kept, connection))
+
+    @asynccontextmanager
+    async def _new_session(self, connection: VendorConnection) -> AsyncIterator[AsyncSend]:
+        session = await new_async_session(connection)
         if not self._is_open:
-            async with await new_async_session(connection) as session:
+            async with session:
                 yield partial(asend, session, connection)
             return
-        settings = _session_settings(connection)
-        if settings not in self._kept:
-            session = await new_async_session(connection)
-            if self._kept.setdefault(settings, session) is not session:
-                # Another conversation was faster.
-                await session.close()
-        yield partial(asend, self._kept[settings], connection)
+        kept = self._kept.setdefault(_session_settings(connection), session)
+        if kept is not session:
+            # Another conversation was faster.
+            await session.close()
+        yield partial(asend, kept, connection)
 
 
 def _session_settings(connection: VendorConnection) -> tuple[Any, ...]:
