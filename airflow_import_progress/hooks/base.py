@@ -26,7 +26,8 @@ from airflow_import_progress.http.connection import (
 from airflow_import_progress.http.connection_cache import ConnectionCache
 from airflow_import_progress.http.conversation import arun, run, through
 from airflow_import_progress.http.exchange import Conversation, Request, Response
-from airflow_import_progress.http.transport import AsyncSend, AsyncSender, AsyncTransport, Transport, send_or_share
+from airflow_import_progress.http.sessions import AsyncSessions, Sessions, send_or_share
+from airflow_import_progress.http.transport import AsyncSend, AsyncSender
 from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress
 
@@ -73,8 +74,8 @@ class ImportProgressHook(BaseHook, ABC):
             f"Airflow does not find this connection. Create one of type {self.conn_type!r} with this id, or give the "
             f"sensor or hook the right {self.conn_name_attr}. If there is one, its secrets backend did not answer.",
         )
-        self._transport = Transport()
-        self._async_transport = AsyncTransport()
+        self._sessions = Sessions()
+        self._async_sessions = AsyncSessions()
 
     # What a vendor's hook implements ------------------------------------------------------------------------
 
@@ -302,18 +303,18 @@ class ImportProgressHook(BaseHook, ABC):
             return False, str(error)
 
     def __enter__(self) -> Self:
-        self._transport.open()
+        self._sessions.open()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._transport.close()
+        self._sessions.close()
 
     async def __aenter__(self) -> Self:
-        self._async_transport.open()
+        self._async_sessions.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._async_transport.close()
+        await self._async_sessions.close()
 
     # What the poller calls ----------------------------------------------------------------------------------
 
@@ -366,7 +367,7 @@ class ImportProgressHook(BaseHook, ABC):
 
     def _run(self, conversation: Conversation[T]) -> T:
         connection = self.connection_cache.get()
-        with self._transport.session(connection) as send:
+        with self._sessions.session(connection) as send:
             return run(
                 self._with_authentication(conversation, connection),
                 lambda request: self.normalize_retry_after(send(request)),
@@ -375,7 +376,7 @@ class ImportProgressHook(BaseHook, ABC):
     async def _arun(self, conversation: Conversation[T], send_through: AsyncSender | None = None) -> T:
         send_through = send_through or self._send_at_once
         connection = await self.connection_cache.aget()
-        async with self._async_transport.session(connection) as send:
+        async with self._async_sessions.session(connection) as send:
             return await arun(
                 self._with_authentication(conversation, connection),
                 lambda request: send_through(send, connection, request),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fidelity.published import INSTALLED, problems_with
+from tests.support.rocketchat_requests import START_REQUESTS
 from tests.support.sandbox_client import RocketChatClient
 
 pytestmark = pytest.mark.skipif(
@@ -47,8 +48,7 @@ ACCEPTED: tuple[tuple[str, Any], ...] = (
     ("import.addUsers", {"users": [{**USER, "deleted": 1, "utcOffset": None, "bio": False}]}),
     ("import.addUsers", {"users": [{**USER, "utcOffset": "", "deleted": "", "roles": 0}]}),
     ("startImport", {"input": {"users": {"all": None, "list": [True]}}}),
-    ("downloadPendingFiles", {}),
-    ("downloadPendingAvatars", {}),
+    *START_REQUESTS.values(),
 )
 REFUSED: tuple[tuple[str, Any], ...] = (
     *((path, {"any": "test"}) for path in QUERIES),

@@ -430,7 +430,7 @@ async def test_one_session_serves_an_async_with_block(leave_import):
     async with LuccaHook() as hook:
         await hook.aget_progress(import_)
         await hook.aget_progress(import_)
-        (session,) = hook._async_transport._kept.values()
+        (session,) = hook._async_sessions._kept.values()
     assert session.closed
 
 

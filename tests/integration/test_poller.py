@@ -138,8 +138,8 @@ def vendor(monkeypatch):
         )
         cache._looked_up_at = float("inf")
 
-    monkeypatch.setattr("airflow_import_progress.http.transport.asend", vendor.asend)
-    monkeypatch.setattr("airflow_import_progress.http.transport.new_async_session", new_session)
+    monkeypatch.setattr("airflow_import_progress.http.sessions.asend", vendor.asend)
+    monkeypatch.setattr("airflow_import_progress.http.sessions.new_async_session", new_session)
     monkeypatch.setattr("airflow_import_progress.http.connection_cache.ConnectionCache._alook_up", look_up)
     monkeypatch.setattr(LuccaHook, "requests_per_minute", None)
     return vendor
@@ -247,7 +247,7 @@ def test_first_polls_at_the_same_time_keep_one_session(vendor, monkeypatch):
         await asyncio.sleep(1)
         return Session()
 
-    monkeypatch.setattr("airflow_import_progress.http.transport.new_async_session", slowly)
+    monkeypatch.setattr("airflow_import_progress.http.sessions.new_async_session", slowly)
 
     async def main():
         await asyncio.gather(*(wait(f"i-{number}", 5, 30) for number in range(3)))
@@ -279,7 +279,7 @@ def test_a_session_is_replaced_when_its_settings_change_and_serves_who_holds_it_
         await vendor_look_up(verify=next(verify))(cache)
         cache._looked_up_at = time.monotonic()
 
-    monkeypatch.setattr("airflow_import_progress.http.transport.new_async_session", new_session)
+    monkeypatch.setattr("airflow_import_progress.http.sessions.new_async_session", new_session)
     monkeypatch.setattr("airflow_import_progress.http.connection_cache.ConnectionCache._alook_up", look_up)
     monkeypatch.setattr(LuccaHook, "requests_per_minute", 6)
     used = []
@@ -288,7 +288,7 @@ def test_a_session_is_replaced_when_its_settings_change_and_serves_who_holds_it_
         used.append((connection.verify, session.verify, session.is_closed))
         return await vendor.asend(session, connection, request)
 
-    monkeypatch.setattr("airflow_import_progress.http.transport.asend", asend)
+    monkeypatch.setattr("airflow_import_progress.http.sessions.asend", asend)
 
     async def main():
         async with PolledImport(LuccaHook, "c", LuccaLeaveImport("i-0")) as watch:
@@ -518,7 +518,7 @@ def test_imports_that_are_polled_by_a_form_or_a_header_do_not_share_an_answer(ve
         job = request.data["job"] if request.data else request.headers["X-Job"]
         return Response(status=200, headers={}, body=json.dumps(states[job]).encode(), request_line="POST /progress")
 
-    monkeypatch.setattr("airflow_import_progress.http.transport.asend", asend)
+    monkeypatch.setattr("airflow_import_progress.http.sessions.asend", asend)
 
     async def poll(job_id):
         async with PolledImport(LuccaHook, "lucca_default", FormImport(job_id, by)) as watch:
@@ -557,7 +557,7 @@ def test_users_that_log_in_at_the_same_time_get_their_own_tokens(vendor, monkeyp
         body = 100 if request.headers["Authorization"] == "user-1" else 57
         return Response(status=200, headers={}, body=json.dumps(body).encode(), request_line="GET /")
 
-    monkeypatch.setattr("airflow_import_progress.http.transport.asend", asend)
+    monkeypatch.setattr("airflow_import_progress.http.sessions.asend", asend)
 
     async def poll(conn_id):
         if not through_poller:
@@ -581,7 +581,7 @@ def test_a_log_in_is_not_shared_by_connections_with_other_settings(vendor, monke
             log_in = yield Request(method="POST", path="/token", shared=True)
             return (yield request.with_headers({"Authorization": str(log_in.json())}))
 
-    monkeypatch.setattr("airflow_import_progress.http.transport.asend", vendor.asend)
+    monkeypatch.setattr("airflow_import_progress.http.sessions.asend", vendor.asend)
     connection = VendorConnection(conn_id="c", base_url="https://vendor.example", password="k")
 
     async def look_up(cache):

@@ -136,7 +136,7 @@ MEMORY_OF_UPLOADS = """
     from airflow_import_progress.http.body import MultipartBody
     from airflow_import_progress.http.connection import VendorConnection
     from airflow_import_progress.http.exchange import Request
-    from airflow_import_progress.http.transport import AsyncTransport, Transport
+    from airflow_import_progress.http.sessions import AsyncSessions, Sessions
 
     port, small, large = sys.argv[1:]
     connection = VendorConnection(conn_id="c", base_url=f"http://127.0.0.1:{port}", timeout=10)
@@ -145,11 +145,11 @@ MEMORY_OF_UPLOADS = """
         return Request(method="POST", path="/", data=MultipartBody("file", ImportFile(file), "a", "b"))
 
     def upload_by_requests(file):
-        with Transport().session(connection) as send:
+        with Sessions().session(connection) as send:
             assert send(request(file)).status == 200
 
     async def upload_by_aiohttp(file):
-        async with AsyncTransport().session(connection) as send:
+        async with AsyncSessions().session(connection) as send:
             assert (await send(request(file))).status == 200
 
     def uploaded(file):

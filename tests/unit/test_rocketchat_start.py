@@ -29,6 +29,7 @@ from airflow_import_progress.operators.rocketchat import (
 from airflow_import_progress.progress import ImportState
 from airflow_import_progress.starting.record import StartRecord, StartState
 from airflow_import_progress.vendor import ImportNotFoundError
+from tests.support import rocketchat_requests
 
 CREATED = datetime(2026, 2, 17, 21, 54, 9, tzinfo=UTC)
 OK = {"success": True}
@@ -78,7 +79,7 @@ def an_operation(**fields):
 
 
 def content(request):
-    return json.loads(request.data.open().read(100_000)) if request.data else request.json
+    return json.loads(whole(request.data.open())) if request.data else request.json
 
 
 def whole(stream):
@@ -292,6 +293,22 @@ def test_a_new_operation_waits_for_the_operator_that_created_it(import_class, fi
     import_ = import_class(operation_id="64d5", importer_key="api")
     _, progress = converse(import_.poll(None), reported(importerKey="api", status="importer_new", **fields))
     assert progress.state is state
+
+
+STARTS = {
+    "upload": lambda: rocketchat_start.file_upload(b"a;b\n", "csv", name="1-a.csv", before=FREE),
+    "download": lambda: rocketchat_start.file_download("https://files.example/a.zip", "slack", before=FREE),
+    "selection": lambda: rocketchat_start.prepared_start(rocketchat_requests.SELECTED),
+    "users": lambda: rocketchat_start.more_users([rocketchat_requests.USER]),
+    "pending files": lambda: rocketchat_start.pending_files_import("files", before=FREE),
+    "pending avatars": lambda: rocketchat_start.pending_files_import("avatars", before=FREE),
+}
+
+
+@pytest.mark.parametrize("case", rocketchat_requests.START_REQUESTS)
+def test_what_is_sent_is_what_the_vendors_validators_are_given(case):
+    request = next(STARTS[case]())
+    assert (request.path.removeprefix("/api/v1/"), content(request)) == rocketchat_requests.START_REQUESTS[case]
 
 
 # The operation of a start
