@@ -73,8 +73,6 @@ class ZillizImportJob(Import):
     :param project_id: The project of an on-demand database, together with ``region_id`` instead of a cluster.
     :param region_id: The region of an on-demand database.
     :param db_name: The database of the collection, if the rights of the key depend on the database; v1 has none.
-    :param storage_conn_id: The Airflow connection with the credentials of the object storage that the job was started
-        with. Polls look it up, to keep the credentials out of Zilliz's texts. Default None: none were sent.
     :raises ValueError: if one of them is not an identifier, or if they contradict each other.
     """
 
@@ -89,7 +87,6 @@ class ZillizImportJob(Import):
     project_id: str | None = None
     region_id: str | None = None
     db_name: str | None = None
-    storage_conn_id: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "job_id", checked_id("job_id", self.job_id))
@@ -125,6 +122,19 @@ class ZillizImportJob(Import):
         if job_id is not None and str(job_id) != self.job_id:
             raise unexpected(response, f"the job {self.job_id!r}, not another one")
         return data
+
+
+@dataclass(frozen=True)
+class ZillizStartedJob(ZillizImportJob):
+    """
+    Identify an import job that was started with the credentials of an object storage.
+
+    Polls look these up, to keep them out of Zilliz's texts.
+
+    :param storage_conn_id: The Airflow connection with the credentials. Default None: none were sent.
+    """
+
+    storage_conn_id: str | None = None
 
 
 class ZillizHook(ImportProgressHook):
@@ -189,7 +199,7 @@ class ZillizHook(ImportProgressHook):
         await self._storages.alearn(_storage_of(import_))
         return await super().aget_progress(import_, **kwargs)
 
-    def start_import_job(self, collection_name: str, **arguments: Unpack[JobArguments]) -> ZillizImportJob:
+    def start_import_job(self, collection_name: str, **arguments: Unpack[JobArguments]) -> ZillizStartedJob:
         """
         Start an import job, once.
 
@@ -222,7 +232,7 @@ class ZillizHook(ImportProgressHook):
         storage = None if job.storage_conn_id is None else self._storages.get(job.storage_conn_id)
         return self.start_import(self._start(job, storage))
 
-    async def astart_import_job(self, collection_name: str, **arguments: Unpack[JobArguments]) -> ZillizImportJob:
+    async def astart_import_job(self, collection_name: str, **arguments: Unpack[JobArguments]) -> ZillizStartedJob:
         """
         Start an import job without blocking the event loop, as :meth:`start_import_job`.
 
@@ -306,14 +316,14 @@ class ZillizHook(ImportProgressHook):
                 read_data(response)
         return f"{message} for the import jobs{f' of cluster {cluster_id!r}' if cluster_id else ''} ({version})."
 
-    def _start(self, job: NewJob, storage: StorageCredentials | None) -> Conversation[ZillizImportJob]:
+    def _start(self, job: NewJob, storage: StorageCredentials | None) -> Conversation[ZillizStartedJob]:
         # The caller has just looked the connection up.
         job_id = yield from start_job(job, storage, self.connection_cache.get())
-        return ZillizImportJob(job_id, **asdict(job.place), storage_conn_id=job.storage_conn_id)
+        return ZillizStartedJob(job_id, **asdict(job.place), storage_conn_id=job.storage_conn_id)
 
 
 def _storage_of(import_: Import) -> str | None:
-    return import_.storage_conn_id if isinstance(import_, ZillizImportJob) else None
+    return import_.storage_conn_id if isinstance(import_, ZillizStartedJob) else None
 
 
 def _token(connection: VendorConnection) -> str:

@@ -92,7 +92,7 @@ class RocketChatImportOperator(BaseImportOperator):
         reported = rocketchat.run(read_operation())
         if reported.operation_id == record.notes["operation_before"]:
             # An earlier try may still send its request, if Airflow has lost it and it has not ended.
-            ended_at = self._lost_at or record.sent_at + rocketchat.connection_cache.get().timeout
+            ended_at = self._lost_at or record.sent_at + record.notes.get("request_timeout", 0.0)
             if time.time() < ended_at + EFFECT_TIMEOUT:
                 raise ImportPollError(f"{self._subject}: the workspace reports no new import yet.", transient=True)
             raise ImportNotFoundError
@@ -132,7 +132,11 @@ class RocketChatImportOperator(BaseImportOperator):
             check_free(before)
         except ImportRequestError as error:
             raise ImportStartRefusedError(f"{self._subject}: {error} No import was started.") from None
-        self.note(operation_before=before.operation_id, clock_ahead=before.clock_ahead)
+        self.note(
+            operation_before=before.operation_id,
+            clock_ahead=before.clock_ahead,
+            request_timeout=rocketchat.connection_cache.get().timeout,
+        )
         return before
 
     def _waiting(self, rocketchat: RocketChatHook, import_: Import) -> Operation | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
+from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizStartedJob
 from airflow_import_progress.hooks.zilliz_search import ListedJobs, SearchState
 from airflow_import_progress.hooks.zilliz_start import JobArguments, NewJob
 from airflow_import_progress.vendor import (
@@ -79,7 +79,7 @@ class ZillizImportOperator(BaseImportOperator):
         "db_name",
         "zilliz_conn_id",
     )
-    import_class = ZillizImportJob
+    import_class = ZillizStartedJob
     hook_class = ZillizHook
     start_advice: ClassVar[str] = (
         "Check the import jobs of the collection in Zilliz Cloud's console, or those of a Milvus with POST "
@@ -141,7 +141,7 @@ class ZillizImportOperator(BaseImportOperator):
                 self._subject,
             )
 
-        def send() -> ZillizImportJob:
+        def send() -> ZillizStartedJob:
             self._sent_at = time.time()
             return zilliz.start_import_job(**arguments)
 
@@ -165,7 +165,7 @@ class ZillizImportOperator(BaseImportOperator):
         listed = ListedJobs(digest=record.digest, job_ids=record.notes.get("job_ids"))
         search = zilliz.find_import_job(job, listed)
         if search.state is SearchState.FOUND:
-            return ZillizImportJob(search.job_id, **asdict(job.place), storage_conn_id=job.storage_conn_id)
+            return ZillizStartedJob(search.job_id, **asdict(job.place), storage_conn_id=job.storage_conn_id)
         may_be_added = time.time() < max(record.sent_at, self._sent_at) + MAX_START_SECONDS
         if search.state is SearchState.PENDING or (search.state is SearchState.ABSENT and may_be_added):
             raise ImportPollError(f"{self._subject}: {search.reason}", transient=True)

@@ -44,8 +44,6 @@ class ZillizImportSensor(BaseImportSensor):
     template_fields: Sequence[str] = ("job_id", "cluster_id", "project_id", "region_id", "db_name", "zilliz_conn_id")
     import_class = ZillizImportJob
     hook_class = ZillizHook
-    #: Unknown, unless a subclass starts the job.
-    storage_conn_id: str | NotGiven = NOT_GIVEN
 
     def __init__(
         self,

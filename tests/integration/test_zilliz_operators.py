@@ -20,7 +20,7 @@ from airflow_import_progress.exceptions import (
     ImportStartRefusedError,
     ImportStartUnknownError,
 )
-from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
+from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob, ZillizStartedJob
 from airflow_import_progress.http.connection_cache import ConnectionCache
 from airflow_import_progress.operators import zilliz as operators_zilliz
 from airflow_import_progress.operators.zilliz import ZillizImportOperator
@@ -378,7 +378,7 @@ def test_what_looks_like_an_access_key_is_redacted_whoever_started_the_job(zilli
 
 def test_credentials_from_before_a_change_stay_redacted(zilliz, answer_polls, monkeypatch):
     monkeypatch.setattr(ConnectionCache, "_is_fresh", lambda *_: False)
-    hook, job = ZillizHook(), ZillizImportJob("1", storage_conn_id="storage")
+    hook, job = ZillizHook(), ZillizStartedJob("1", storage_conn_id="storage")
     answer_polls(A_RUNNING_JOB, a_failed_job(f"denied: {ACCESS_KEY}, then new-access-key"))
     hook.get_progress(job)
     monkeypatch.setenv("AIRFLOW_CONN_STORAGE", json.dumps({**STORAGE, "login": "new-access-key"}))
