@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -603,6 +604,27 @@ def test_a_try_that_was_lost_before_it_imports_the_records_does_not_import_them(
     assert (later[1]["state"], sent(rocketchat, endpoint)) == ("succeeded", 1)
 
 
+@pytest.mark.parametrize(("task_name", "endpoint"), [("file", "startImport"), ("users", "import.run")])
+def test_a_lost_try_does_not_import_the_records_that_a_later_one_imports(
+    rocketchat, tasks, monkeypatch, task_name, endpoint
+):
+    task = tasks(task_name)
+    run_once, later = RocketChatImportOperator._run_once, []
+
+    def run_once_slowly(*args):
+        if not later:
+            later.append("begun")
+            with monkeypatch.context() as patch:
+                patch.setattr(RocketChatHook, "get_progress", die_while_running())
+                with pytest.raises(Killed):
+                    task.run()
+        run_once(*args)
+
+    monkeypatch.setattr(RocketChatImportOperator, "_run_once", run_once_slowly)
+    assert task.run()["state"] == "succeeded"
+    assert sent(rocketchat, endpoint) == 1
+
+
 def test_a_request_of_a_lost_try_may_arrive_as_late_as_it_may_take(rocketchat, pending_task, connect_to, monkeypatch):
     connect_to("rocketchat", extra={"timeout": 300})
     task = pending_task()
@@ -639,6 +661,23 @@ def test_the_steps_and_the_waits_share_one_timeout(rocketchat, tasks, endless_im
     begun_at = clock.now
     with pytest.raises(AirflowSensorTimeout, match="not done within the timeout of 600 s"):
         task.run()
+    assert 590 <= clock.now - begun_at <= 610
+    assert sent(rocketchat, "startImport") + sent(rocketchat, "import.run") == 1
+
+
+@pytest.mark.parametrize("task_name", ["file", "users"])
+def test_a_step_after_a_long_wait_does_not_begin_the_timeout_anew(
+    rocketchat, tasks, endless_imports, clock, monkeypatch, task_name
+):
+    poll, begun_at = RocketChatImport.poll, clock.now
+
+    def poll_late(import_, connection):
+        progress = yield from poll(import_, connection)
+        return replace(progress, state=ImportState.RUNNING) if clock.now < begun_at + 300 else progress
+
+    monkeypatch.setattr(RocketChatImport, "poll", poll_late)
+    with pytest.raises(AirflowSensorTimeout, match="not done within the timeout of 600 s"):
+        tasks(task_name, timeout=600).run()
     assert 590 <= clock.now - begun_at <= 610
     assert sent(rocketchat, "startImport") + sent(rocketchat, "import.run") == 1
 
