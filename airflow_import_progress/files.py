@@ -101,7 +101,10 @@ class ImportFile:
             reason = "may not be read by this worker"
         else:
             reason = f"cannot be read ({_words(error, self._secrets)})"
-        return ImportFileError(f"{self} {reason}, so no import was started. Check the path and its connection.")
+        advice = "Check the path."
+        if self._path is not None and not _is_local(self._path):
+            advice = "Check the address and its connection, and that the provider package of this storage is installed."
+        return ImportFileError(f"{self} {reason}, so no import was started. {advice}")
 
     def _checked_size(self, max_bytes: int | None) -> int:
         if self._content is not None:
@@ -177,9 +180,16 @@ def _storage_path(address: str) -> Any:
         return ObjectStoragePath(address)
     except Exception as error:
         shown, secrets = _without_secrets(address)
+        advice = "Check its scheme and its connection, and that the provider package of this storage is installed."
+        if isinstance(error, TypeError):
+            # As of universal_pathlib 0.3 with an Airflow that is older than that and does not exclude it.
+            advice = (
+                "This Airflow probably does not work with the installed version of universal_pathlib: install the one "
+                "in Airflow's constraints file."
+            )
         raise ImportFileError(
-            f"The address of the file {excerpt(shown)!r} cannot be used ({_words(error, secrets)}). Check its scheme "
-            f"and its connection, and that the provider package of this storage is installed."
+            f"The address of the file {excerpt(shown)!r} cannot be used ({_words(error, secrets)}), so no import was "
+            f"started. {advice}"
         ) from None
 
 

@@ -43,7 +43,11 @@ def translating_errors(
             parts.append({**STATUS_ADVICE, **status_advice}.get(error.status, ""))
         # Without the cause, because its text is of a library and may contain an address with credentials.
         raise error.reworded(" ".join(filter(None, parts))) from None
-    except (ImportFailedError, ImportFileError, ImportStartRefusedError):
+    except ImportFailedError as error:
+        # The same error, because a vendor's module may have a class of its own.
+        error.args = (f"{subject}: {error}",)
+        raise
+    except (ImportFileError, ImportStartRefusedError):
         raise
     except Exception as error:
         # A defect, so its traceback is kept. As an error of this package it has the same effect in every mode. Its text
@@ -64,7 +68,14 @@ def translating_start_errors() -> Iterator[None]:
         is_redirect = error.status is not None and 300 <= error.status < 400
         if isinstance(error, ImportRequestError) and not error.is_after_change and not is_redirect:
             raise ImportStartRefusedError(f"{error} No import was started.") from None
-        raise ImportStartUnknownError(str(error)) from None
+        words = str(error)
+        if error.rate_limited:
+            wait = "" if error.retry_after is None else f" and asks to wait {error.retry_after:.0f} s"
+            words = (
+                f"{words} The vendor gets too many requests{wait}. It has probably started nothing, but does not "
+                f"document that. If this happens again, give the tasks that use this connection a pool with few slots."
+            )
+        raise ImportStartUnknownError(words) from None
 
 
 @contextmanager

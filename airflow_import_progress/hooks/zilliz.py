@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from urllib.parse import urlsplit
 
 from airflow_import_progress.hooks.zilliz_answers import (
@@ -36,8 +36,8 @@ from airflow_import_progress.hooks.zilliz_place import (
     send_job_request_v2,
 )
 from airflow_import_progress.hooks.zilliz_search import JobSearch, ListedJobs, find_job, list_jobs
-from airflow_import_progress.hooks.zilliz_start import JobFiles, NewJob, start_job
-from airflow_import_progress.hooks.zilliz_storage import StorageCredentials, aread_storage, read_storage
+from airflow_import_progress.hooks.zilliz_start import JobArguments, NewJob, start_job
+from airflow_import_progress.hooks.zilliz_storage import StorageConnections, StorageCredentials
 from airflow_import_progress.vendor import (
     Conversation,
     Import,
@@ -124,6 +124,19 @@ class ZillizImportJob(Import):
         return data
 
 
+@dataclass(frozen=True)
+class ZillizStartedJob(ZillizImportJob):
+    """
+    Identify an import job that was started with the credentials of an object storage.
+
+    Polls look these up, to keep them out of Zilliz's texts.
+
+    :param storage_conn_id: The Airflow connection with the credentials. Default None: none were sent.
+    """
+
+    storage_conn_id: str | None = None
+
+
 class ZillizHook(ImportProgressHook):
     """
     Send requests to Zilliz Cloud or to one Milvus.
@@ -152,6 +165,7 @@ class ZillizHook(ImportProgressHook):
 
     def __init__(self, zilliz_conn_id: str = default_conn_name) -> None:
         super().__init__(zilliz_conn_id)
+        self._storages = StorageConnections(self)
 
     def base_url(self, connection: Connection, extra: Mapping[str, Any]) -> str:
         """Return the address of the connection's host, or without a host that of its extras."""
@@ -175,35 +189,38 @@ class ZillizHook(ImportProgressHook):
             )
         configured_cluster(connection)
 
-    def start_import_job(
-        self,
-        collection_name: str,
-        *,
-        object_urls: JobFiles | None = None,
-        files: JobFiles | None = None,
-        storage_conn_id: str | None = None,
-        partition_name: str | None = None,
-        cluster_id: str | None = None,
-        project_id: str | None = None,
-        region_id: str | None = None,
-        db_name: str | None = None,
-    ) -> ZillizImportJob:
+    def get_progress(self, import_: Import) -> ImportProgress:
+        """Poll for the progress of a job, whose storage's credentials are kept out of it."""
+        self._storages.learn(_storage_of(import_))
+        return super().get_progress(import_)
+
+    async def aget_progress(self, import_: Import, **kwargs: Any) -> ImportProgress:
+        """Poll for the progress of a job without blocking the event loop, as :meth:`get_progress`."""
+        await self._storages.alearn(_storage_of(import_))
+        return await super().aget_progress(import_, **kwargs)
+
+    def start_import_job(self, collection_name: str, **arguments: Unpack[JobArguments]) -> ZillizStartedJob:
         """
         Start an import job, once.
 
         :param collection_name: The collection.
-        :param object_urls: The addresses of files or folders for Zilliz Cloud, such as ``"s3://bucket/1.parquet"``:
+        :param arguments: Either ``object_urls`` or ``files``, and if wanted the others.
+
+            ``object_urls``: the addresses of files or folders for Zilliz Cloud, such as ``"s3://bucket/1.parquet"``:
             one, a list of them, or a list of lists. v1 takes one address.
-        :param files: The paths of files in the storage of a Milvus, instead of ``object_urls``. Lists in the list have
-            a file per column.
-        :param storage_conn_id: The Airflow connection with the credentials of the object storage of ``object_urls``:
+
+            ``files``: the paths of files in the storage of a Milvus. Lists in the list have a file per column.
+
+            ``storage_conn_id``: the Airflow connection with the credentials of the object storage of ``object_urls``:
             the access key as login, the secret key as password, and for v2 the token of short-term credentials as the
-            extra ``aws_session_token``. Default None: none are sent.
-        :param partition_name: The partition. Default None: the vendor's default.
-        :param cluster_id: The cluster. Default None: the connection's extra ``cluster_id``. A Milvus needs none.
-        :param project_id: The project of an on-demand database, together with ``region_id`` instead of a cluster.
-        :param region_id: The region of an on-demand database.
-        :param db_name: The database. Default None: the vendor's default; v1 has none.
+            extra ``aws_session_token``. Without it, none are sent.
+
+            ``partition_name``, ``db_name``: the partition and the database. Without them, the vendor's default; v1 has
+            no ``db_name``.
+
+            ``cluster_id``: the cluster. Without it, the connection's extra ``cluster_id``; a Milvus needs none.
+
+            ``project_id`` and ``region_id``: the project and region of an on-demand database, instead of a cluster.
         :return: The job, for :meth:`.ImportProgressHook.get_progress`. Its ``job_id`` is for the sensor.
         :raises ImportFileError: if the files are not given as described; nothing was started.
         :raises ImportRequestError: if the connection ``storage_conn_id`` cannot be used; nothing was started.
@@ -211,63 +228,29 @@ class ZillizHook(ImportProgressHook):
         :raises ImportStartUnknownError: if the answer was lost, so that the job may have been started.
         :raises ValueError: if another argument is not valid.
         """
-        place = JobPlace(cluster_id=cluster_id, project_id=project_id, region_id=region_id, db_name=db_name)
-        job = NewJob(
-            collection_name=collection_name,
-            object_urls=object_urls,
-            files=files,
-            partition_name=partition_name,
-            place=place,
-        )
-        storage = None if storage_conn_id is None else read_storage(self, storage_conn_id)
+        job = NewJob.of(collection_name, **arguments)
+        storage = None if job.storage_conn_id is None else self._storages.get(job.storage_conn_id)
         return self.start_import(self._start(job, storage))
 
-    async def astart_import_job(
-        self,
-        collection_name: str,
-        *,
-        object_urls: JobFiles | None = None,
-        files: JobFiles | None = None,
-        storage_conn_id: str | None = None,
-        partition_name: str | None = None,
-        cluster_id: str | None = None,
-        project_id: str | None = None,
-        region_id: str | None = None,
-        db_name: str | None = None,
-    ) -> ZillizImportJob:
+    async def astart_import_job(self, collection_name: str, **arguments: Unpack[JobArguments]) -> ZillizStartedJob:
         """
         Start an import job without blocking the event loop, as :meth:`start_import_job`.
 
         :param collection_name: The collection.
-        :param object_urls: The addresses of files or folders for Zilliz Cloud.
-        :param files: The paths of files in the storage of a Milvus, instead of ``object_urls``.
-        :param storage_conn_id: The Airflow connection with the credentials of the object storage.
-        :param partition_name: The partition.
-        :param cluster_id: The cluster.
-        :param project_id: The project of an on-demand database.
-        :param region_id: The region of an on-demand database.
-        :param db_name: The database.
+        :param arguments: The other arguments of :meth:`start_import_job`.
         """
-        place = JobPlace(cluster_id=cluster_id, project_id=project_id, region_id=region_id, db_name=db_name)
-        job = NewJob(
-            collection_name=collection_name,
-            object_urls=object_urls,
-            files=files,
-            partition_name=partition_name,
-            place=place,
-        )
-        storage = None if storage_conn_id is None else await aread_storage(self, storage_conn_id)
+        job = NewJob.of(collection_name, **arguments)
+        storage = None if job.storage_conn_id is None else await self._storages.aget(job.storage_conn_id)
         return await self.astart_import(self._start(job, storage))
 
-    def list_import_jobs(self, job: NewJob, storage_conn_id: str | None = None) -> ListedJobs:
+    def list_import_jobs(self, job: NewJob) -> ListedJobs:
         """
         List the jobs of a collection before a start, and check that the start can be sent.
 
         :param job: The job to start.
-        :param storage_conn_id: The Airflow connection with the credentials of the object storage, or None.
         :raises ImportProgressError: if the list cannot be read, or the start could not be sent.
         """
-        storage = None if storage_conn_id is None else read_storage(self, storage_conn_id)
+        storage = None if job.storage_conn_id is None else self._storages.get(job.storage_conn_id)
         with self._translating_errors(self._subject):
             connection = self.connection_cache.get()
             job.request(storage, connection)
@@ -281,6 +264,7 @@ class ZillizHook(ImportProgressHook):
         :param listed: The jobs before the start.
         :raises ImportProgressError: if the search failed.
         """
+        self._storages.learn(job.storage_conn_id)
         with self._translating_errors(self._subject):
             return self._run(find_job(job, listed, self.connection_cache.get()))
 
@@ -290,9 +274,9 @@ class ZillizHook(ImportProgressHook):
 
         A Milvus without authentication needs none.
         """
-        if not connection.password:
-            return (yield request)
-        return (yield request.with_headers({"Authorization": f"Bearer {_token(connection)}"}))
+        if connection.password:
+            request = request.with_headers({"Authorization": f"Bearer {_token(connection)}"})
+        return self._storages.redact((yield request))
 
     def is_rate_limited(self, response: Response) -> bool:
         """Return whether an answer is HTTP 429, or has one of the codes of the limiter, mostly under HTTP 200."""
@@ -332,10 +316,14 @@ class ZillizHook(ImportProgressHook):
                 read_data(response)
         return f"{message} for the import jobs{f' of cluster {cluster_id!r}' if cluster_id else ''} ({version})."
 
-    def _start(self, job: NewJob, storage: StorageCredentials | None) -> Conversation[ZillizImportJob]:
+    def _start(self, job: NewJob, storage: StorageCredentials | None) -> Conversation[ZillizStartedJob]:
         # The caller has just looked the connection up.
         job_id = yield from start_job(job, storage, self.connection_cache.get())
-        return ZillizImportJob(job_id, **asdict(job.place))
+        return ZillizStartedJob(job_id, **asdict(job.place), storage_conn_id=job.storage_conn_id)
+
+
+def _storage_of(import_: Import) -> str | None:
+    return import_.storage_conn_id if isinstance(import_, ZillizStartedJob) else None
 
 
 def _token(connection: VendorConnection) -> str:

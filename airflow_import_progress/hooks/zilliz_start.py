@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, Unpack
 from urllib.parse import SplitResult, urlsplit
 
 from airflow_import_progress.hooks.zilliz_answers import (
@@ -58,6 +58,19 @@ UNCERTAIN_CODES = TRANSIENT_CODES | {INTERNAL_CODE, UNEXPECTED_CODE}
 UNCERTAIN_WORDS = re.compile(r"internal|time[d-]?[ -]?out|deadline", re.IGNORECASE)
 
 
+class JobArguments(TypedDict, total=False):
+    """The arguments of a start, beside the collection. None leaves one out."""
+
+    object_urls: JobFiles | None
+    files: JobFiles | None
+    storage_conn_id: str | None
+    partition_name: str | None
+    cluster_id: str | None
+    project_id: str | None
+    region_id: str | None
+    db_name: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
     """
@@ -66,6 +79,7 @@ class NewJob:
     :param collection_name: The collection.
     :param object_urls: The addresses of the files for Zilliz Cloud, instead of ``files``.
     :param files: The paths of the files in the storage of a Milvus, instead of ``object_urls``.
+    :param storage_conn_id: The Airflow connection with the credentials of the object storage. Default None: none.
     :param partition_name: The partition. Default None: the collection's default.
     :param place: The cluster or project, and the database.
     :raises ImportFileError: if the files are not given as described.
@@ -75,15 +89,16 @@ class NewJob:
     collection_name: str
     object_urls: JobFiles | None = None
     files: JobFiles | None = None
+    storage_conn_id: str | None = None
     partition_name: str | None = None
     place: JobPlace = field(default_factory=JobPlace)
     #: The files as lists of those that belong together.
     groups: tuple[tuple[str, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "collection_name", checked_id("collection_name", self.collection_name))
-        if self.partition_name is not None:
-            object.__setattr__(self, "partition_name", checked_id("partition_name", self.partition_name))
+        for name in ("collection_name", "storage_conn_id", "partition_name"):
+            if getattr(self, name) is not None or name == "collection_name":
+                object.__setattr__(self, name, checked_id(name, getattr(self, name)))
         if (self.object_urls is None) == (self.files is None):
             raise ValueError("give either object_urls, for Zilliz Cloud, or files, for a Milvus")
         name = "files" if self.object_urls is None else "object_urls"
@@ -91,6 +106,28 @@ class NewJob:
         for path in (path for group in groups for path in group):
             _check_path(name, path)
         object.__setattr__(self, "groups", groups)
+
+    @classmethod
+    def of(cls, collection_name: str, **arguments: Unpack[JobArguments]) -> NewJob:
+        """
+        Return the job with the arguments of a start.
+
+        :param collection_name: The collection.
+        :param arguments: The other ones.
+        """
+        return cls(
+            collection_name=collection_name,
+            object_urls=arguments.get("object_urls"),
+            files=arguments.get("files"),
+            storage_conn_id=arguments.get("storage_conn_id"),
+            partition_name=arguments.get("partition_name"),
+            place=JobPlace(
+                cluster_id=arguments.get("cluster_id"),
+                project_id=arguments.get("project_id"),
+                region_id=arguments.get("region_id"),
+                db_name=arguments.get("db_name"),
+            ),
+        )
 
     def __str__(self) -> str:
         paths = [without_credentials(path) for group in self.groups for path in group]
@@ -168,8 +205,7 @@ def start_job(job: NewJob, storage: StorageCredentials | None, connection: Vendo
     :raises ImportPollError: if the vendor may have started it all the same.
     :raises ImportProtocolError: if the answer has no ``jobId``.
     """
-    response = yield job.request(storage, connection)
-    return _started_job_id(response if storage is None else storage.redact(response))
+    return _started_job_id((yield job.request(storage, connection)))
 
 
 def without_credentials(path: str) -> str:

@@ -182,8 +182,8 @@ class _Whole:
         # that has grown for all of it.
         if not chunk or (not self._left and self._stream.read(1)):
             raise ImportFileError(
-                f"The size of {self._source} changed while it was sent, so the request was not completed. Check that "
-                f"the task that writes it has ended before."
+                f"The size of {self._source} changed while it was sent, so the request was not completed and no import "
+                f"was started. Check that the task that writes it has ended before."
             )
         return chunk
 
@@ -280,7 +280,10 @@ class BodyReader:
             raise
         except Exception as error:
             # Without the text of a library, which may contain an address with credentials.
-            self.error = ImportFileError(f"The body could not be read to its end ({type(error).__name__}).")
+            self.error = ImportFileError(
+                f"The file could not be read to its end ({type(error).__name__}), so no import was started. Check the "
+                f"file and its storage."
+            )
             raise self.error from None
 
     def close(self) -> None:

@@ -123,6 +123,8 @@ class Response(NotForXCom):
     :param secrets: The texts that must not appear in an excerpt.
     :param unreadable: The reason why the body of a successful response could not be read, such as its length. None if
         it was read.
+    :param hidden_because: The reason why no text of the response may be shown, because it may contain secrets that are
+        not known. None: its texts are shown without the known ones.
     """
 
     instead_in_xcom: ClassVar[str] = "its json(), or the part of it that the next task needs"
@@ -133,6 +135,7 @@ class Response(NotForXCom):
     request_line: str
     secrets: tuple[str, ...] = field(default=(), repr=False)
     unreadable: ImportProtocolError | None = None
+    hidden_because: str | None = None
 
     @cached_property
     def _parsed(self) -> Any:
@@ -250,7 +253,18 @@ class Response(NotForXCom):
 
         :param secret: The text.
         """
-        other = replace(self, secrets=(*self.secrets, secret))
+        return self._copy(secrets=(*self.secrets, secret))
+
+    def without_texts(self, reason: str) -> Response:
+        """
+        Return the same response, whose texts are not shown.
+
+        :param reason: The reason.
+        """
+        return self._copy(hidden_because=reason)
+
+    def _copy(self, **changes: Any) -> Response:
+        other = replace(self, **changes)
         # The body is parsed once for both.
         if "_parsed" in vars(self):
             vars(other)["_parsed"] = self._parsed
@@ -283,7 +297,7 @@ class Response(NotForXCom):
 
         :param text: The text.
         """
-        return redacted(text, self.secrets)
+        return redacted(text, self.secrets) if self.hidden_because is None else self._instead_of_text
 
     def excerpt(self, text: str | None = None, length: int = 300) -> str:
         """
@@ -294,10 +308,16 @@ class Response(NotForXCom):
         :param text: The text. Default None: the body.
         :param length: Maximum length of the result, in characters.
         """
+        if self.hidden_because is not None:
+            return self._instead_of_text
         if text is None:
             text = self.body[: MAX_EXCERPT_SOURCE * 4].decode("utf-8", "replace")
         # Redact before the text is cut: half a secret would not be recognized.
         return excerpt(ADDRESS.sub(r"\1\2", redacted(text[:MAX_EXCERPT_SOURCE], self.secrets)), length)
+
+    @property
+    def _instead_of_text(self) -> str:
+        return f"(a text that is not shown, because {self.hidden_because})"
 
 
 #: A conversation with a vendor that ends in a T.

@@ -5,17 +5,13 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_import_progress.compat import first_poke_at, has_task_state_store
 from airflow_import_progress.exceptions import (
-    ImportActionRequiredError,
     ImportFailedError,
     ImportFileError,
     ImportPollError,
@@ -26,8 +22,9 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.hooks.errors import nothing_sent
 from airflow_import_progress.imports import Import
+from airflow_import_progress.operators.recording import RecordingSensor
+from airflow_import_progress.operators.steps import SteppingSensor
 from airflow_import_progress.sensors.arguments import NOT_GIVEN, is_resolved_later
-from airflow_import_progress.sensors.base import BaseImportSensor
 from airflow_import_progress.sensors.skipping import skipping
 from airflow_import_progress.starting.prepared import ImportNotFoundError, PreparedStart
 from airflow_import_progress.starting.record import NextStep, StartRecord, StartState, next_step
@@ -37,10 +34,7 @@ if TYPE_CHECKING:
     from airflow_import_progress.compat import Context
 
 
-T = TypeVar("T")
-
-
-class BaseImportOperator(BaseImportSensor):
+class BaseImportOperator(RecordingSensor, SteppingSensor):
     """
     Base of the operators: start an import once, and wait until it has really succeeded.
 
@@ -67,7 +61,6 @@ class BaseImportOperator(BaseImportSensor):
     start_advice: ClassVar[str]
     #: The arguments, besides those of the import, that are rendered to text even in native DAGs.
     text_arguments: ClassVar[Sequence[str]] = ()
-    _start_store: StartStore
     #: When the answer to a start was lost in this try.
     _lost_at = 0.0
 
@@ -93,6 +86,14 @@ class BaseImportOperator(BaseImportSensor):
         :raises ImportFileError: if the file cannot be imported.
         """
 
+    def content_digest(self, hook: ImportProgressHook) -> str:
+        """
+        Return the digest of the content to import, which :meth:`prepare` returns too. Default: calls that.
+
+        A try that waits for the import of an earlier one compares it with the record, only to log a change.
+        """
+        return self.prepare(hook).digest
+
     def find_import(self, hook: ImportProgressHook, record: StartRecord) -> Import | None:
         """
         Return the import of a start whose answer was lost, or None if that cannot be found out. Default: None.
@@ -111,23 +112,13 @@ class BaseImportOperator(BaseImportSensor):
         """
         return False
 
-    def note(self, **notes: Any) -> None:
-        """
-        Add notes to the record of the start, before the request that they announce is sent.
-
-        :param notes: Plain JSON values without any secret.
-        :raises RuntimeError: if they cannot be stored. Nothing may be sent then.
-        """
-        if (record := self._start_store.load()) is None:
-            raise RuntimeError(f"The record of the start, {self._start_store.place}, is missing. Nothing was sent.")
-        self._start_store.save(replace(record, notes={**record.notes, **notes}))
-
     # What Airflow calls -------------------------------------------------------------------------------------
 
     def execute(self, context: Context) -> Any:
         """Start the import if that has not been done, and wait for it, or defer the wait to the triggerer."""
         with skipping(soft_fail=self.soft_fail, never_fail=self.never_fail):
             store = self._start_store = start_store(context)
+            self._waiting_since = None
             with self.get_hook() as hook:
                 import_ = self._started_import(store, hook, context)
             self._set_import(import_)
@@ -135,7 +126,8 @@ class BaseImportOperator(BaseImportSensor):
                 self._set_ended(store, context)
                 return import_.import_id
             with self._ending(store, context):
-                return self._wait_and_continue(lambda: self._wait(context), store, context)
+                wait = partial(self._wait, context)
+                return self._wait_and_step(wait, wait)
 
     def execute_complete(
         self,
@@ -143,17 +135,23 @@ class BaseImportOperator(BaseImportSensor):
         event: Any = None,
         import_fields: Mapping[str, Any] | None = None,
         conn_id: str | None = None,
+        waiting_since: float | None = None,
     ) -> dict[str, Any]:
-        """End the wait on a worker with the event of the trigger."""
+        """
+        End the wait on a worker with the event of the trigger, or take the next step of the import.
+
+        :param waiting_since: When the wait of this try began, in seconds since the epoch. None: now.
+        """
         store = self._start_store = start_store(context)
+        self._waiting_since = waiting_since
         if import_fields is None and (record := store.load()) is not None:
             # dag.test() resumes without the arguments of the deferral.
             import_fields = record.import_fields
         if import_fields is not None:
             self._set_import(self.import_class(**import_fields))
-        complete = super().execute_complete
+        complete = partial(super().execute_complete, context, event, import_fields, conn_id)
         with self._ending(store, context):
-            return self._wait_and_continue(lambda: complete(context, event, import_fields, conn_id), store, context)
+            return self._wait_and_step(complete, partial(self._wait, context))  # type: ignore[no-any-return]
 
     def on_kill(self) -> None:
         """Log that the import continues at the vendor."""
@@ -164,13 +162,16 @@ class BaseImportOperator(BaseImportSensor):
 
     def _started_import(self, store: StartStore, hook: ImportProgressHook, context: Context) -> Import:
         record, max_tries = store.load(), context["ti"].max_tries
-        step = next_step(record, max_tries)
+        self._record, step = record, next_step(record, max_tries)
         if record is None or step is NextStep.START:
             return self._start(store, hook, max_tries)
         if step is NextStep.FIND:
             return self._find_or_start(store, hook, record, max_tries)
         if record.state is StartState.ENDED and record.import_fields is None:
-            raise ImportFailedError(f"{self._subject}: an earlier try of this task reported that the import failed.")
+            raise ImportFailedError(
+                f"{self._subject}: the import has failed, as an earlier try of this task reported: its log has the "
+                f"reason. Clear this task to start another import."
+            )
         if step is NextStep.REPORT or record.import_fields is None:
             raise self._unknown(store, record, max_tries, "An earlier try of this task reported it already.")
         import_ = self.import_class(**record.import_fields)
@@ -195,7 +196,9 @@ class BaseImportOperator(BaseImportSensor):
     def _start_once(self, store: StartStore, hook: ImportProgressHook, max_tries: int) -> Import:
         with nothing_sent():
             prepared = self.prepare(hook)
-        record = StartRecord(
+        # That may have taken long, so that Airflow has given this try up and begun another one.
+        store.require_unchanged(self._record)
+        record = self._record = StartRecord(
             state=StartState.STARTING,
             sent_at=time.time(),
             digest=prepared.digest,
@@ -203,6 +206,7 @@ class BaseImportOperator(BaseImportSensor):
             notes=prepared.notes,
         )
         self._save_intent(store, record)
+        store.still(record)
         try:
             # Any other error leaves the record as it is: the next try searches for the import.
             import_ = prepared.send()
@@ -213,14 +217,21 @@ class BaseImportOperator(BaseImportSensor):
             self._save(store, store.load_or(record).reported(StartState.ENDED, max_tries))
             raise
         except (ImportFileError, ImportStartRefusedError):
-            store.remove()
+            self._forget(store, record)
             raise
         except ImportProgressError as error:
             if error.not_sent:
-                store.remove()
+                self._forget(store, record)
             raise
         # Loaded again, because a vendor's module may have added notes.
-        self._save(store, store.load_or(record).started(import_.to_dict()))
+        latest = store.load_or(record)
+        if latest.sent_at != record.sent_at:
+            # It was lost between the last check of the record and the request.
+            raise ImportStartUnknownError(
+                f"{import_.describe(self._conn_id)} was started, but a later try of this task has started its import "
+                f"meanwhile. {self.start_advice} The content may be imported twice: remove what should not be there."
+            )
+        self._save(store, latest.started(import_.to_dict()))
         self.log.info("%s was started with %s.", import_.describe(self._conn_id), prepared.description)
         return import_
 
@@ -244,7 +255,7 @@ class BaseImportOperator(BaseImportSensor):
         try:
             return self._found(store, hook, record, max_tries, reason)
         except ImportNotFoundError:
-            store.remove()
+            self._forget(store, record)
             raise ImportPollError(
                 f"{reason} The vendor has certainly not started an import.", transient=True, not_sent=True
             ) from None
@@ -256,33 +267,15 @@ class BaseImportOperator(BaseImportSensor):
             found = self._patiently(lambda: self.find_import(hook, record), lambda error: error.transient)
         except ImportProgressError as error:
             # The record stays, so that the next try searches again.
-            raise error.reworded(f"{error} It is unknown whether the import was started.") from None
+            raise error.reworded(
+                f"{error} It is unknown whether the import was started. The next try searches for it again: if Airflow "
+                f"does not retry this task, clear it."
+            ) from None
         if found is None:
             raise self._unknown(store, record, max_tries, reason)
         self._save(store, record.started(found.to_dict()))
         self.log.info("%s was found at the vendor: it is the one that was started.", found.describe(self._conn_id))
         return found
-
-    def _patiently(self, send: Callable[[], T], may_be_repeated: Callable[[ImportProgressError], bool]) -> T:
-        """Call a function again after errors that allow it, with the gaps and the limit of failed polls."""
-        schedule, give_up_at = self.wait_rules.schedule, time.time() + self.timeout
-        for failures in count(1):
-            try:
-                return send()
-            except ImportProgressError as error:
-                gap = schedule.gap_after_failure(failures, error.retry_after)
-                is_last = failures >= self.max_consecutive_failures or time.time() + gap > give_up_at
-                if is_last or not may_be_repeated(error):
-                    raise
-                self.log.warning(
-                    "The request failed (number %d of at most %d in a row) and is repeated in %.0f s. %s",
-                    failures,
-                    self.max_consecutive_failures,
-                    gap,
-                    error,
-                )
-                time.sleep(gap)
-        raise AssertionError
 
     def _unknown(self, store: StartStore, record: StartRecord, max_tries: int, reason: str) -> ImportStartUnknownError:
         error = ImportStartUnknownError(
@@ -298,14 +291,20 @@ class BaseImportOperator(BaseImportSensor):
 
     def _warn_if_changed(self, hook: ImportProgressHook, record: StartRecord) -> None:
         try:
-            has_changed = self.prepare(hook).digest != record.digest
+            has_changed = self.content_digest(hook) != record.digest
         except Exception as error:
-            self.log.info("It is unknown whether the content has changed since the start: %s", error)
+            self.log.info(
+                "%s: the wait continues, but it is unknown whether the content to import has changed since the start. "
+                "%s",
+                self._subject,
+                error,
+            )
             return
         if has_changed:
             self.log.warning(
-                "The content to import has changed since the start. The import with the old content is waited for. To "
-                "import the new content, clear this task once it has ended."
+                "%s: The content to import has changed since the start. The import with the old content is waited for. "
+                "To import the new content, clear this task once it has ended.",
+                self._subject,
             )
 
     # The wait -----------------------------------------------------------------------------------------------
@@ -316,71 +315,18 @@ class BaseImportOperator(BaseImportSensor):
             setattr(self, name, NOT_GIVEN if value is None else value)
         self._deferred_import = import_
 
-    def _wait_and_continue(
-        self, wait: Callable[[], dict[str, Any]], store: StartStore, context: Context
-    ) -> dict[str, Any]:
-        while True:
-            try:
-                return wait()
-            except ImportActionRequiredError:
-                with self.get_hook() as hook:
-                    if not self._patiently(partial(self._continue, hook, store), lambda error: error.transient):
-                        raise
-                time.sleep(self.min_poke_interval)
-                wait = partial(self._wait, context)
-
-    def _continue(self, hook: ImportProgressHook, store: StartStore) -> bool:
+    def _take_step(self) -> bool:
+        store, import_ = self._start_store, self.get_import()
         # Loaded each time, because a step adds notes. Without a record it is unknown which steps were taken.
         if (record := store.load()) is None:
             return False
         if record.state is StartState.STARTING:
             # Its first save has failed. With a step, a search would not find the import as it was started.
-            record = record.started(self.get_import().to_dict())
+            record = record.started(import_.to_dict())
             store.save(record)
-        return self.continue_import(hook, self.get_import(), record)
-
-    # The end ------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _ending(self, store: StartStore, context: Context) -> Iterator[None]:
-        """Record the end of the import, so that a cleared task starts another one."""
-        try:
-            yield
-        except ImportActionRequiredError:
-            raise
-        except ImportFailedError:
-            self._set_ended(store, context)
-            raise
-        self._set_ended(store, context)
-
-    def _set_ended(self, store: StartStore, context: Context) -> None:
-        try:
-            record = store.load()
-        except Exception as error:
-            # The outcome is certain, and must not be replaced by this error.
-            self.log.warning("The record of the start could not be read (%s: %s).", type(error).__name__, error)
-            return
-        if record is not None:
-            if record.import_fields is None and self._deferred_import is not None:
-                record = record.started(self._deferred_import.to_dict())
-            self._save(store, record.reported(StartState.ENDED, context["ti"].max_tries))
-
-    def _save_intent(self, store: StartStore, record: StartRecord) -> None:
-        try:
-            store.save(record)
-        except Exception:
-            # Nothing is sent. What may have been stored would be taken for a start whose answer was lost.
-            with suppress(Exception):
-                store.remove()
-            raise
-
-    def _save(self, store: StartStore, record: StartRecord) -> None:
-        try:
-            store.save(record)
-        except Exception as error:
-            # The import has been started, or its outcome is certain: that must not be lost by an error here. The older
-            # record stays, with which nothing is started twice.
-            self.log.warning("The record of the start could not be stored (%s: %s).", type(error).__name__, error)
+        self._record = record
+        with self.get_hook() as hook:
+            return self.continue_import(hook, import_, record)
 
     @property
     def _identifying(self) -> tuple[str, ...]:

@@ -262,7 +262,7 @@ class RocketChatUserImportOperator(RocketChatImportOperator):
                 self._patiently(partial(self._add_batch, rocketchat, batch), lambda error: error.rate_limited)
             check_staged(rocketchat.run(read_operation()).operation, operation.operation_id, len(users))
         except ImportFailedError as error:
-            raise self._cleared(rocketchat, operation, str(error)) from None
+            raise self._cleared(rocketchat, operation, f"{self._subject}: {error}") from None
         except ImportRequestError as error:
             if error.status != 400:
                 raise
@@ -277,7 +277,11 @@ class RocketChatUserImportOperator(RocketChatImportOperator):
             if self._waiting(rocketchat, self._import(operation.operation_id)) is not None:
                 rocketchat.run(cleared())
         except ImportProgressError as error:
-            self.log.warning("The data of the import could not be deleted from Rocket.Chat: %s", error)
+            self.log.warning(
+                "The users that were added could not be deleted from Rocket.Chat, which holds the next import up until "
+                "somebody deletes them with import.clear of its API: %s",
+                error,
+            )
         return ImportFailedError(f"{reason} Clear this task to start another import.")
 
 

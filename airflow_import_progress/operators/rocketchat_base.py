@@ -91,7 +91,9 @@ class RocketChatImportOperator(BaseImportOperator):
             raise ImportNotFoundError
         reported = rocketchat.run(read_operation())
         if reported.operation_id == record.notes["operation_before"]:
-            if time.time() < max(record.sent_at, self._lost_at) + EFFECT_TIMEOUT:
+            # An earlier try may still send its request, if Airflow has lost it and it has not ended.
+            ended_at = self._lost_at or record.sent_at + record.notes.get("request_timeout", 0.0)
+            if time.time() < ended_at + EFFECT_TIMEOUT:
                 raise ImportPollError(f"{self._subject}: the workspace reports no new import yet.", transient=True)
             raise ImportNotFoundError
         operation = reported.operation
@@ -120,14 +122,21 @@ class RocketChatImportOperator(BaseImportOperator):
         """Check that the workspace is free, and note its operation, which a new one is compared with."""
         try:
             before = rocketchat.run(read_operation())
-            check_free(before)
         except ImportRequestError as error:
             raise ImportStartRefusedError(f"{error} No import was started.") from None
         except ImportProgressError as error:
             # Only a request that reads was sent.
             error.not_sent = True
             raise
-        self.note(operation_before=before.operation_id, clock_ahead=before.clock_ahead)
+        try:
+            check_free(before)
+        except ImportRequestError as error:
+            raise ImportStartRefusedError(f"{self._subject}: {error} No import was started.") from None
+        self.note(
+            operation_before=before.operation_id,
+            clock_ahead=before.clock_ahead,
+            request_timeout=rocketchat.connection_cache.get().timeout,
+        )
         return before
 
     def _waiting(self, rocketchat: RocketChatHook, import_: Import) -> Operation | None:
@@ -139,7 +148,8 @@ class RocketChatImportOperator(BaseImportOperator):
 
     def _run_once(self, rocketchat: RocketChatHook, record: StartRecord, conversation: Conversation[None]) -> None:
         """Send the request after which records are imported, unless it was sent before."""
-        if (sent_at := record.notes.get("run_sent_at")) is not None:
+        # Read again, because another try of the task may have sent it meanwhile.
+        if (sent_at := self._start_store.still(record).notes.get("run_sent_at")) is not None:
             self._report_sent(sent_at)
         self.note(run_sent_at=time.time())
         try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
-from airflow_import_progress.hooks.zilliz_place import JobPlace
+from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizStartedJob
 from airflow_import_progress.hooks.zilliz_search import ListedJobs, SearchState
-from airflow_import_progress.hooks.zilliz_start import NewJob
+from airflow_import_progress.hooks.zilliz_start import JobArguments, NewJob
 from airflow_import_progress.vendor import (
     NOT_GIVEN,
     BaseImportOperator,
@@ -21,7 +21,6 @@ from airflow_import_progress.vendor import (
     NotGiven,
     OnActionRequired,
     PreparedStart,
-    checked_id,
 )
 
 if TYPE_CHECKING:
@@ -80,14 +79,14 @@ class ZillizImportOperator(BaseImportOperator):
         "db_name",
         "zilliz_conn_id",
     )
-    import_class = ZillizImportJob
+    import_class = ZillizStartedJob
     hook_class = ZillizHook
     start_advice: ClassVar[str] = (
         "Check the import jobs of the collection in Zilliz Cloud's console, or those of a Milvus with POST "
         "/v2/vectordb/jobs/import/list."
     )
     job_id: str | NotGiven = NOT_GIVEN
-    text_arguments: ClassVar[Sequence[str]] = ("collection_name", "partition_name", "storage_conn_id")
+    text_arguments: ClassVar[Sequence[str]] = ("collection_name", "partition_name")
     #: When the start was sent by this try.
     _sent_at = 0.0
 
@@ -133,29 +132,24 @@ class ZillizImportOperator(BaseImportOperator):
         :raises ImportFileError: if the files are not given as described.
         :raises ValueError: if another argument is not valid.
         """
-        zilliz, job = cast("ZillizHook", hook), self._new_job()
-        storage_conn_id = self._given("storage_conn_id")
-        if storage_conn_id is not None:
-            storage_conn_id = checked_id("storage_conn_id", storage_conn_id)
-        listed = zilliz.list_import_jobs(job, storage_conn_id)
+        zilliz, arguments = cast("ZillizHook", hook), self._arguments()
+        job = NewJob.of(**arguments)
+        listed = zilliz.list_import_jobs(job)
         if listed.job_ids is None:
-            self.log.warning("There are too many import jobs to search for this one if its answer is lost.")
-
-        def send() -> ZillizImportJob:
-            self._sent_at = time.time()
-            return zilliz.start_import_job(
-                job.collection_name,
-                object_urls=job.object_urls,
-                files=job.files,
-                storage_conn_id=storage_conn_id,
-                partition_name=job.partition_name,
-                cluster_id=job.place.cluster_id,
-                project_id=job.place.project_id,
-                region_id=job.place.region_id,
-                db_name=job.place.db_name,
+            self.log.warning(
+                "%s: there are too many import jobs to search for this one if the answer to its start is lost.",
+                self._subject,
             )
 
+        def send() -> ZillizStartedJob:
+            self._sent_at = time.time()
+            return zilliz.start_import_job(**arguments)
+
         return PreparedStart(description=str(job), digest=listed.digest, send=send, notes={"job_ids": listed.job_ids})
+
+    def content_digest(self, hook: ImportProgressHook) -> str:
+        """Return the digest of the files and of where they go, without a list of the jobs."""
+        return NewJob.of(**self._arguments()).digest(hook.connection_cache.get())
 
     def find_import(self, hook: ImportProgressHook, record: StartRecord) -> Import | None:
         """
@@ -167,32 +161,19 @@ class ZillizImportOperator(BaseImportOperator):
         :param record: The record of the start.
         :raises ImportPollError: if the search may have another result later.
         """
-        zilliz, job = cast("ZillizHook", hook), self._new_job()
+        zilliz, job = cast("ZillizHook", hook), NewJob.of(**self._arguments())
         listed = ListedJobs(digest=record.digest, job_ids=record.notes.get("job_ids"))
         search = zilliz.find_import_job(job, listed)
         if search.state is SearchState.FOUND:
-            return ZillizImportJob(
-                search.job_id, job.place.cluster_id, job.place.project_id, job.place.region_id, job.place.db_name
-            )
+            return ZillizStartedJob(search.job_id, **asdict(job.place), storage_conn_id=job.storage_conn_id)
         may_be_added = time.time() < max(record.sent_at, self._sent_at) + MAX_START_SECONDS
         if search.state is SearchState.PENDING or (search.state is SearchState.ABSENT and may_be_added):
             raise ImportPollError(f"{self._subject}: {search.reason}", transient=True)
         self.log.warning("%s: %s", self._subject, search.reason)
         return None
 
-    def _new_job(self) -> NewJob:
-        return NewJob(
-            collection_name=cast("str", self.collection_name),
-            object_urls=self._given("object_urls"),
-            files=self._given("files"),
-            partition_name=self._given("partition_name"),
-            place=JobPlace(
-                cluster_id=self._given("cluster_id"),
-                project_id=self._given("project_id"),
-                region_id=self._given("region_id"),
-                db_name=self._given("db_name"),
-            ),
-        )
+    def _arguments(self) -> dict[str, Any]:
+        return {name: self._given(name) for name in ("collection_name", *JobArguments.__annotations__)}
 
     def _given(self, name: str) -> Any:
         value = getattr(self, name)

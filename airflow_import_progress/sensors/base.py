@@ -303,7 +303,7 @@ class BaseImportSensor(SensorWithoutWorkers):
         reschedules = self.reschedule and not self.deferrable
         first_poke = first_poke_at(self, context) if reschedules else None
         self._log_what_takes_a_worker()
-        started_at = first_poke.timestamp() if first_poke else time.time()
+        started_at = self._began_at(first_poke)
         wait = Wait(
             import_=import_,
             conn_id=self._conn_id,
@@ -327,6 +327,9 @@ class BaseImportSensor(SensorWithoutWorkers):
         wait.end()
         publisher.publish()
         return progress.to_dict()
+
+    def _began_at(self, first_poke: datetime | None) -> float:
+        return first_poke.timestamp() if first_poke else time.time()
 
     def _wait_on_worker(
         self, wait: Wait, publisher: WorkerPublisher, context: Context, *, reschedules: bool, is_first_poke: bool

@@ -51,6 +51,35 @@ class StartStore(ABC):
             # The outcome is stored all the same, or the log reports that it could not be.
             return record
 
+    def still(self, record: StartRecord | None) -> StartRecord:
+        """
+        Return the record of a start as it is stored now, perhaps with other notes.
+
+        :param record: The record as this try of the task knows it.
+        :raises RuntimeError: if it is missing, or another try of the task has replaced it.
+        """
+        stored = self.load()
+        if record is None or stored is None or (stored.sent_at, stored.state) != (record.sent_at, record.state):
+            raise self._changed()
+        return stored
+
+    def require_unchanged(self, record: StartRecord | None) -> None:
+        """
+        Raise if another try of the task has stored a record.
+
+        :param record: The record as this try of the task knows it; None: there was none.
+        :raises RuntimeError: if there is another one.
+        """
+        if self.load() not in (None, record):
+            raise self._changed()
+
+    def _changed(self) -> RuntimeError:
+        return RuntimeError(
+            f"The record of the start, {self.place}, was changed or removed while this try of the task ran, probably "
+            f"by a later try that Airflow began because it had lost this one. So this try sends nothing any more. If "
+            f"no other try runs, clear this task."
+        )
+
     def save(self, record: StartRecord) -> None:
         """
         Store the record.
@@ -141,7 +170,10 @@ class VariableStartStore(StartStore):
         set_variable(self.name, whole, "The start of an import, by airflow-provider-import-progress.")
         # A secrets backend may have a Variable of this name, which hides the one in the database.
         if get_variable(self.name) != whole:
-            raise RuntimeError(f"{self.place} was stored but cannot be read again. Check the secrets backends.")
+            raise RuntimeError(
+                f"{self.place} was stored but cannot be read again. Check the secrets backends, one of which may have "
+                f"a Variable of this name."
+            )
 
 
 def start_store(context: Context) -> StartStore:

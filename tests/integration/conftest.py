@@ -23,6 +23,7 @@ from airflow_import_progress.compat import waits_without_workers
 from airflow_import_progress.hooks import rocketchat_operation
 from airflow_import_progress.operators import base as operators_base
 from airflow_import_progress.operators import rocketchat_base
+from airflow_import_progress.operators import steps as operators_steps
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.starting import store as start_store_module
@@ -45,6 +46,7 @@ def clock(monkeypatch):
     faked = SimpleNamespace(time=clock.time, sleep=clock.sleep)
     monkeypatch.setattr(sensors_base, "time", faked)
     monkeypatch.setattr(operators_base, "time", faked)
+    monkeypatch.setattr(operators_steps, "time", faked)
     monkeypatch.setattr(rocketchat_base, "time", faked)
     monkeypatch.setattr(rocketchat_operation, "time", faked)
     monkeypatch.setattr(trigger_module, "time", faked)

@@ -290,6 +290,96 @@ def test_a_worker_that_dies_while_waiting_leads_to_a_wait_for_the_same_import(
     assert "Nothing is sent, and the wait continues" in logged()
 
 
+def test_a_retry_waits_for_its_import_when_the_file_is_gone(lucca, operator_task, leaves, monkeypatch, logged):
+    task = operator_task(LuccaLeaveImportOperator, file=leaves)
+    with monkeypatch.context() as patch:
+        patch.setattr(LuccaHook, "get_progress", die)
+        with pytest.raises(Killed):
+            task.run()
+    leaves.unlink()
+    assert task.run()["state"] == "succeeded"
+    assert started(lucca) == 1
+    assert "the wait continues, but it is unknown whether the content" in logged()
+
+
+# Tries that Airflow has lost, and that still run while a later one does
+
+
+def test_a_try_that_was_lost_while_it_read_the_file_starts_nothing(lucca, operator_task, leaves, monkeypatch):
+    task = operator_task(LuccaLeaveImportOperator, file=leaves)
+    digest, later = ImportFile.digest, []
+
+    def digest_slowly(file):
+        if not later:
+            later.append("begun")
+            later.append(task.run())
+        return digest(file)
+
+    monkeypatch.setattr(ImportFile, "digest", digest_slowly)
+    with pytest.raises(RuntimeError, match="by a later try that Airflow began"):
+        task.run()
+    assert (later[1]["state"], started(lucca)) == ("succeeded", 1)
+    assert task.record["import_fields"] == {"summary_id": later[1]["import_id"]}
+
+
+def test_a_try_that_was_lost_before_its_request_sends_nothing(lucca, operator_task, leaves, monkeypatch):
+    task = operator_task(LuccaLeaveImportOperator, file=leaves)
+    save, later = StartStore.save, []
+
+    def save_slowly(store, record):
+        save(store, record)
+        if not later:
+            later.append("begun")
+            with pytest.raises(ImportStartUnknownError):
+                task.run()
+
+    monkeypatch.setattr(StartStore, "save", save_slowly)
+    with pytest.raises(RuntimeError, match="this try sends nothing any more"):
+        task.run()
+    assert (posts(lucca), task.record["state"]) == ([], "unknown")
+
+
+def test_a_lost_try_does_not_remove_the_record_of_a_later_one(lucca, operator_task, leaves, monkeypatch):
+    task = operator_task(LuccaLeaveImportOperator, file=leaves, max_consecutive_failures=1)
+    start, later = LuccaHook.start_leave_import, []
+
+    def start_slowly(*args, **kwargs):
+        if later:
+            return start(*args, **kwargs)
+        later.append("begun")
+        task.clock.now += 600
+        with pytest.raises(ImportStartUnknownError):
+            task.run()
+        task.clear()
+        later.append(task.run())
+        raise ImportPollError("the connection was refused", transient=True, not_sent=True)
+
+    monkeypatch.setattr(LuccaHook, "start_leave_import", start_slowly)
+    with pytest.raises(RuntimeError, match="by a later try"):
+        task.run()
+    assert task.record["import_fields"] == {"summary_id": later[1]["import_id"]}
+
+
+def test_a_lost_try_whose_request_was_sent_reports_the_second_import(lucca, operator_task, leaves, monkeypatch):
+    task = operator_task(LuccaLeaveImportOperator, file=leaves)
+    start, later = LuccaHook.start_leave_import, []
+
+    def start_slowly(*args, **kwargs):
+        if not later:
+            later.append("begun")
+            task.clock.now += 600
+            with pytest.raises(ImportStartUnknownError):
+                task.run()
+            task.clear()
+            later.append(task.run())
+        return start(*args, **kwargs)
+
+    monkeypatch.setattr(LuccaHook, "start_leave_import", start_slowly)
+    with pytest.raises(ImportStartUnknownError, match="may be imported twice"):
+        task.run()
+    assert task.record["import_fields"] == {"summary_id": later[1]["import_id"]}
+
+
 def test_a_rescheduled_try_reads_the_file_once(slow_lucca, operator_task, leaves, monkeypatch):
     digests = []
     digest = ImportFile.digest

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 import pytest
 
+from airflow_import_progress.compat import AirflowSensorTimeout
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
     ImportFailedError,
@@ -21,11 +23,14 @@ from airflow_import_progress.exceptions import (
 )
 from airflow_import_progress.hooks import rocketchat_login, rocketchat_start
 from airflow_import_progress.hooks.rocketchat import RocketChatHook
+from airflow_import_progress.hooks.rocketchat_import import RocketChatImport
 from airflow_import_progress.operators.rocketchat import (
     RocketChatFileImportOperator,
     RocketChatPendingFilesImportOperator,
     RocketChatUserImportOperator,
 )
+from airflow_import_progress.operators.rocketchat_base import RocketChatImportOperator
+from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.sandbox import Sandbox
 from tests.support.sandbox_client import RocketChatClient
 
@@ -547,6 +552,150 @@ def test_a_worker_that_dies_when_a_request_was_processed_leads_to_the_same_impor
     progress = task.run()
     assert (progress["state"], operations(rocketchat)) == ("succeeded", [progress["import_id"]])
     assert sent(rocketchat, endpoint) == (3 if endpoint == "import.addUsers" else 1)
+
+
+def test_a_retry_continues_its_import_when_the_file_is_gone(rocketchat, file_task, archive, monkeypatch):
+    task = file_task()
+    with monkeypatch.context() as patch:
+        patch.setattr(RocketChatHook, "get_progress", die)
+        with pytest.raises(Killed):
+            task.run()
+    archive.unlink()
+    assert task.run()["state"] == "succeeded"
+    assert len(operations(rocketchat)) == 1
+
+
+# Tries that Airflow has lost, and that still run while a later one does
+
+
+def test_a_try_that_was_lost_before_its_upload_sends_nothing(rocketchat, file_task, monkeypatch):
+    task = file_task()
+    run, later = RocketChatHook.run, []
+
+    def run_slowly(hook, conversation):
+        result = run(hook, conversation)
+        if not later:
+            later.append("begun")
+            later.append(task.run())
+        return result
+
+    monkeypatch.setattr(RocketChatHook, "run", run_slowly)
+    with pytest.raises(RuntimeError, match="by a later try"):
+        task.run()
+    assert (later[1]["state"], operations(rocketchat)) == ("succeeded", [later[1]["import_id"]])
+
+
+@pytest.mark.parametrize(("task_name", "endpoint"), [("file", "startImport"), ("users", "import.run")])
+def test_a_try_that_was_lost_before_it_imports_the_records_does_not_import_them(
+    rocketchat, tasks, monkeypatch, task_name, endpoint
+):
+    task = tasks(task_name)
+    run_once, later = RocketChatImportOperator._run_once, []
+
+    def run_once_slowly(*args):
+        if not later:
+            later.append("begun")
+            later.append(task.run())
+        run_once(*args)
+
+    monkeypatch.setattr(RocketChatImportOperator, "_run_once", run_once_slowly)
+    with pytest.raises(RuntimeError, match="by a later try"):
+        task.run()
+    assert (later[1]["state"], sent(rocketchat, endpoint)) == ("succeeded", 1)
+
+
+@pytest.mark.parametrize(("task_name", "endpoint"), [("file", "startImport"), ("users", "import.run")])
+def test_a_lost_try_does_not_import_the_records_that_a_later_one_imports(
+    rocketchat, tasks, monkeypatch, task_name, endpoint
+):
+    task = tasks(task_name)
+    run_once, later = RocketChatImportOperator._run_once, []
+
+    def run_once_slowly(*args):
+        if not later:
+            later.append("begun")
+            with monkeypatch.context() as patch:
+                patch.setattr(RocketChatHook, "get_progress", die_while_running())
+                with pytest.raises(Killed):
+                    task.run()
+        run_once(*args)
+
+    monkeypatch.setattr(RocketChatImportOperator, "_run_once", run_once_slowly)
+    assert task.run()["state"] == "succeeded"
+    assert sent(rocketchat, endpoint) == 1
+
+
+def test_a_request_of_a_lost_try_may_arrive_as_late_as_it_may_take(rocketchat, pending_task, connect_to, monkeypatch):
+    connect_to("rocketchat", extra={"timeout": 300})
+    task = pending_task()
+    with monkeypatch.context() as patch:
+        patch.setattr(RocketChatHook, "start_import", die)
+        with pytest.raises(Killed):
+            task.run()
+    begun_at = task.clock.now
+    assert task.run()["state"] == "succeeded"
+    assert task.clock.now - begun_at >= 300
+
+
+# The timeout
+
+
+@pytest.fixture
+def endless_imports(monkeypatch):
+    """Let each import run without an end, once its records are being imported."""
+    poll = RocketChatImport.poll
+
+    def poll_without_end(import_, connection):
+        progress = yield from poll(import_, connection)
+        if progress.state is not ImportState.SUCCEEDED:
+            return progress
+        return ImportProgress(import_id=progress.import_id, state=ImportState.RUNNING)
+
+    monkeypatch.setattr(RocketChatImport, "poll", poll_without_end)
+
+
+@pytest.mark.parametrize(("task_name", "endpoint"), [("file", "getImportFileData"), ("users", "import.addUsers")])
+def test_the_steps_and_the_waits_share_one_timeout(rocketchat, tasks, endless_imports, clock, task_name, endpoint):
+    rocketchat.add_fault({"status": 503}, vendor="rocketchat", path_contains=endpoint, times=6)
+    task = tasks(task_name, timeout=600)
+    begun_at = clock.now
+    with pytest.raises(AirflowSensorTimeout, match="not done within the timeout of 600 s"):
+        task.run()
+    assert 590 <= clock.now - begun_at <= 610
+    assert sent(rocketchat, "startImport") + sent(rocketchat, "import.run") == 1
+
+
+@pytest.mark.parametrize("task_name", ["file", "users"])
+def test_a_step_after_a_long_wait_does_not_begin_the_timeout_anew(
+    rocketchat, tasks, endless_imports, clock, monkeypatch, task_name
+):
+    poll, begun_at = RocketChatImport.poll, clock.now
+
+    def poll_late(import_, connection):
+        progress = yield from poll(import_, connection)
+        return replace(progress, state=ImportState.RUNNING) if clock.now < begun_at + 300 else progress
+
+    monkeypatch.setattr(RocketChatImport, "poll", poll_late)
+    with pytest.raises(AirflowSensorTimeout, match="not done within the timeout of 600 s"):
+        tasks(task_name, timeout=600).run()
+    assert 590 <= clock.now - begun_at <= 610
+    assert sent(rocketchat, "startImport") + sent(rocketchat, "import.run") == 1
+
+
+@pytest.mark.parametrize(("task_name", "endpoint"), [("file", "getImportFileData"), ("users", "import.addUsers")])
+def test_a_step_that_never_gets_through_ends_with_the_timeout_and_is_taken_after_a_clear(
+    rocketchat, tasks, clock, task_name, endpoint
+):
+    rocketchat.add_fault({"status": 503}, vendor="rocketchat", path_contains=endpoint, times=None)
+    task = tasks(task_name, timeout=600, max_consecutive_failures=100)
+    begun_at = clock.now
+    with pytest.raises(AirflowSensorTimeout, match=r"within the timeout of 600 s\. The last request failed: .*503"):
+        task.run()
+    assert 590 <= clock.now - begun_at <= 610
+    rocketchat.clear_faults()
+    task.clear()
+    assert task.run()["state"] == "succeeded"
+    assert len(operations(rocketchat)) == 1
 
 
 def test_another_import_after_a_lost_answer_is_not_taken_for_this_one(rocketchat, file_task, monkeypatch):

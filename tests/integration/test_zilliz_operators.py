@@ -20,7 +20,8 @@ from airflow_import_progress.exceptions import (
     ImportStartRefusedError,
     ImportStartUnknownError,
 )
-from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
+from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob, ZillizStartedJob
+from airflow_import_progress.http.connection_cache import ConnectionCache
 from airflow_import_progress.operators import zilliz as operators_zilliz
 from airflow_import_progress.operators.zilliz import ZillizImportOperator
 from airflow_import_progress.sandbox import Sandbox
@@ -288,6 +289,102 @@ def test_credentials_that_the_vendor_repeats_are_redacted(zilliz, task_v2, code)
     assert SECRET_KEY not in str(caught.value)
 
 
+def a_failed_job(reason):
+    """Return an answer about a job that failed, in the form of both versions."""
+    files = [{"fileName": "1.parquet", "state": "Failed", "reason": reason, "errorMessage": reason}]
+    return {"code": 0, "data": {"state": "Failed", "reason": reason, "errorMessage": reason, "details": files}}
+
+
+A_RUNNING_JOB = {"code": 0, "data": {"state": "Importing", "readyPercentage": 0.5}}
+
+
+@pytest.fixture
+def answer_polls(zilliz):
+    """Return a function that has the vendor answer polls, the last one with the last of these bodies."""
+
+    def answer_polls(*bodies):
+        for path in ("/describe", "/import/get"):
+            for body in bodies:
+                times = None if body is bodies[-1] else 1
+                fault = {"body": json.dumps(body), "content_type": "application/json"}
+                zilliz.add_fault(fault, vendor="zilliz", path_contains=path, times=times)
+
+    return answer_polls
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"], indirect=True)
+@pytest.mark.parametrize("answer", [a_failed_job, lambda reason: {"code": 9, "message": reason}])
+def test_credentials_that_the_vendor_repeats_during_the_wait_are_redacted(task, answer_polls, logged, answer):
+    answer_polls(A_RUNNING_JOB, answer(f"denied: {ACCESS_KEY}/{SECRET_KEY}: no such bucket"))
+    one = task(storage_conn_id="storage")
+    with pytest.raises(
+        (ImportFailedError, ImportRequestError), match=r"denied: \*\*\*/\*\*\*: no such bucket"
+    ) as caught:
+        one.run()
+    everything = f"{caught.value} {one.stored} {logged()}"
+    assert ACCESS_KEY not in everything
+    assert SECRET_KEY not in everything
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"], indirect=True)
+def test_without_the_connection_of_the_storage_the_words_of_the_vendor_are_hidden(
+    task, answer_polls, monkeypatch, logged
+):
+    answer_polls(A_RUNNING_JOB, a_failed_job(f"denied: {ACCESS_KEY}"))
+    start = ZillizHook.start_import_job
+
+    def start_and_lose_the_connection(*args, **kwargs):
+        job = start(*args, **kwargs)
+        monkeypatch.delenv("AIRFLOW_CONN_STORAGE")
+        return job
+
+    monkeypatch.setattr(ZillizHook, "start_import_job", start_and_lose_the_connection)
+    one = task(storage_conn_id="storage")
+    with pytest.raises(ImportFailedError, match="the storage's connection 'storage' could not be looked up") as caught:
+        one.run()
+    assert ACCESS_KEY not in f"{caught.value} {one.stored} {logged()}"
+
+
+def test_without_the_connection_of_the_storage_a_job_still_succeeds(task, monkeypatch):
+    start = ZillizHook.start_import_job
+
+    def start_and_lose_the_connection(*args, **kwargs):
+        job = start(*args, **kwargs)
+        monkeypatch.delenv("AIRFLOW_CONN_STORAGE")
+        return job
+
+    monkeypatch.setattr(ZillizHook, "start_import_job", start_and_lose_the_connection)
+    if task.kind == "milvus":
+        pytest.skip("a Milvus receives no credentials")
+    assert task(storage_conn_id="storage").run()["state"] == "succeeded"
+
+
+def test_credentials_that_the_vendor_repeats_during_a_search_are_redacted(zilliz, task_v2, lose_answer, logged):
+    lose_answer(processed=True)
+    body = json.dumps({"code": 1, "message": f"denied: {ACCESS_KEY}"})
+    zilliz.add_fault({"body": body, "content_type": "application/json"}, path_contains="/describe", times=2)
+    one = task_v2(storage_conn_id="storage")
+    assert one.run()["state"] == "succeeded"
+    assert one.record["import_fields"]["storage_conn_id"] == "storage"
+    assert "denied: ***" in (log := logged())
+    assert ACCESS_KEY not in log
+
+
+@pytest.mark.parametrize("key", ["AKIA" + "Z7" * 8, "ASIA" + "Z7" * 8, "GOOG1E" + "Z7" * 10, "LTAI" + "z7" * 10])
+def test_what_looks_like_an_access_key_is_redacted_whoever_started_the_job(zilliz, get_by, answer_polls, key):
+    answer_polls(a_failed_job(f"denied: {key}, key={key}"))
+    assert get_by(ZillizHook(), ZillizImportJob("1")).message == "denied: ***, key=***"
+
+
+def test_credentials_from_before_a_change_stay_redacted(zilliz, answer_polls, monkeypatch):
+    monkeypatch.setattr(ConnectionCache, "_is_fresh", lambda *_: False)
+    hook, job = ZillizHook(), ZillizStartedJob("1", storage_conn_id="storage")
+    answer_polls(A_RUNNING_JOB, a_failed_job(f"denied: {ACCESS_KEY}, then new-access-key"))
+    hook.get_progress(job)
+    monkeypatch.setenv("AIRFLOW_CONN_STORAGE", json.dumps({**STORAGE, "login": "new-access-key"}))
+    assert hook.get_progress(job).message == "denied: ***, then ***"
+
+
 # Refusals
 
 
@@ -549,6 +646,18 @@ def test_a_worker_that_dies_while_waiting_leads_to_a_wait_for_the_same_job(zilli
             one.run()
     assert one.run()["state"] == "succeeded"
     assert len(creates(zilliz)) == 1
+
+
+def test_a_retry_waits_for_its_job_and_lists_no_jobs(zilliz, task, monkeypatch):
+    one = task()
+    with monkeypatch.context() as patch:
+        patch.setattr(ZillizHook, "get_progress", die)
+        with pytest.raises(Killed):
+            one.run()
+    lists = [request for request in zilliz.requests() if request["path"].endswith("/list")]
+    zilliz.add_fault({"status": 503}, vendor="zilliz", path_contains="/list", times=None)
+    assert one.run()["state"] == "succeeded"
+    assert [request for request in zilliz.requests() if request["path"].endswith("/list")] == lists
 
 
 def test_a_clear_after_the_end_starts_another_job(zilliz, task):

@@ -53,6 +53,8 @@ class OperatorTask:
         self.max_tries = 3
         #: The operator of the current try.
         self.operator = None
+        #: All that Airflow stored of the deferrals: triggers, their events and the arguments of their tasks.
+        self.deferrals = []
 
     def run(self):
         """Run one try to its end, and return its result."""
@@ -73,6 +75,7 @@ class OperatorTask:
             except TaskDeferred as deferred:
                 event = fired(inflated(*deferred.trigger.serialize()))
                 kwargs = {**(deferred.kwargs or {}), "event": event}
+                self.deferrals.append((deferred.trigger.serialize(), kwargs))
                 call = partial(self.operator.resume_execution, deferred.method_name, kwargs, context)
 
     def clear(self):
@@ -82,7 +85,7 @@ class OperatorTask:
     @property
     def stored(self):
         """All that is stored, as text."""
-        return f"{self.state_store.values} {self.variables}"
+        return f"{self.state_store.values} {self.variables} {self.deferrals}"
 
     @property
     def record(self):

@@ -227,3 +227,10 @@ def test_an_answer_with_one_more_secret_is_not_parsed_again():
     other = answer.with_secret("hunter2")
     assert other.parsed_or_none() is parsed
     assert "hunter2" not in other.error_text()
+
+
+def test_an_answer_whose_texts_are_hidden_shows_none_and_keeps_its_values():
+    answer = response(body=b'{"error": "the token hunter2", "count": 1}').without_texts("it may have a key")
+    assert answer.parsed_or_none()["count"] == 1
+    for shown in (answer.error_text(), answer.excerpt(), answer.redacted("hunter2"), answer.with_secret("1").excerpt()):
+        assert shown == "(a text that is not shown, because it may have a key)"

@@ -235,6 +235,21 @@ def test_an_address_that_cannot_be_used_is_refused(address):
     assert f"the file {address!r} cannot be" in refusal(address)[0].replace("The address of ", "")
 
 
+def test_an_address_that_the_installed_universal_pathlib_does_not_support_is_refused_with_advice(monkeypatch):
+    class Unusable:
+        def __init__(self, address):
+            raise TypeError("detected protocol s3 which is incompatible")
+
+    monkeypatch.setattr(compat, "ObjectStoragePath", Unusable, raising=False)
+    words, _ = refusal("s3://bucket/a.csv")
+    assert "does not work with the installed version of universal_pathlib" in words
+    assert "so no import was started" in words
+
+
+def test_the_address_of_a_storage_whose_package_is_missing_is_refused_with_that_advice(memory):
+    assert "that the provider package of this storage is installed" in refusal("nosuchscheme://bucket/a.csv")[0]
+
+
 def test_an_error_while_reading_names_the_file():
     class Broken(io.BytesIO):
         def read(self, size=-1):

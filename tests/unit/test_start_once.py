@@ -30,6 +30,7 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.imports import Import
 from airflow_import_progress.operators import base as operators_base
+from airflow_import_progress.operators import steps as operators_steps
 from airflow_import_progress.operators.base import BaseImportOperator
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.sensors import base as sensors_base
@@ -307,6 +308,7 @@ def run_try(monkeypatch):
     clock = SimpleNamespace(now=NOW)
     faked = SimpleNamespace(time=lambda: clock.now, sleep=lambda seconds: None)
     monkeypatch.setattr(operators_base, "time", faked)
+    monkeypatch.setattr(operators_steps, "time", faked)
     monkeypatch.setattr(sensors_base, "time", faked)
     monkeypatch.setattr(publishing, "publishes_progress", lambda: False)
     operators = {}
