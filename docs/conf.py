@@ -40,8 +40,8 @@ nitpick_ignore_regex = [
     ("py:class", r"Connection|Context|ImportFileSource|JobFiles|ObjectStoragePath|OnActionRequired|PendingKind"),
     ("py:class", r"Selection|XComArg|datetime|timedelta"),
     # Bases and arguments that are not part of the API.
-    ("py:class", r"airflow_import_progress\..*\.(_\w+|JobSearch|ListedJobs|NewJob|Readable)"),
-    ("py:class", r"airflow_import_progress\..*\.(Schedule|SensorWithoutWorkers|Source)"),
+    ("py:class", r"airflow_import_progress\..*\.(_\w+|JobArguments|JobSearch|ListedJobs|NewJob|Readable)"),
+    ("py:class", r"airflow_import_progress\..*\.(Schedule|SensorWithoutWorkers|Source|SteppingSensor)"),
     # Type variables.
     ("py:(obj|class)", r"airflow_import_progress\..*\.[KT]"),
 ]

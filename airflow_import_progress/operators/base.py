@@ -108,7 +108,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
 
         It is called only if the gate has ``on_action_required="fail"``. It may be called again after a crash or an
         error, so it checks the state of the import at the vendor before it sends anything. A step that must not be
-        taken twice is announced with :meth:`note`, and ``record`` has the notes of earlier steps.
+        taken twice is announced with :meth:`~.RecordingSensor.note`, and ``record`` has the notes of earlier steps.
         """
         return False
 
