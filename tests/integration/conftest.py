@@ -29,9 +29,9 @@ from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.starting import store as start_store_module
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.waiting import poller as poller_module
-from tests.support.behaviors import MODES
+from tests.support.behaviors import MODES, OPERATOR_MODES
 from tests.support.http_server import certificate_file, serving
-from tests.support.operators import OPERATOR_MODES, OperatorTask
+from tests.support.operators import OperatorTask
 from tests.support.sandbox_client import API_KEY
 from tests.support.sensors import Clock, TaskInstance, a_dag, wait_to_the_end
 

@@ -13,9 +13,6 @@ from airflow_import_progress.starting.store import STATE_KEY
 from tests.support.behaviors import MODES
 from tests.support.sensors import TaskInstance, a_dag, fired, inflated
 
-#: The modes of operators.
-OPERATOR_MODES = ("deferred", "reschedule", "poke")
-
 
 class MemoryStateStore:
     """The task state store of one task instance, in memory."""
@@ -39,7 +36,7 @@ class OperatorTask:
 
     :param clock: The clock.
     :param variables: The Variables, for Airflow before 3.3.
-    :param mode: One of :data:`OPERATOR_MODES`.
+    :param mode: One of :data:`.behaviors.OPERATOR_MODES`.
     :param operator_class: The operator.
     :param arguments: Its arguments.
     """
@@ -51,6 +48,7 @@ class OperatorTask:
         self.arguments = {"poke_interval": 30, "timeout": 3600, **MODES[mode], **arguments}
         self.state_store = MemoryStateStore()
         self.max_tries = 3
+        self.ti = TaskInstance(clock)
         #: The operator of the current try.
         self.operator = None
         #: All that Airflow stored of the deferrals: triggers, their events and the arguments of their tasks.
@@ -60,7 +58,7 @@ class OperatorTask:
         """Run one try to its end, and return its result."""
         with a_dag():
             self.operator = self.operator_class(task_id="import", **self.arguments)
-        ti = TaskInstance(self.clock)
+        ti = self.ti
         ti.dag_id, ti.run_id, ti.task_id, ti.max_tries = "d", "r", "import", self.max_tries
         context = {"ti": ti}
         if has_task_state_store():
@@ -81,6 +79,7 @@ class OperatorTask:
     def clear(self):
         """Clear the task as a person does."""
         self.max_tries += 4
+        self.ti = TaskInstance(self.clock)
 
     @property
     def stored(self):

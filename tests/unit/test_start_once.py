@@ -40,8 +40,7 @@ from airflow_import_progress.starting.record import NextStep, next_step
 from airflow_import_progress.starting.store import StartStore
 from airflow_import_progress.waiting import publishing
 from airflow_import_progress.waiting.event import error_event, success_event
-from tests.support.behaviors import MODES
-from tests.support.operators import OPERATOR_MODES
+from tests.support.behaviors import MODES, OPERATOR_MODES
 from tests.support.sensors import a_dag
 
 NOW = 1_800_000_000.0
