@@ -196,8 +196,8 @@ class Metrics:
         """
         if is_rate_limited:
             self._count("rate_limited")
-        if seconds > 0:
-            self._count("paused_seconds", math.ceil(seconds))
+        if whole_seconds := round(seconds):
+            self._count("paused_seconds", whole_seconds)
 
     def on_waits(self, number: int) -> None:
         """
