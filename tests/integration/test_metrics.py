@@ -21,8 +21,8 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator
 from airflow_import_progress.operators.zilliz import ZillizImportOperator
 from airflow_import_progress.sandbox import Sandbox
-from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
 from airflow_import_progress.sensors import base as sensors_base
+from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
 from tests.support.metrics import listening
 from tests.support.sensors import TaskInstance, wait_to_the_end
 

@@ -64,9 +64,7 @@ async def wait_in_triggerer(summary_id: str) -> float:
         import_fields={"summary_id": summary_id},
         hook_class="airflow_import_progress.hooks.lucca.LuccaHook",
         conn_id="lucca_default",
-        **trigger_arguments(
-            started_at=now, deadline=now + 60, next_poll_at=now + 1, poke_interval=1, min_poke_interval=1
-        ),
+        **rules_and_state,
     )
     watching = asyncio.create_task(watch())
     assert [event.payload["status"] async for event in trigger.run()] == ["success"]
