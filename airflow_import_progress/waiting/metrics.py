@@ -82,11 +82,11 @@ class Recorder:
             self._loading[loop] = asyncio.ensure_future(asyncio.to_thread(self.load, in_triggerer=True))
         await asyncio.wait({self._loading[loop]}, timeout=LOAD_TIMEOUT)
 
-    def record(self, kind: str, name: str, value: Any, tags: dict[str, str], team: dict[str, str]) -> None:
+    def record(self, method: str, name: str, value: Any, tags: dict[str, str], team: dict[str, str]) -> None:
         """
         Send one metric. Nothing is raised.
 
-        :param kind: ``incr``, ``gauge`` or ``timing``.
+        :param method: ``incr``, ``gauge`` or ``timing``.
         :param name: The name, without the prefix.
         :param value: The value.
         :param tags: The tags. Where the configured StatsD drops them, their values are appended to the name.
@@ -95,7 +95,7 @@ class Recorder:
         if self._stats is None:
             return
         try:
-            send = getattr(self._stats, kind)
+            send = getattr(self._stats, method)
             if self._has_tags:
                 send(f"{PREFIX}.{name}", value, tags={**tags, **team})
             else:
@@ -213,8 +213,8 @@ class Metrics:
     def _count(self, name: str, number: int = 1, **tags: str) -> None:
         self._record("incr", name, number, **tags)
 
-    def _record(self, kind: str, name: str, value: Any, **tags: str) -> None:
-        recorder.record(kind, name, value, {**self._tags, **tags}, self._team)
+    def _record(self, method: str, name: str, value: Any, **tags: str) -> None:
+        recorder.record(method, name, value, {**self._tags, **tags}, self._team)
 
 
 class NoMetrics(Metrics):
@@ -223,7 +223,7 @@ class NoMetrics(Metrics):
     def __init__(self) -> None:
         super().__init__("", "")
 
-    def _record(self, kind: str, name: str, value: Any, **tags: str) -> None:
+    def _record(self, method: str, name: str, value: Any, **tags: str) -> None:
         pass
 
 

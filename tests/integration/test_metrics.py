@@ -24,6 +24,7 @@ from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
 from tests.support.metrics import listening
+from tests.support.sandbox_client import API_KEY
 from tests.support.sensors import TaskInstance, wait_to_the_end
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,6 +35,13 @@ LEAVES = (
     b"legalEntity;employeeNumber;lastName;firstName;accountId;startDate;flagStartDate;endDate;flagEndDate;isApproved\n"
     b"Acme;1;Lovelace;Ada;2;01/02/2026;AM;02/02/2026;PM;true\n"
 )
+
+
+@pytest.fixture(scope="module")
+def running_sandbox():
+    """A sandbox in which an import that is started takes a few polls."""
+    with Sandbox(lucca_api_key=API_KEY, import_duration=0.05) as sandbox:
+        yield sandbox
 
 
 # The same in every mode -----------------------------------------------------------------------------------
@@ -112,11 +120,9 @@ def test_the_answers_of_a_vendor_that_gets_too_many_requests_are_counted(clock, 
 
 
 @pytest.fixture
-def zilliz(connect_to):
-    with Sandbox(import_duration=0.05) as sandbox:
-        connection = sandbox.airflow_connection("zilliz")
-        connect_to("zilliz", port=connection["port"], extra={"cluster_id": "in01-sandbox", "api_version": "v2"})
-        yield sandbox
+def zilliz(sandbox, connect_to):
+    connect_to("zilliz", extra={"cluster_id": "in01-sandbox", "api_version": "v2"})
+    return sandbox
 
 
 def only_starts(stats):
