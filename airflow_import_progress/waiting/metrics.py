@@ -62,13 +62,15 @@ class Recorder:
         if self.is_loaded:
             return
         try:
-            loaded = stats(in_triggerer=in_triggerer)
-            self.hostname, self._has_tags = hostname(), _are_tags_sent()
-            # Sends nothing, but makes Airflow create its client and read its list of metrics. Twice, because Airflow
-            # 3.2 first uses the client of the process that it was forked from.
-            for _ in range(2):
-                loaded.timer(f"{PREFIX}.lag")
-            self._stats = loaded
+            has_tags = _are_tags_sent()
+            if has_tags is not None:
+                loaded = stats(in_triggerer=in_triggerer)
+                self.hostname, self._has_tags = hostname(), has_tags
+                # Sends nothing, but makes Airflow create its client and read its list of metrics. Twice, because
+                # Airflow 3.2 first uses the client of the process that it was forked from.
+                for _ in range(2):
+                    loaded.timer(f"{PREFIX}.lag")
+                self._stats = loaded
         except Exception as error:
             self._log_failure(error)
         self.is_loaded = True
@@ -244,15 +246,18 @@ def kind_of(error: ImportProgressError) -> str:
     return "no_answer" if error.transient else "defect"
 
 
-def _are_tags_sent() -> bool:
-    """Return whether the configured StatsD or Datadog sends tags. OpenTelemetry always does."""
+def _are_tags_sent() -> bool | None:
+    """Return whether metrics are sent with their tags, which plain StatsD drops. None: Airflow sends no metrics."""
     from airflow.configuration import conf
 
-    if conf.getboolean("metrics", "statsd_datadog_enabled", fallback=False):
-        return bool(conf.getboolean("metrics", "statsd_datadog_metrics_tags", fallback=True))
-    if conf.getboolean("metrics", "statsd_on", fallback=False):
-        return bool(conf.getboolean("metrics", "statsd_influxdb_enabled", fallback=False))
-    return True
+    def is_on(option: str, *, default: bool = False) -> bool:
+        return bool(conf.getboolean("metrics", option, fallback=default))
+
+    if is_on("statsd_datadog_enabled"):
+        return is_on("statsd_datadog_metrics_tags", default=True)
+    if is_on("statsd_on"):
+        return is_on("statsd_influxdb_enabled")
+    return True if is_on("otel_on") else None
 
 
 def _outcome(error: Exception | None) -> str:

@@ -251,7 +251,7 @@ def test_a_name_is_never_longer_than_airflow_allows(stats, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "has_tags"),
     [
-        ({}, True),
+        ({}, None),
         ({"statsd_on": True}, False),
         ({"statsd_on": True, "statsd_influxdb_enabled": True}, True),
         ({"statsd_on": True, "statsd_datadog_enabled": True}, True),
@@ -260,11 +260,26 @@ def test_a_name_is_never_longer_than_airflow_allows(stats, monkeypatch):
     ],
 )
 def test_tags_are_used_where_airflow_is_configured_to_send_them(monkeypatch, settings, has_tags):
-    for name in ("statsd_on", "statsd_influxdb_enabled", "statsd_datadog_enabled", "statsd_datadog_metrics_tags"):
+    for name in (
+        "statsd_on",
+        "otel_on",
+        "statsd_influxdb_enabled",
+        "statsd_datadog_enabled",
+        "statsd_datadog_metrics_tags",
+    ):
         monkeypatch.delenv(f"AIRFLOW__METRICS__{name.upper()}", raising=False)
     for name, value in settings.items():
         monkeypatch.setenv(f"AIRFLOW__METRICS__{name.upper()}", str(value))
     assert metrics_module._are_tags_sent() is has_tags
+
+
+def test_where_airflow_sends_no_metrics_its_stats_are_not_loaded(monkeypatch):
+    monkeypatch.setattr(metrics_module, "_are_tags_sent", lambda: None)
+    monkeypatch.setattr(metrics_module, "stats", None)
+    recorder = Recorder()
+    recorder.load()
+    recorder.record("incr", "poll", 1, TAGS, {})
+    assert (recorder.is_loaded, recorder._has_logged) == (True, False)
 
 
 # Never at the cost of a wait ------------------------------------------------------------------------------
@@ -279,7 +294,13 @@ def test_a_metric_that_cannot_be_sent_is_logged_once_and_never_raised(wait, stat
     assert "OSError: network is unreachable" in record.getMessage()
 
 
+@pytest.fixture
+def sends_metrics(monkeypatch):
+    monkeypatch.setattr(metrics_module, "_are_tags_sent", lambda: True)
+
+
 @pytest.mark.parametrize("error", [ImportError("no module"), AttributeError("no Stats"), RuntimeError("no config")])
+@pytest.mark.usefixtures("sends_metrics")
 def test_an_airflow_that_has_moved_its_stats_has_no_metrics_and_no_error(monkeypatch, error):
     def stats(*, in_triggerer):
         raise error
@@ -295,6 +316,7 @@ def test_before_the_stats_are_loaded_metrics_are_dropped():
     Recorder().record("incr", "poll", 1, TAGS, {})
 
 
+@pytest.mark.usefixtures("sends_metrics")
 async def test_a_triggerer_loads_the_stats_off_its_event_loop_and_once(monkeypatch):
     threads, sent = [], RecordingStats()
 
@@ -312,6 +334,7 @@ async def test_a_triggerer_loads_the_stats_off_its_event_loop_and_once(monkeypat
     assert sent.counts == {"poll": 1}
 
 
+@pytest.mark.usefixtures("sends_metrics")
 async def test_a_wait_does_not_wait_long_for_a_name_server(monkeypatch):
     answers = threading.Event()
 
@@ -330,6 +353,7 @@ async def test_a_wait_does_not_wait_long_for_a_name_server(monkeypatch):
     assert recorder.is_loaded
 
 
+@pytest.mark.usefixtures("sends_metrics")
 def test_loading_creates_airflows_client_and_sends_nothing(monkeypatch):
     timers = []
     sent = SimpleNamespace(timer=lambda stat: timers.append(stat))
