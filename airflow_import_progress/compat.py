@@ -405,3 +405,33 @@ def delete_variable(name: str) -> None:
     """
     if get_variable(name) is not None:
         _of_airflow("Variable").delete(name)
+
+
+def stats(*, in_triggerer: bool) -> Any:
+    """
+    Return Airflow's Stats, as configured in ``[metrics]``.
+
+    :param in_triggerer: Whether this is the process of a triggerer.
+    :raises ImportError: if Airflow has moved them.
+    """
+    # Since Airflow 3.2 there are two, and each process configures only its own.
+    place = f"airflow.{'' if in_triggerer else 'sdk.'}observability.stats"
+    try:
+        module = importlib.import_module(place)
+    except ImportError:
+        module = importlib.import_module("airflow.stats")
+    return getattr(module, "Stats", module)
+
+
+def hostname() -> str:
+    """Return the name of this host, as in the tags of Airflow's own metrics."""
+    return str(importlib.import_module("airflow.utils.net").get_hostname())
+
+
+def team_name(ti: Any) -> str | None:
+    """
+    Return the team of a task instance, or None if Airflow does not report one: before 3.3 and in most triggers.
+
+    :param ti: The task instance, or None.
+    """
+    return getattr(ti, "stats_tags", {}).get("team_name")

@@ -68,9 +68,9 @@ class RateLimit:
         queue = self._queue_for(connection, group)
         return queue is None or (not queue[0].locked() and queue[1].has_capacity())
 
-    def pause(self, response: Response, *, is_rate_limited: bool) -> None:
+    def pause(self, response: Response, *, is_rate_limited: bool) -> float:
         """
-        Hold all requests for as long as an answer asks to wait, if it does.
+        Hold all requests for as long as an answer asks to wait, and return by how many seconds that is longer now.
 
         :param response: The answer.
         :param is_rate_limited: Whether the answer is that the vendor gets too many requests.
@@ -79,9 +79,12 @@ class RateLimit:
         if seconds is None and is_rate_limited:
             seconds = DEFAULT_PAUSE
         if seconds is not None and (response.status >= 400 or is_rate_limited):
-            until = asyncio.get_running_loop().time() + min(seconds, MAX_RETRY_AFTER)
-            if until > self._paused_until:
+            now = asyncio.get_running_loop().time()
+            until, before = now + min(seconds, MAX_RETRY_AFTER), max(now, self._paused_until)
+            if until > before:
                 self._paused_until, self._is_pause_of_rate_limit = until, is_rate_limited
+                return until - before
+        return 0.0
 
     @property
     def is_paused(self) -> bool:

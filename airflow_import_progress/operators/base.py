@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,6 +28,7 @@ from airflow_import_progress.sensors.skipping import skipping
 from airflow_import_progress.starting.prepared import ImportNotFoundError, PreparedStart
 from airflow_import_progress.starting.record import NextStep, StartRecord, StartState, next_step
 from airflow_import_progress.starting.store import StartStore, start_store, with_forgetting
+from airflow_import_progress.waiting.metrics import Metrics
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Context
@@ -61,6 +61,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
     start_advice: ClassVar[str]
     #: The arguments, besides those of the import, that are rendered to text even in native DAGs.
     text_arguments: ClassVar[Sequence[str]] = ()
+    _start_metrics: Metrics
     #: When the answer to a start was lost in this try.
     _lost_at = 0.0
 
@@ -117,8 +118,8 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
     def execute(self, context: Context) -> Any:
         """Start the import if that has not been done, and wait for it, or defer the wait to the triggerer."""
         with skipping(soft_fail=self.soft_fail, never_fail=self.never_fail):
-            store = self._start_store = start_store(context)
-            self._waiting_since = None
+            store, self._start_metrics = start_store(context), self._metrics(context)
+            self._start_store, self._waiting_since = store, None
             with self.get_hook() as hook:
                 import_ = self._started_import(store, hook, context)
             self._set_import(import_)
@@ -182,7 +183,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             "%s was started at %s by an earlier try of this task. Nothing is sent, and the wait continues. To start "
             "another import instead, delete %s and clear this task.",
             import_.describe(self._conn_id),
-            _clock_time(record.sent_at),
+            record.sent_at_in_words,
             store.place,
         )
         self._warn_if_changed(hook, record)
@@ -209,7 +210,8 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
         store.still(record)
         try:
             # Any other error leaves the record as it is: the next try searches for the import.
-            import_ = prepared.send()
+            with self._start_metrics.starting():
+                import_ = prepared.send()
         except ImportStartUnknownError as error:
             self._lost_at = time.time()
             return self._find_or_raise(store, hook, store.load() or record, max_tries, str(error))
@@ -241,7 +243,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
         self.log.warning(
             "%s: an earlier try of this task ended at %s or later, while it started the import.",
             self._subject,
-            _clock_time(record.sent_at),
+            record.sent_at_in_words,
         )
         try:
             return self._found(store, hook, record, max_tries, "An earlier try of this task ended while it was sent.")
@@ -272,15 +274,17 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
                 f"does not retry this task, clear it."
             ) from None
         if found is None:
+            self._start_metrics.on_unknown_start()
             raise self._unknown(store, record, max_tries, reason)
         self._save(store, record.started(found.to_dict()))
+        self._start_metrics.on_start()
         self.log.info("%s was found at the vendor: it is the one that was started.", found.describe(self._conn_id))
         return found
 
     def _unknown(self, store: StartStore, record: StartRecord, max_tries: int, reason: str) -> ImportStartUnknownError:
         error = ImportStartUnknownError(
             f"{self._subject}: it is unknown whether the import was started. {reason} The request was sent at "
-            f"{_clock_time(record.sent_at)}. {self.start_advice} Nothing is sent again by itself. If no import was "
+            f"{record.sent_at_in_words}. {self.start_advice} Nothing is sent again by itself. If no import was "
             f"started, clear this task: it then starts the import. If one was started, wait for it with a sensor, or "
             f"mark this task as success once it has ended."
         )
@@ -339,7 +343,3 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
         if not is_resolved_later(self._conn_id):
             self._check_identifier(name, self._conn_id)
         self._is_complete = True
-
-
-def _clock_time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

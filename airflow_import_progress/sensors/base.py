@@ -253,15 +253,20 @@ class BaseImportSensor(SensorWithoutWorkers):
             try:
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except (TaskDeferralError, TaskDeferralTimeout) as error:
-                if is_deferral_timeout(error):
-                    raise AirflowSensorTimeout(
-                        f"{self._subject}: not done within the timeout of {self.timeout:.10g} s, and no running "
-                        f"triggerer reported it. Check that a triggerer runs; clear this task to wait again."
-                    ) from error
-                raise ImportPollError(
-                    f"{self._subject}: the triggerer could not run this wait ({error}). Whether the import "
-                    f"succeeded is unknown: look at the triggerer's log, and clear this task to wait again."
-                ) from error
+                ended = self._end_without_event(error)
+                self._metrics(context).on_end(ended)
+                raise ended from error
+
+    def _end_without_event(self, error: Exception) -> Exception:
+        if is_deferral_timeout(error):
+            return AirflowSensorTimeout(
+                f"{self._subject}: not done within the timeout of {self.timeout:.10g} s, and no running "
+                f"triggerer reported it. Check that a triggerer runs; clear this task to wait again."
+            )
+        return ImportPollError(
+            f"{self._subject}: the triggerer could not run this wait ({error}). Whether the import "
+            f"succeeded is unknown: look at the triggerer's log, and clear this task to wait again."
+        )
 
     # The wait -----------------------------------------------------------------------------------------------
 
@@ -311,6 +316,7 @@ class BaseImportSensor(SensorWithoutWorkers):
             state=WaitState(started_at=started_at, deadline=started_at + self.timeout),
             log=self.log,
             clock=time.time,
+            metrics=self._metrics(context),
         )
         publisher = WorkerPublisher(wait, context.get("ti"), self.hook_class.hook_name)
         is_first_poke = first_poke is None

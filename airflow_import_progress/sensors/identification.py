@@ -14,6 +14,7 @@ from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.http.exchange import excerpt
 from airflow_import_progress.imports import Import
 from airflow_import_progress.sensors.arguments import NOT_GIVEN, is_resolved_later
+from airflow_import_progress.waiting.metrics import Metrics, recorder
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.operator import BaseOperatorMeta
@@ -95,6 +96,11 @@ class IdentifyingSensor(BaseSensorOperator, metaclass=_ChecksArguments):
     def _conn_id(self) -> str:
         conn_id: str = getattr(self, self.hook_class.conn_name_attr)
         return conn_id
+
+    def _metrics(self, context: Context) -> Metrics:
+        """Return the metrics of this task on its worker."""
+        recorder.load()
+        return Metrics(self.hook_class.conn_type, self._conn_id, context.get("ti"))
 
     @property
     def _identifying(self) -> tuple[str, ...]:

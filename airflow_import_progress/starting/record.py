@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import Any
 
@@ -58,6 +59,11 @@ class StartRecord:
     max_tries: int
     notes: Mapping[str, Any] = field(default_factory=dict)
     import_fields: Mapping[str, Any] | None = None
+
+    @property
+    def sent_at_in_words(self) -> str:
+        """The time right before the request was sent, for messages."""
+        return datetime.fromtimestamp(self.sent_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
     def started(self, import_fields: Mapping[str, Any]) -> StartRecord:
         """

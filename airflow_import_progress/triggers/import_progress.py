@@ -17,6 +17,7 @@ from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.waiting.event import error_event, success_event
+from airflow_import_progress.waiting.metrics import Metrics, recorder
 from airflow_import_progress.waiting.poller import PolledImport
 from airflow_import_progress.waiting.publishing import TriggerPublisher
 from airflow_import_progress.waiting.rules import WaitRules
@@ -92,6 +93,7 @@ class ImportProgressTrigger(BaseTrigger):
     async def _wait(self) -> ImportProgress:
         import_: Import = import_string(self.import_class)(**self.import_fields)
         hook_class: type[ImportProgressHook] = import_string(self.hook_class)
+        await recorder.aload()
         wait = Wait(
             import_=import_,
             conn_id=self.conn_id,
@@ -99,6 +101,7 @@ class ImportProgressTrigger(BaseTrigger):
             state=WaitState.from_dict(self.state),
             log=self.log,
             clock=time.time,
+            metrics=Metrics(hook_class.conn_type, self.conn_id, self.task_instance),
         )
         has_polled = wait.state.has_polled
         publisher = TriggerPublisher(wait, self.task_instance, hook_class.hook_name, stores_link=not has_polled)
@@ -109,6 +112,9 @@ class ImportProgressTrigger(BaseTrigger):
         except (AirflowSensorTimeout, ImportFailedError, ImportProgressError) as error:
             wait.end(error)
             await publisher.end()
+            raise
+        except Exception as error:
+            wait.end(error)
             raise
         finally:
             # A wait that is cancelled publishes nothing more.

@@ -25,6 +25,7 @@ from airflow_import_progress.http.single_flight import SingleFlight
 from airflow_import_progress.http.transport import AsyncSend, AuthenticatedKey, authenticated_key
 from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress
+from airflow_import_progress.waiting.metrics import Metrics
 
 #: Waits wake up at multiples of this, in seconds. An event loop wakes many tasks at once at a lower cost.
 TICK = 0.05
@@ -74,6 +75,7 @@ class Poller:
         self.hook = hook
         self.waits = 0
         self.rate_limit = rate_limit
+        self.metrics = Metrics(hook.conn_type, hook.conn_id)
         self._listeners: Counter[RequestKey] = Counter()
         #: The last results of shared requests, and the events that wake the waits for the next ones.
         self.results: dict[RequestKey, SharedResult] = {}
@@ -156,7 +158,9 @@ class Poller:
         outcome: Response | ImportProgressError
         try:
             outcome = self.hook.normalize_retry_after(await send(request))
-            self.rate_limit.pause(outcome, is_rate_limited=self.hook.is_rate_limited(outcome))
+            is_rate_limited = self.hook.is_rate_limited(outcome)
+            seconds = self.rate_limit.pause(outcome, is_rate_limited=is_rate_limited)
+            self.metrics.on_pause(seconds, is_rate_limited=is_rate_limited)
         except ImportProgressError as error:
             outcome = error
         finally:
@@ -209,6 +213,7 @@ class PolledImport:
             pollers[self._key] = Poller(hook_class(**{hook_class.conn_name_attr: conn_id}), rate_limit)
         self._poller = pollers[self._key]
         self._poller.waits += 1
+        self._poller.metrics.on_waits(self._poller.waits)
         if self._connection_is_known:
             self._poller.hook.connection_cache.is_known = True
         await self._poller.hook.__aenter__()
@@ -218,6 +223,7 @@ class PolledImport:
         if self._first is not None:
             self._poller.stop_listening(self._first)
         self._poller.waits -= 1
+        self._poller.metrics.on_waits(self._poller.waits)
         if not self._poller.waits:
             del _pollers[asyncio.get_running_loop()][self._key]
             await self._poller.hook.__aexit__()
@@ -246,6 +252,7 @@ class PolledImport:
         if self._first is None:
             self._first = request_key(await self._poller.hook.afirst_request(self._import))
             self._poller.listen(self._first)
+        self._poller.metrics.on_waits(self._poller.waits)
         return await self._poller.hook.aget_progress(self._import, send=self._send)
 
     async def sleep(self, seconds: float) -> None:

@@ -21,6 +21,7 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.waiting.gate import Decision, Verdict
+from airflow_import_progress.waiting.metrics import Metrics, NoMetrics
 from airflow_import_progress.waiting.rules import WaitRules
 from airflow_import_progress.waiting.schedule import Pace
 from airflow_import_progress.waiting.state import WaitState
@@ -45,6 +46,7 @@ class Wait:
     :param state: The state with which this process takes the wait over.
     :param log: Where to log.
     :param clock: Returns the time, in seconds since the epoch.
+    :param metrics: Counts what happens. None: nothing is counted.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Wait:
         state: WaitState,
         log: Any,
         clock: Callable[[], float],
+        metrics: Metrics | None = None,
     ) -> None:
         self.import_ = import_
         self.conn_id = conn_id
@@ -67,6 +70,7 @@ class Wait:
         self.pace = Pace(state.last_observation)
         self.log = log
         self.clock = clock
+        self.metrics = metrics or NoMetrics()
         #: Number of polls in a row that exceeded the vendor's rate limit.
         self._rate_limited_polls = 0
         self._rate_limit_logged_at = 0.0
@@ -84,6 +88,7 @@ class Wait:
         self.state.is_over, self.state.next_poll_at = True, None
         if error is not None:
             self.state.error = self._without_subject(error)
+            self.metrics.on_end(error)
 
     def begin(self) -> None:
         """Log what is logged once, before the first poll of all."""
@@ -99,6 +104,7 @@ class Wait:
         :raises AirflowSensorTimeout: if the deadline has passed.
         """
         state = self.state
+        self.metrics.on_poll()
         if state.failures or self._has_logged_rate_limit:
             self.log.info("%s: polls get through again.", self.subject)
         self._rate_limited_polls, self._has_logged_rate_limit = 0, False
@@ -109,10 +115,13 @@ class Wait:
         state.last_observation = self.pace.last_observation
         self._log_progress(progress)
         verdict = self.rules.gate.judge(progress)
+        if progress.state.is_final:
+            self.metrics.on_final_progress(progress, state.started_at, state.progress_at)
         if verdict.decision not in (Decision.PASS, Decision.WAIT):
             raise import_failed_error(self.import_, self.subject, verdict)
         self._log_warning(progress)
         if verdict.decision is Decision.PASS:
+            self.metrics.on_end()
             return None
         now = self.clock()
         return self._until_next(self.schedule.gap_after_progress(now - state.started_at, self.pace.gap(now)))
@@ -127,6 +136,7 @@ class Wait:
         :raises AirflowSensorTimeout: if the deadline has passed.
         """
         state, limit = self.state, self.rules.max_consecutive_failures
+        self.metrics.on_poll(error)
         state.polled_at, state.next_poll_at = self.clock(), None
         state.error, state.is_rate_limited = self._without_subject(error), error.rate_limited
         if error.rate_limited:

@@ -29,6 +29,7 @@ from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.starting import store as start_store_module
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.waiting import poller as poller_module
+from airflow_import_progress.waiting.metrics import recorder
 from tests.support.behaviors import MODES, OPERATOR_MODES
 from tests.support.http_server import certificate_file, serving
 from tests.support.operators import OperatorTask
@@ -38,6 +39,12 @@ from tests.support.sensors import Clock, TaskInstance, a_dag, wait_to_the_end
 #: Whether a session of aiohttp is closed before its TLS connections are, so that the end of a loop leaves one open:
 #: aiohttp waits for them since 3.12.4.
 AIOHTTP_LEAVES_TLS_OPEN = tuple(map(int, aiohttp.__version__.split(".")[:3])) < (3, 12, 4)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loaded_metrics():
+    """Load Airflow's Stats before the tests whose clock does not wait for a thread."""
+    recorder.load()
 
 
 @pytest.fixture

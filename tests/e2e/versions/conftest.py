@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,26 @@ import pytest
 from airflow_import_progress.sandbox import Sandbox
 from tests.e2e.versions.airflow_command import HAS_API_SERVER, AirflowCommand
 from tests.e2e.versions.finished_run import FinishedRun
+from tests.support.metrics import StatsdListener, listening
 from tools.examples import connections_to
 from tools.local_airflow import COMPONENTS, LocalAirflow
 
 # Airflow 2 runs a DAG processor only with this setting.
 COMPONENTS_HERE = {name: command for name, command in COMPONENTS.items() if name != "api-server" or HAS_API_SERVER}
 SETTINGS = {"AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True"}
+
+
+def settings_of(statsd: StatsdListener) -> dict[str, str]:
+    """Return the settings with which an Airflow sends its metrics to a listener, with tags."""
+    if find_spec("statsd") is None:
+        return {}
+    return {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(statsd.port),
+        "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
+    }
+
 
 #: The vendor's responses for each import, in the order of the polls.
 IMPORTS = {
@@ -60,17 +75,26 @@ def workspaces() -> Iterator[dict[str, Sandbox]]:
 
 
 @pytest.fixture(scope="session")
+def statsd() -> Iterator[StatsdListener]:
+    """The StatsD to which this Airflow sends its metrics."""
+    with listening() as listener:
+        yield listener
+
+
+@pytest.fixture(scope="session")
 def airflow_options(
-    sandbox: Sandbox, faulty_sandboxes: dict[str, Sandbox], workspaces: dict[str, Sandbox]
+    sandbox: Sandbox, faulty_sandboxes: dict[str, Sandbox], workspaces: dict[str, Sandbox], statsd: StatsdListener
 ) -> dict[str, Any]:
     """The components and settings that the installed version needs."""
     more = {f"lucca_{name}": running.airflow_connection("lucca") for name, running in faulty_sandboxes.items()}
     more |= {f"rocketchat_{name}": running.airflow_connection("rocketchat") for name, running in workspaces.items()}
+    # The sensors have one of their own, because their metrics are counted.
+    more["lucca_gates"] = sandbox.airflow_connection("lucca")
     return {
         "dags_folder": Path(__file__).parent / "dags",
         "connections": connections_to(sandbox) | more,
         "components": COMPONENTS_HERE,
-        "settings": SETTINGS,
+        "settings": SETTINGS | settings_of(statsd),
     }
 
 

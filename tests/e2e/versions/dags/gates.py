@@ -39,6 +39,7 @@ with DAG("gates", schedule=None, default_args={"retries": 2, "retry_delay": time
             wait = LuccaLeaveImportSensor(
                 task_id=f"wait_{name}",
                 summary_id=f"{{{{ dag_run.conf['{name}'] }}}}",
+                lucca_conn_id="lucca_gates",
                 poke_interval=5,
                 timeout=240,
                 **arguments,
