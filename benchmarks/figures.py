@@ -18,6 +18,7 @@ from airflow_import_progress.sandbox import Sandbox
 from benchmarks.contenders import Scene, import_id
 from benchmarks.detection import requests_for_a_lag
 from benchmarks.imports_page import imports_page
+from benchmarks.operator_and_sensor import operator_and_sensor
 from benchmarks.triggerer import Figures, run_triggerer
 from benchmarks.vendor import cheap_vendor
 from benchmarks.without_workers import many_without_workers, without_workers
@@ -227,5 +228,6 @@ FIGURES: dict[str, Callable[[float | None], Figures]] = {
     "one_workspace": one_workspace,
     "without_workers": without_workers,
     "many_without_workers": many_without_workers,
+    "operator_and_sensor": operator_and_sensor,
     "imports_page": imports_page,
 }

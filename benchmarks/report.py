@@ -174,10 +174,9 @@ def _worker_rows(figures: dict[str, Any]) -> Rows:
 
     def add(words: str, look: Callable[[dict[str, Any]], float], digits: int = 1) -> None:
         values = {mode: [look(run) for run in runs] for mode, runs in modes.items()}
-        pairs = list(zip(values["deferred"], values["without_workers"], strict=True))
         # A share of what is next to nothing says nothing.
-        sizeable = all(min(pair) > 0.5 for pair in pairs)
-        ratio = _spread([above / below for above, below in pairs], 2) if sizeable else ""
+        sizeable = min(*values["deferred"], *values["without_workers"]) > 0.5
+        ratio = _ratios(values["deferred"], values["without_workers"]) if sizeable else ""
         rows.append([words, *(_spread(numbers, digits) for numbers in values.values()), ratio])
 
     add("worker starts for the waits", lambda run: run["worker_starts_for_waits_in_the_log"], 0)
@@ -187,7 +186,7 @@ def _worker_rows(figures: dict[str, Any]) -> Rows:
     for component in ("scheduler", "triggerer", "api_server", "dag_processor", "database"):
         words = {"api_server": "API server", "dag_processor": "DAG processor"}.get(component, component)
         add(f"CPU s: {words}", lambda run, component=component: run["cpu"][component])  # type: ignore[misc]
-    add("CPU s: in all", lambda run: sum(run["cpu"].values()) - run["cpu"]["workers"] + run["worker_cpu"])
+    add("CPU s: in all", _cpu_in_all)
     for key, words in {
         "end_to_seen": "s from the import's end to the poll that sees it",
         "seen_to_next_step": "s from there to the start of the next task",
@@ -195,6 +194,31 @@ def _worker_rows(figures: dict[str, Any]) -> Rows:
     }.items():
         for statistic in ("median", "p90", "max"):
             add(f"{words}, {statistic}", lambda run, key=key, statistic=statistic: run[key][statistic])  # type: ignore[misc]
+    return rows
+
+
+def _operator_rows(figures: dict[str, Any]) -> Rows:
+    imports = figures["imports"]
+    rows = [["", "operator", "task and sensor", "task and sensor / operator"]]
+    lines = [figures["lines"][dag_id] for dag_id in ("with_operator", "with_sensor")]
+    rows.append(["lines of the DAG's file", *map(str, lines), _ratios(lines[1:], lines[:1])])
+
+    def add(words: str, look: Callable[[dict[str, Any]], float], digits: int = 1) -> None:
+        operator, sensor = (
+            [look(one[dag_id]) for one in figures["rounds"]] for dag_id in ("with_operator", "with_sensor")
+        )
+        rows.append([words, _spread(operator, digits), _spread(sensor, digits), _ratios(sensor, operator)])
+
+    add("worker starts per import", lambda run: run["worker_starts"] / imports)
+    add("seconds for which workers were held, per import", lambda run: run["worker_seconds"] / imports)
+    add("CPU s per import: workers", lambda run: run["worker_cpu"] / imports, 2)
+    add("CPU s per import: API server", lambda run: run["cpu"]["api_server"] / imports, 2)
+    add("CPU s per import: in all", lambda run: _cpu_in_all(run) / imports, 2)
+    for method, words in {"POST": "starts", "GET": "polls"}.items():
+        add(f"requests per import: {words}", lambda run, method=method: run["requests"][method] / imports, 2)  # type: ignore[misc]
+    for statistic in ("median", "max"):
+        words = f"s from the import's end to the task's end, {statistic}"
+        add(words, lambda run, statistic=statistic: run["end_to_success"][statistic])  # type: ignore[misc]
     return rows
 
 
@@ -257,8 +281,14 @@ _ROWS: dict[str, Callable[[dict[str, Any]], Rows]] = {
     "one_workspace": _workspace_rows,
     "without_workers": _worker_rows,
     "many_without_workers": _many_without_workers_rows,
+    "operator_and_sensor": _operator_rows,
     "imports_page": _imports_page_rows,
 }
+
+
+def _cpu_in_all(run: dict[str, Any]) -> float:
+    # The executor's own figures of the workers are exact.
+    return float(sum(run["cpu"].values()) - run["cpu"]["workers"] + run["worker_cpu"])
 
 
 def _ended(figures: dict[str, Any]) -> int:
@@ -272,6 +302,10 @@ def _median(values: list[float]) -> float:
 def _spread(values: list[float], digits: int) -> str:
     median, least, most = (f"{value:,.{digits}f}" for value in (_median(values), min(values), max(values)))
     return median if least == most else f"{median} ({least} to {most})"
+
+
+def _ratios(above: list[float], below: list[float]) -> str:
+    return _spread([one / other for one, other in zip(above, below, strict=True)], 2)
 
 
 def _ratio(ratio: dict[str, float]) -> str:
