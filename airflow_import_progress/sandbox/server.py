@@ -249,8 +249,9 @@ def _record_of(
     world: World, vendor: Vendor | None, request: web.Request, import_id: str | None, authorized: bool
 ) -> RecordedRequest:
     headers = {}
+    secret_headers = _SECRET_HEADERS | vendor.secret_headers if vendor is not None else _SECRET_HEADERS
     for name, value in request.headers.items():
-        if name.lower() not in _SECRET_HEADERS:
+        if name.lower() not in secret_headers:
             headers[name] = world.redact(value)
         elif vendor is not None and name.lower() == "authorization":
             headers[name] = vendor.redact_authorization(value)

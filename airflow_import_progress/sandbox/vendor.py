@@ -83,6 +83,8 @@ class Vendor(ABC):
     credentials: ClassVar[Mapping[str, str]]
     #: Names of the credentials that are not secret.
     public_credentials: ClassVar[frozenset[str]] = frozenset()
+    #: Names of the headers, in lower case, that carry secrets and are not recorded, besides the usual ones.
+    secret_headers: ClassVar[frozenset[str]] = frozenset()
     #: The published number of requests that are answered in 60 seconds. None: nothing is published.
     rate_limit: ClassVar[int | None] = None
     #: Whether a new import stops the earlier ones.
