@@ -18,7 +18,6 @@ from acme_imports.operators import AcmeImportOperator
 from acme_imports.sensors import AcmeImportSensor
 from airflow.providers_manager import ProvidersManager
 
-import airflow_import_progress
 from airflow_import_progress.compat import AirflowSkipException
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.vendor import (
@@ -194,6 +193,11 @@ def test_discovery_loads_neither_the_command_nor_the_sandbox():
 
 def test_a_dag_file_loads_no_http_client():
     before = loaded_after("import airflow.providers.common.compat.sdk as sdk; sdk.BaseSensorOperator")
-    loaded = loaded_after("import airflow.providers.common.compat.sdk as sdk; sdk.BaseSensorOperator\n"
-                          "import acme_imports.sensors, acme_imports.operators") - before
+    loaded = (
+        loaded_after(
+            "import airflow.providers.common.compat.sdk as sdk; sdk.BaseSensorOperator\n"
+            "import acme_imports.sensors, acme_imports.operators"
+        )
+        - before
+    )
     assert not {"aiohttp", "requests", "acme_imports.vendor_info", "acme_imports.sandbox"} & loaded

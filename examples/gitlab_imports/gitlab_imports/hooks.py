@@ -199,9 +199,7 @@ def export_file(file: ImportFileSource) -> ImportFile:
 
 def _start(file: ImportFileSource, path: str, namespace: str) -> Conversation[str]:
     upload = export_file(file)
-    body = MultipartBody(
-        "file", upload, upload.name, "application/gzip", fields={"path": path, "namespace": namespace}
-    )
+    body = MultipartBody("file", upload, upload.name, "application/gzip", fields={"path": path, "namespace": namespace})
     response = yield Request(method="POST", path=f"{API}/projects/import", data=body)
     answer = response.json()
     try:

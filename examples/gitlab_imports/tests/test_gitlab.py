@@ -168,9 +168,7 @@ def test_a_lost_answer_is_unknown(sandbox):
 
 
 def operator():
-    return GitLabProjectImportOperator(
-        task_id="import", file=EXPORT, path="api", namespace="group", deferrable=False
-    )
+    return GitLabProjectImportOperator(task_id="import", file=EXPORT, path="api", namespace="group", deferrable=False)
 
 
 def test_the_operator_notes_how_to_find_its_import_again(sandbox):
