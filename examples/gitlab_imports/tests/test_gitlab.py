@@ -61,8 +61,8 @@ def progress_of(sandbox, *answers):
 
 
 def wait(project_id, **arguments):
-    arguments = {"deferrable": False, "poke_interval": 0.1, **arguments}
-    return GitLabProjectImportSensor(task_id="wait", project_id=project_id, **arguments).execute({})
+    sensor = GitLabProjectImportSensor(task_id="wait", project_id=project_id, deferrable=False, **arguments)
+    return sensor.execute({})
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,11 @@ def test_the_test_button_names_the_user(sandbox):
     assert GitLabHook().test_connection() == (True, f"{sandbox.url} accepted the token of sandbox-importer.")
 
 
-def test_the_sensor_waits_for_the_end(sandbox):
-    scheduled = {**DOCUMENTED, "import_status": "scheduled", "failed_relations": []}
-    project_id = sandbox.create_import(
-        "gitlab", "project", {"answers": [scheduled, {**scheduled, "import_status": "finished"}]}
-    )
-    assert wait(project_id, min_poke_interval=0.1)["state"] == "succeeded"
-    assert sandbox.request_count(project_id) == 2
+def test_an_import_that_is_finished_passes(sandbox):
+    project_id = sandbox.create_import("gitlab", "project", {"duration": 0, "failed_records": 2})
+    assert wait(project_id)["state"] == "succeeded"
+    with pytest.raises(ImportFailedError, match="max_failed_records"):
+        wait(project_id, max_failed_records=1)
 
 
 def test_a_failed_import_fails_the_task_with_gitlabs_error(sandbox):
