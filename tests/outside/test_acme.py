@@ -149,7 +149,11 @@ except ImportError:
     hides_login = "login" in behaviour["hidden_fields"]
     extras = [name.removeprefix("extra__acme__") for name in manager.connection_form_widgets if "__acme__" in name]
 else:
-    (form,) = [form for form in HookMetaService.hook_meta_data() if form.connection_type == "acme"]
+    forms = {form.connection_type: form for form in HookMetaService.hook_meta_data()}
+    if forms["lucca"].standard_fields is None:
+        print("null")
+        raise SystemExit
+    form = forms["acme"]
     fields, name, extras = form.standard_fields, form.hook_name, list(form.extra_fields)
     password, host, hides_login = fields.password.title, fields.host.placeholder, fields.login.hidden
 print(json.dumps([name, password, host, hides_login, extras]))
@@ -159,7 +163,10 @@ print(json.dumps([name, password, host, hides_login, extras]))
 def test_airflow_has_the_connection_form():
     (declared,) = provider_info.get_provider_info()["connection-types"]
     done = subprocess.run([sys.executable, "-c", FORM], capture_output=True, text=True, check=True)  # noqa: S603
-    *form, extras = json.loads(done.stdout.splitlines()[-1])
+    answer = json.loads(done.stdout.splitlines()[-1])
+    if answer is None:
+        pytest.skip("Airflow 3.0 makes no forms without Flask-AppBuilder, nor for the vendors of this package")
+    *form, extras = answer
     assert form == ["Acme", "Token", "api.acme.example", True]
     assert set(extras) == set(declared["conn-fields"])
 
