@@ -2,20 +2,40 @@
 """
 The connection forms of Airflow before 3.2, which asks the class of a hook for them.
 
-They are derived from what later versions read in ``provider_info.py``.
+They are derived from what later versions read in the metadata of the hook's provider.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any
 
 from airflow_import_progress.provider_info import get_provider_info
 
 
 def _declared(cls: Any) -> dict[str, Any]:
-    connection_types: list[dict[str, Any]] = get_provider_info()["connection-types"]
-    return next((entry for entry in connection_types if entry["connection-type"] == cls.conn_type), {})
+    own: list[dict[str, Any]] = get_provider_info()["connection-types"]
+    path = f"{cls.__module__}.{cls.__qualname__}"
+    if not any(entry["hook-class-name"] == path for entry in own):
+        for entry in _declared_by_other_packages():
+            if entry.get("hook-class-name") == path:
+                return entry
+    return next((entry for entry in own if entry["connection-type"] == cls.conn_type), {})
+
+
+@cache
+def _declared_by_other_packages() -> list[dict[str, Any]]:
+    """Return the connection types of all installed providers. Airflow has loaded their metadata already."""
+    found: list[dict[str, Any]] = []
+    for entry_point in entry_points(group="apache_airflow_provider"):
+        try:
+            found += entry_point.load()().get("connection-types", ())
+        except Exception:  # noqa: S112
+            # Airflow reports a provider whose metadata cannot be read.
+            continue
+    return found
 
 
 def _ui_field_behaviour(cls: Any) -> dict[str, Any]:

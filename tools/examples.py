@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_import_progress.sandbox import Sandbox
-from airflow_import_progress.sandbox.registry import VENDORS
+from airflow_import_progress.sandbox.registry import vendors
 
 EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "example_dags"
 
@@ -22,4 +22,4 @@ def connections_to(sandbox: Sandbox) -> dict[str, Mapping[str, Any]]:
 
     :param sandbox: The sandbox to connect to.
     """
-    return {f"{vendor.name}_default": sandbox.airflow_connection(vendor.name) for vendor in VENDORS}
+    return {f"{vendor.name}_default": sandbox.airflow_connection(vendor.name) for vendor in vendors()}

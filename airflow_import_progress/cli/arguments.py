@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_import_progress.cli.kinds import KINDS, Argument, Kind
+from airflow_import_progress.cli.kinds import KINDS
+from airflow_import_progress.vendor_info import Argument, Kind, in_words, installed_vendors
 
 #: Short, because somebody is watching. Rocket.Chat allows ten requests a minute per address.
 DEFAULT_POKE_INTERVAL = 10.0
@@ -43,9 +44,37 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_common(watch)
     kinds = watch.add_subparsers(dest="kind", required=True, metavar="kind", title="kinds of imports")
-    for kind in KINDS:
+    for kind in (*KINDS, *_kinds_of_other_packages()):
         _add_kind(kinds, kind)
     return result
+
+
+def _kinds_of_other_packages() -> list[Kind]:
+    """Return the usable kinds of vendors of other packages. The others are logged."""
+    found: dict[str, Kind] = {}
+    taken = {kind.name for kind in KINDS}
+    for vendor in installed_vendors():
+        for kind in vendor.info.kinds:
+            part = f"The kind of import {kind.name!r}"
+            if kind.name in taken or kind.name in found:
+                vendor.leave_out(part, "another kind has this name")
+                continue
+            try:
+                _check_kind(kind)
+            except Exception as error:
+                vendor.leave_out(part, in_words(error))
+            else:
+                found[kind.name] = kind
+    return list(found.values())
+
+
+def _check_kind(kind: Kind) -> None:
+    """Add a kind to a parser of its own, so that an error in it does not break the command for the others."""
+    scratch = argparse.ArgumentParser()
+    kinds = scratch.add_subparsers()
+    _add_kind(kinds, kind)
+    scratch.format_help()
+    kinds.choices[kind.name].format_help()
 
 
 def _add_kind(kinds: argparse._SubParsersAction[argparse.ArgumentParser], kind: Kind) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The kinds of imports that can be watched, with the arguments of their sensors by the same names.
+The kinds of imports of this package that can be watched, with the arguments of their sensors by the same names.
 
 Imports no Airflow, so that the help appears at once. A test compares this table with the sensors and their imports.
 """
@@ -9,52 +9,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True, kw_only=True)
-class Argument:
-    """
-    Describe an argument of a sensor that the command takes as well.
-
-    :param name: Its name, as the sensor has it.
-    :param help: Its description in the help.
-    :param read: Reads its value from the text on the command line. None: it is a flag.
-    :param choices: The values that are allowed. None: any.
-    """
-
-    name: str
-    help: str
-    read: Callable[[str], Any] | None = str
-    choices: tuple[str, ...] | None = None
-
-    @property
-    def option(self) -> str:
-        """The option's name, such as ``--job-id``."""
-        return f"--{self.name.replace('_', '-')}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """
-    Describe a kind of import that can be watched.
-
-    :param name: Its name on the command line.
-    :param description: Its description in the help.
-    :param sensor: The sensor of such imports, as ``module:class``.
-    :param identifier: The argument that names the one import.
-    :param options: The other arguments: for the import and for the gate.
-    :param needs_identifier: Whether the import cannot be polled without the identifier.
-    """
-
-    name: str
-    description: str
-    sensor: str
-    identifier: Argument
-    options: tuple[Argument, ...] = ()
-    needs_identifier: bool = True
+from airflow_import_progress.vendor_info import (
+    MAX_FAILED_RECORDS,
+    MIN_RECORDS,
+    MIN_SUCCESS_RATE,
+    ON_ACTION_REQUIRED,
+    Argument,
+    Kind,
+)
 
 
 def parse_json(text: str) -> Any:
@@ -70,22 +34,8 @@ def parse_json(text: str) -> Any:
         raise argparse.ArgumentTypeError(f"{text!r} is not JSON") from None
 
 
-MAX_FAILED_RECORDS = Argument(
-    name="max_failed_records", read=int, help="fail if more records than this could not be imported, from 0"
-)
-MIN_SUCCESS_RATE = Argument(
-    name="min_success_rate",
-    read=float,
-    help="fail if a smaller share of the processed records than this was imported, in percent: 0, or above 1 up to 100",
-)
-MIN_RECORDS = Argument(name="min_records", read=int, help="fail if fewer records than this were imported, from 1")
 #: The options for vendors that report how many records were processed and failed.
 LIMITS = (MAX_FAILED_RECORDS, MIN_SUCCESS_RATE, MIN_RECORDS)
-ON_ACTION_REQUIRED = Argument(
-    name="on_action_required",
-    choices=("wait", "fail"),
-    help="what to do while the vendor waits for somebody to act (default: wait)",
-)
 SUMMARY_ID = Argument(name="summary_id", help="the summaryId that Lucca returned when the import was started")
 
 KINDS: tuple[Kind, ...] = (

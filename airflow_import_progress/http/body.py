@@ -92,18 +92,20 @@ class JsonBody(Body):
 @dataclass(frozen=True)
 class MultipartBody(Body):
     """
-    A multipart form with one file.
+    A multipart form with one file, and other fields if the vendor expects them.
 
     :param name: The name of the file's field.
     :param source: The content of the file.
     :param file_name: The name of the file.
     :param file_type: The content type of the file.
+    :param fields: The other fields of the form, which precede the file. Default: none.
     """
 
     name: str
     source: Source = field(repr=False)
     file_name: str
     file_type: str
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
     _boundary: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
 
     @property
@@ -115,11 +117,16 @@ class MultipartBody(Body):
     def _frame(self) -> tuple[bytes, bytes]:
         from urllib3.fields import RequestField
 
+        before = ""
+        for name, value in self.fields.items():
+            part = RequestField(name, b"")
+            part.make_multipart()
+            before += f"--{self._boundary}\r\n{part.render_headers()}{value}\r\n"
         part = RequestField(self.name, b"", filename=self.file_name)
         part.make_multipart(content_type=self.file_type)
         # The name of a local file may have bytes that are not UTF-8.
-        before = f"--{self._boundary}\r\n{part.render_headers()}".encode(errors="replace")
-        return before, f"\r\n--{self._boundary}--\r\n".encode()
+        before_file = f"{before}--{self._boundary}\r\n{part.render_headers()}".encode(errors="replace")
+        return before_file, f"\r\n--{self._boundary}--\r\n".encode()
 
     @property
     def size(self) -> int:

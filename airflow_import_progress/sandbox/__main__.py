@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from airflow_import_progress.sandbox.checks import InvalidInputError, require_number
 from airflow_import_progress.sandbox.control import PREFIX
-from airflow_import_progress.sandbox.registry import VENDORS, credential_options
+from airflow_import_progress.sandbox.registry import credential_options, vendors
 from airflow_import_progress.sandbox.server import DEFAULT_IMPORT_DURATION, Sandbox
 
 
@@ -52,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_connections(sandbox: Sandbox) -> None:
-    names = ", ".join(vendor.name for vendor in VENDORS)
+    names = ", ".join(vendor.name for vendor in vendors())
     print(f"Simulating {names} on {sandbox.url} (control API: {sandbox.url}{PREFIX}); Ctrl-C stops it.")
-    for vendor in VENDORS:
+    for vendor in vendors():
         connection = shlex.quote(json.dumps(sandbox.airflow_connection(vendor.name)))
         print(f"AIRFLOW_CONN_{vendor.name.upper()}_DEFAULT={connection}")
     sys.stdout.flush()

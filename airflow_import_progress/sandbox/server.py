@@ -17,7 +17,7 @@ from aiohttp import web
 
 from airflow_import_progress.sandbox.checks import InvalidInputError, Json, require_text
 from airflow_import_progress.sandbox.control import PREFIX, Control, RateLimits, control_routes
-from airflow_import_progress.sandbox.registry import VENDORS, credential_options
+from airflow_import_progress.sandbox.registry import credential_options, vendors
 from airflow_import_progress.sandbox.vendor import WORLD, Vendor
 from airflow_import_progress.sandbox.world import RecordedRequest, World
 
@@ -58,7 +58,7 @@ class Sandbox(Control):
     ) -> None:
         self._requested_address = (_loopback_address(host), port)
         self._access_log = access_log
-        super().__init__(VENDORS, import_duration, rate_limits, _by_vendor(credentials))
+        super().__init__(vendors(), import_duration, rate_limits, _by_vendor(credentials))
         self._serving: _Serving | None = None
 
     def __enter__(self) -> Self:
@@ -173,7 +173,7 @@ def _application(control: Control, world: World, access_log: TextIO | None) -> w
     application = web.Application(client_max_size=_MAX_UPLOAD_BYTES)
     application[WORLD] = world
     application.add_routes(control_routes(control))
-    vendor_of = {route: vendor for vendor in VENDORS for route in application.router.add_routes(vendor.routes())}
+    vendor_of = {route: vendor for vendor in vendors() for route in application.router.add_routes(vendor.routes())}
 
     @web.middleware
     async def simulate_vendor(request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -249,8 +249,9 @@ def _record_of(
     world: World, vendor: Vendor | None, request: web.Request, import_id: str | None, authorized: bool
 ) -> RecordedRequest:
     headers = {}
+    secret_headers = _SECRET_HEADERS | vendor.secret_headers if vendor is not None else _SECRET_HEADERS
     for name, value in request.headers.items():
-        if name.lower() not in _SECRET_HEADERS:
+        if name.lower() not in secret_headers:
             headers[name] = world.redact(value)
         elif vendor is not None and name.lower() == "authorization":
             headers[name] = vendor.redact_authorization(value)

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base class of simulated vendors."""
+"""
+The names that the module of a simulated vendor imports. Nothing else of the sandbox is needed to simulate a vendor.
+
+See ``docs/add-a-vendor.md``.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,52 @@ from typing import ClassVar
 
 from aiohttp import web
 
-from airflow_import_progress.sandbox.checks import InvalidInputError, Json
+from airflow_import_progress.sandbox.checks import (
+    InvalidInputError,
+    Json,
+    require_fields,
+    require_flag,
+    require_integer,
+    require_number,
+    require_text,
+)
 from airflow_import_progress.sandbox.rates import RateLimitStatus
-from airflow_import_progress.sandbox.simulated_import import SimulatedImport
+from airflow_import_progress.sandbox.script import DONE, FAILED, Script
+from airflow_import_progress.sandbox.simulated_import import SimulatedImport, UnknownImportError
+from airflow_import_progress.sandbox.uploads import (
+    Line,
+    Table,
+    UnreadableUploadError,
+    UploadedFile,
+    table_of,
+    uploaded_files,
+)
 from airflow_import_progress.sandbox.world import World
+
+__all__ = [
+    "DONE",
+    "FAILED",
+    "WORLD",
+    "InvalidInputError",
+    "Json",
+    "Line",
+    "RateLimitStatus",
+    "Script",
+    "SimulatedImport",
+    "Table",
+    "UnknownImportError",
+    "UnreadableUploadError",
+    "UploadedFile",
+    "Vendor",
+    "World",
+    "require_fields",
+    "require_flag",
+    "require_integer",
+    "require_number",
+    "require_text",
+    "table_of",
+    "uploaded_files",
+]
 
 WORLD: web.AppKey[World] = web.AppKey("world", World)
 
@@ -37,6 +83,8 @@ class Vendor(ABC):
     credentials: ClassVar[Mapping[str, str]]
     #: Names of the credentials that are not secret.
     public_credentials: ClassVar[frozenset[str]] = frozenset()
+    #: Names of the headers, in lower case, that carry secrets and are not recorded, besides the usual ones.
+    secret_headers: ClassVar[frozenset[str]] = frozenset()
     #: The published number of requests that are answered in 60 seconds. None: nothing is published.
     rate_limit: ClassVar[int | None] = None
     #: Whether a new import stops the earlier ones.

@@ -1,95 +1,154 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vendor that docs/add-a-vendor.md adds, added to a copy of the project from the page alone."""
+"""The vendors of other packages: that of docs/add-a-vendor.md, built from the page alone, and that of examples/."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-PACKAGE = "airflow_import_progress"
+from tests.support.fresh_environment import ROOT, FreshEnvironment, copy_helpers
+
+EXAMPLE = ROOT / "examples/gitlab_imports"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """Return a copy of the project to which the page's vendor was added."""
-    project = tmp_path_factory.mktemp("project")
-    for part in (PACKAGE, "tools", "tests/unit", "tests/integration", "tests/support"):
-        shutil.copytree(ROOT / part, project / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py"):
-        shutil.copy(ROOT / file, project / file)
+def acme(tmp_path_factory):
+    """Return the folder of the page's package."""
+    folder = tmp_path_factory.mktemp("acme")
     page = (ROOT / "docs/add-a-vendor.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    hooks, sensors, vendor, connection, kind, sandbox, tests = blocks
-    (project / PACKAGE / "hooks/acme.py").write_text(hooks)
-    (project / PACKAGE / "sensors/acme.py").write_text(sensors)
-    (project / PACKAGE / "sandbox/acme.py").write_text(sandbox)
-    (project / "tests/integration/test_acme_hook.py").write_text(tests)
-    enter_provider_info(project / PACKAGE / "provider_info.py", vendor, connection)
-    enter_kind(project / PACKAGE / "cli/kinds.py", kind)
-    enter_registry(project / PACKAGE / "sandbox/registry.py")
-    return project
+    files = re.findall(r"^## `([^`]+)`[^\n]*\n.*?^```(?:python|toml)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    for name, code in files:
+        file = folder / (name if name in ("pyproject.toml", "tests/test_acme.py") else f"acme_imports/{name}")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(code)
+    for name in ("__init__.py", "py.typed"):
+        (folder / "acme_imports" / name).touch()
+    return folder
 
 
-def enter_provider_info(file, vendor, connection):
-    source = file.read_text()
-    for beginning, entry in (("_VENDORS = {\n", vendor), ('        "connection-types": [\n', connection)):
-        assert source.count(beginning) == 1
-        source = source.replace(beginning, beginning + entry)
-    file.write_text(source)
+@pytest.fixture(scope="module")
+def environment(acme, tmp_path_factory):
+    """Return an environment with this package, the page's and the example's."""
+    pytest.importorskip("hatchling", reason="built by the development tools only")
+    return FreshEnvironment(tmp_path_factory.mktemp("fresh"), acme, EXAMPLE)
 
 
-def enter_kind(file, entry):
-    """Put the page's entry into the table."""
-    source, end = file.read_text(), "    ),\n)\n"
-    assert source.endswith(end)
-    file.write_text(f"{source.removesuffix(end)}    ),\n{textwrap.indent(entry.rstrip(), '    ')},\n)\n")
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with the fixtures of the tests, but without any package."""
+    copy_helpers(tmp_path)
+    return tmp_path
 
 
-def enter_registry(file):
-    source = file.read_text()
-    for before, after in (
-        (f"from {PACKAGE}.sandbox.leadsy", f"from {PACKAGE}.sandbox.acme import Acme\nfrom {PACKAGE}.sandbox.leadsy"),
-        ("] = (", "] = (Acme(), "),
-    ):
-        assert source.count(before) == 1
-        source = source.replace(before, after)
-    file.write_text(source)
+def pytest_in(environment, folder, *files):
+    return environment.run("python", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *files, cwd=folder)
 
 
-def run(project, *command):
-    return subprocess.run(command, cwd=project, capture_output=True, text=True)  # noqa: S603
+@contextlib.contextmanager
+def serving(environment, folder):
+    """Serve the sandbox as its command does, and return its address and the connections."""
+    command = [environment.executable("python"), "-m", "airflow_import_progress.sandbox", "--port", "0"]
+    with subprocess.Popen(  # noqa: S603
+        command, cwd=folder, env=environment.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            url = re.search(r"http://[\d.:]+", process.stdout.readline())[0]
+            connections = {}
+            while len(connections) < 6:
+                name, _, value = process.stdout.readline().strip().partition("=")
+                connections[name] = shlex.split(value)[0]
+            yield url, connections
+        finally:
+            process.terminate()
+            process.communicate()
 
 
-def test_its_tests_pass(project):
-    done = run(project, sys.executable, "-m", "pytest", "-q", "tests/integration/test_acme_hook.py")
+def test_the_page_has_every_file_that_it_lists(acme):
+    page = (ROOT / "docs/add-a-vendor.md").read_text()
+    listed = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert {str(file.relative_to(acme)) for file in acme.rglob("*.*") if file.is_file()} == {
+        *listed,
+        "acme_imports/py.typed",
+    }
+
+
+def test_the_tests_of_the_page_pass(environment, acme, tmp_path):
+    shutil.copy(acme / "tests/test_acme.py", tmp_path)
+    done = pytest_in(environment, tmp_path, "test_acme.py")
     assert done.returncode == 0, done.stdout
 
 
-def test_airflow_is_told_of_it(project):
-    done = run(
-        project, sys.executable, "-m", "pytest", "-q", "tests/unit/test_provider_info.py", "-k", "acme or schema"
+def test_everything_works_for_both_packages_as_for_the_vendors_of_this_one(environment, folder):
+    shutil.copytree(ROOT / "tests/outside", folder / "tests/integration", dirs_exist_ok=True)
+    done = pytest_in(environment, folder, "tests/integration")
+    assert done.returncode == 0, done.stdout
+
+
+def test_its_imports_can_be_watched_in_the_sandbox(environment, tmp_path):
+    with serving(environment, tmp_path) as (url, connections):
+        for percent, exit_code in ((100, 0), (-1, 1)):
+            answer = environment.run(
+                "python",
+                "-c",
+                "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], sys.argv[2].encode()).read())",
+                f"{url}/_sandbox/imports",
+                json.dumps(
+                    {"vendor": "acme", "kind": "job", "import_id": f"d{percent}", "script": {"points": [[0, percent]]}}
+                ),
+                cwd=tmp_path,
+            )
+            assert answer.returncode == 0, answer.stderr
+            watched = environment.run(
+                "airflow-import-progress", "watch", "acme", f"d{percent}", "--json", cwd=tmp_path, **connections
+            )
+            assert watched.returncode == exit_code, watched.stderr
+            assert json.loads(watched.stdout.splitlines()[-1])["exit_code"] == exit_code
+
+
+def test_the_help_of_its_kind_loads_no_airflow(environment, tmp_path):
+    program = (
+        "import sys; from airflow_import_progress.cli.main import main\n"
+        "sys.argv[1:] = ['watch', 'acme', '--help']\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code, {'airflow', 'rich', 'pendulum'} & set(sys.modules))"
     )
+    done = environment.run("python", "-c", program, cwd=tmp_path)
+    assert "--on-action-required" in done.stdout
+    assert done.stdout.splitlines()[-1] == "0 set()"
+
+
+def test_type_checkers_accept_both_packages(environment, tmp_path):
+    pytest.importorskip("mypy", reason="not installed here, as with the lowest versions")
+    # Airflow leaves some of what it ships untyped, as in this project's own configuration.
+    (tmp_path / "mypy.ini").write_text("[mypy]\nstrict = true\n[mypy-airflow.*]\nfollow_imports = silent\n")
+    done = environment.run("python", "-m", "mypy", "-p", "acme_imports", "-p", "gitlab_imports", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
 
 
-def test_its_imports_can_be_watched(project):
-    done = run(project, sys.executable, "-m", "pytest", "-q", "tests/unit/test_cli_arguments.py")
-    assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.parametrize(
-    ("tool", "arguments"), [("ruff", ["check", "--no-cache", "."]), ("lint-imports", ["--no-cache"])]
-)
-def test_it_keeps_the_rules_of_the_project(project, tool, arguments):
-    executable = Path(sys.executable).with_name(tool)
+def test_the_code_of_the_page_keeps_the_rules_of_the_project(acme):
+    executable = Path(sys.executable).with_name("ruff")
     if not executable.exists():
-        pytest.skip(f"{tool} is not installed here, as with the lowest versions")
-    done = run(project, str(executable), *arguments)
+        pytest.skip("ruff is not installed here, as with the lowest versions")
+    # The file __init__.py is empty.
+    for command in (["check", "--no-cache", "--ignore", "D104"], ["format", "--check", "--no-cache"]):
+        done = subprocess.run(  # noqa: S603
+            [str(executable), *command, "--config", str(ROOT / "pyproject.toml"), "."],
+            cwd=acme,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_tests_of_the_example_pass(environment, tmp_path):
+    shutil.copytree(EXAMPLE / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    done = pytest_in(environment, tmp_path, "tests")
     assert done.returncode == 0, done.stdout

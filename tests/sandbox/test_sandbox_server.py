@@ -20,7 +20,7 @@ import requests
 
 from airflow_import_progress.sandbox import InvalidInputError, Sandbox
 from airflow_import_progress.sandbox.__main__ import main
-from airflow_import_progress.sandbox.registry import VENDORS
+from airflow_import_progress.sandbox.registry import vendors
 from tests.support.sandbox_client import API_KEY, LEAVES, LuccaClient
 
 
@@ -166,14 +166,14 @@ def test_the_command_serves_until_it_is_stopped(stop_signal: signal.Signals) -> 
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None
         url = process.stdout.readline().partition(" on ")[2].split()[0]
-        assignments = dict(shlex.split(process.stdout.readline())[0].split("=", 1) for _ in VENDORS)
+        assignments = dict(shlex.split(process.stdout.readline())[0].split("=", 1) for _ in vendors())
         try:
             assert requests.get(f"{url}/_sandbox/imports", timeout=5).json() == []
         finally:
             process.send_signal(stop_signal)
         assert process.communicate(timeout=5) == ("", "")
         assert process.returncode == 0
-    assert assignments.keys() == {f"AIRFLOW_CONN_{vendor.name.upper()}_DEFAULT" for vendor in VENDORS}
+    assert assignments.keys() == {f"AIRFLOW_CONN_{vendor.name.upper()}_DEFAULT" for vendor in vendors()}
     assert json.loads(assignments["AIRFLOW_CONN_LUCCA_DEFAULT"])["password"] == "it's"
 
 

@@ -199,6 +199,18 @@ def test_a_server_gets_the_file_and_its_name(name):
     assert parsed_by_email(body).get_payload(decode=True) == b"a;b\r\n\r\n--c\r\n"
 
 
+def test_a_server_gets_the_other_fields_of_a_form_before_the_file():
+    fields = {"path": "a b/é", "namé": 'a"b\r\nc', "empty": ""}
+    body = MultipartBody("file", Source(b"a;b"), "a.csv", "text/csv", fields=fields)
+    whole = b"Content-Type: %s\r\n\r\n%s" % (body.content_type.encode(), read(body))
+    *others, file = message_from_bytes(whole, policy=policy.HTTP).iter_parts()
+    assert [part.get_payload(decode=True).decode() for part in others] == list(fields.values())
+    assert [part.get_filename() for part in others] == [None] * 3
+    assert others[0].get_param("name", header="Content-Disposition") == "path"
+    assert file.get_payload(decode=True) == b"a;b"
+    assert len(read(body)) == body.size
+
+
 @pytest.mark.parametrize(
     ("name", "sent"),
     [

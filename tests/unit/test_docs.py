@@ -52,7 +52,13 @@ def test_the_other_sensors_of_the_readme_can_be_made():
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "examples/gitlab_imports/README.md",
+        *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+    ],
 )
 def test_the_links_of_a_page_lead_somewhere(page):
     folder = (ROOT / page).parent
