@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk.exceptions import AirflowSensorTimeout as AirflowSensorTimeout
     from airflow.sdk.exceptions import AirflowSkipException as AirflowSkipException
     from airflow.sdk.exceptions import AirflowTaskTimeout as AirflowTaskTimeout
+    from airflow.sdk.exceptions import TaskDeferred as TaskDeferred
 
     AirflowRescheduleException: type[Exception]
     TaskDeferralError: type[Exception]
@@ -44,6 +45,7 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "AirflowTaskTimeout": _EXCEPTIONS,
     "TaskDeferralError": _EXCEPTIONS,
     "TaskDeferralTimeout": _EXCEPTIONS,
+    "TaskDeferred": _EXCEPTIONS,
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
     "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),

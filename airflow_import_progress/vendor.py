@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from airflow_import_progress import clock
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
     ImportFailedError,
@@ -91,6 +92,7 @@ __all__ = [
     "as_number",
     "as_text",
     "checked_id",
+    "clock",
     "excerpt",
     "is_transient",
     "known_or_excerpt",

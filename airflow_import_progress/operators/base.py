@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from airflow_import_progress import clock
 from airflow_import_progress.compat import first_poke_at, has_task_state_store
 from airflow_import_progress.exceptions import (
     ImportActionRequiredError,
@@ -197,7 +197,7 @@ class BaseImportOperator(BaseImportSensor):
             prepared = self.prepare(hook)
         record = StartRecord(
             state=StartState.STARTING,
-            sent_at=time.time(),
+            sent_at=clock.current.time(),
             digest=prepared.digest,
             max_tries=max_tries,
             notes=prepared.notes,
@@ -207,7 +207,7 @@ class BaseImportOperator(BaseImportSensor):
             # Any other error leaves the record as it is: the next try searches for the import.
             import_ = prepared.send()
         except ImportStartUnknownError as error:
-            self._lost_at = time.time()
+            self._lost_at = clock.current.time()
             return self._find_or_raise(store, hook, store.load() or record, max_tries, str(error))
         except ImportFailedError:
             self._save(store, store.load_or(record).reported(StartState.ENDED, max_tries))
@@ -265,13 +265,13 @@ class BaseImportOperator(BaseImportSensor):
 
     def _patiently(self, send: Callable[[], T], may_be_repeated: Callable[[ImportProgressError], bool]) -> T:
         """Call a function again after errors that allow it, with the gaps and the limit of failed polls."""
-        schedule, give_up_at = self.wait_rules.schedule, time.time() + self.timeout
+        schedule, give_up_at = self.wait_rules.schedule, clock.current.time() + self.timeout
         for failures in count(1):
             try:
                 return send()
             except ImportProgressError as error:
                 gap = schedule.gap_after_failure(failures, error.retry_after)
-                is_last = failures >= self.max_consecutive_failures or time.time() + gap > give_up_at
+                is_last = failures >= self.max_consecutive_failures or clock.current.time() + gap > give_up_at
                 if is_last or not may_be_repeated(error):
                     raise
                 self.log.warning(
@@ -281,7 +281,7 @@ class BaseImportOperator(BaseImportSensor):
                     gap,
                     error,
                 )
-                time.sleep(gap)
+                clock.current.sleep(gap)
         raise AssertionError
 
     def _unknown(self, store: StartStore, record: StartRecord, max_tries: int, reason: str) -> ImportStartUnknownError:
@@ -326,7 +326,7 @@ class BaseImportOperator(BaseImportSensor):
                 with self.get_hook() as hook:
                     if not self._patiently(partial(self._continue, hook, store), lambda error: error.transient):
                         raise
-                time.sleep(self.min_poke_interval)
+                clock.current.sleep(self.min_poke_interval)
                 wait = partial(self._wait, context)
 
     def _continue(self, hook: ImportProgressHook, store: StartStore) -> bool:

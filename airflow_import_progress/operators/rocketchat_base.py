@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
@@ -24,6 +23,7 @@ from airflow_import_progress.vendor import (
     ImportStartRefusedError,
     ImportStartUnknownError,
     NotGiven,
+    clock,
 )
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class RocketChatImportOperator(BaseImportOperator):
             raise ImportNotFoundError
         reported = rocketchat.run(read_operation())
         if reported.operation_id == record.notes["operation_before"]:
-            if time.time() < max(record.sent_at, self._lost_at) + EFFECT_TIMEOUT:
+            if clock.current.time() < max(record.sent_at, self._lost_at) + EFFECT_TIMEOUT:
                 raise ImportPollError(f"{self._subject}: the workspace reports no new import yet.", transient=True)
             raise ImportNotFoundError
         operation = reported.operation
@@ -141,7 +141,7 @@ class RocketChatImportOperator(BaseImportOperator):
         """Send the request after which records are imported, unless it was sent before."""
         if (sent_at := record.notes.get("run_sent_at")) is not None:
             self._report_sent(sent_at)
-        self.note(run_sent_at=time.time())
+        self.note(run_sent_at=clock.current.time())
         try:
             rocketchat.run(conversation)
         except ImportRequestError as error:
@@ -158,7 +158,7 @@ class RocketChatImportOperator(BaseImportOperator):
             ) from None
 
     def _report_sent(self, sent_at: float) -> NoReturn:
-        if time.time() < sent_at + EFFECT_TIMEOUT:
+        if clock.current.time() < sent_at + EFFECT_TIMEOUT:
             raise ImportPollError(
                 f"{self._subject}: it was started, but Rocket.Chat still reports that it waits for that.",
                 transient=True,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -22,6 +21,7 @@ from airflow_import_progress.vendor import (
     OnActionRequired,
     PreparedStart,
     checked_id,
+    clock,
 )
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class ZillizImportOperator(BaseImportOperator):
             self.log.warning("There are too many import jobs to search for this one if its answer is lost.")
 
         def send() -> ZillizImportJob:
-            self._sent_at = time.time()
+            self._sent_at = clock.current.time()
             return zilliz.start_import_job(
                 job.collection_name,
                 object_urls=job.object_urls,
@@ -174,7 +174,7 @@ class ZillizImportOperator(BaseImportOperator):
             return ZillizImportJob(
                 search.job_id, job.place.cluster_id, job.place.project_id, job.place.region_id, job.place.db_name
             )
-        may_be_added = time.time() < max(record.sent_at, self._sent_at) + MAX_START_SECONDS
+        may_be_added = clock.current.time() < max(record.sent_at, self._sent_at) + MAX_START_SECONDS
         if search.state is SearchState.PENDING or (search.state is SearchState.ABSENT and may_be_added):
             raise ImportPollError(f"{self._subject}: {search.reason}", transient=True)
         self.log.warning("%s: %s", self._subject, search.reason)

@@ -49,6 +49,7 @@ class Control:
     :param import_duration: Default duration of an import in seconds, 0 or more.
     :param rate_limits: See :class:`~airflow_import_progress.sandbox.Sandbox`.
     :param credentials: Credentials other than the vendors' defaults, by vendor and name.
+    :param clock: Returns the time, in seconds since 1970.
     """
 
     def __init__(
@@ -57,13 +58,19 @@ class Control:
         import_duration: float,
         rate_limits: RateLimits,
         credentials: Mapping[str, Mapping[str, str]],
+        clock: Callable[[], float],
     ) -> None:
         self._vendors = {vendor.name: vendor for vendor in vendors}
         accepted = {name: {**vendor.credentials, **credentials.get(name, {})} for name, vendor in self._vendors.items()}
         duration = require_number(import_duration, "import_duration", minimum=0)
-        self._world = World(duration, accepted, self._requests_per_minute(rate_limits))
+        self._world = World(duration, accepted, self._requests_per_minute(rate_limits), clock)
         for name, values in accepted.items():
             self._add_secrets(self._vendors[name], values)
+
+    @property
+    def vendors(self) -> tuple[Vendor, ...]:
+        """The simulated vendors."""
+        return tuple(self._vendors.values())
 
     def create_import(
         self, vendor: str, kind: str, script: Mapping[str, Json] | None = None, import_id: str | None = None

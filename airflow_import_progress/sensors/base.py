@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_import_progress import clock
 from airflow_import_progress.compat import (
     AirflowRescheduleException,
     AirflowSensorTimeout,
@@ -303,14 +303,14 @@ class BaseImportSensor(SensorWithoutWorkers):
         reschedules = self.reschedule and not self.deferrable
         first_poke = first_poke_at(self, context) if reschedules else None
         self._log_what_takes_a_worker()
-        started_at = first_poke.timestamp() if first_poke else time.time()
+        started_at = clock.current.time_of(first_poke) if first_poke else clock.current.time()
         wait = Wait(
             import_=import_,
             conn_id=self._conn_id,
             rules=self.wait_rules,
             state=WaitState(started_at=started_at, deadline=started_at + self.timeout),
             log=self.log,
-            clock=time.time,
+            clock=clock.current.time,
         )
         publisher = WorkerPublisher(wait, context.get("ti"), self.hook_class.hook_name)
         is_first_poke = first_poke is None
@@ -349,14 +349,14 @@ class BaseImportSensor(SensorWithoutWorkers):
                 shortest = MIN_DEFERRAL if self.deferrable else MIN_RESCHEDULE_DELAY
                 seconds_away = max(gap, shortest)
                 # Too close to the deadline, the wait stays on this worker: it could not resume in time.
-                if time.time() + shortest <= wait.state.deadline:
+                if clock.current.time() + shortest <= wait.state.deadline:
                     if self.deferrable:
                         self._defer(wait, seconds_away)
                     # After a failure the worker stays, because Airflow keeps nothing between two pokes in reschedule
                     # mode, so that failures in a row could not be counted. With silent_fail they are not counted.
                     if reschedules and (self.silent_fail or not wait.state.failures):
-                        raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=seconds_away))
-                time.sleep(gap)
+                        raise AirflowRescheduleException(clock.current.reschedule_date(seconds_away))
+                clock.current.sleep(gap)
 
     def _store_link(self, context: Context, hook: ImportProgressHook, import_: Import) -> None:
         try:
@@ -368,7 +368,7 @@ class BaseImportSensor(SensorWithoutWorkers):
     def _defer(self, wait: Wait, seconds: float) -> None:
         from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
 
-        now = time.time()
+        now = clock.current.time()
         self.log.info(
             "%s: the wait continues in the triggerer, until %s at the latest.",
             wait.subject,

@@ -150,9 +150,8 @@ def test_rocketchat_reports_the_limit_in_every_answer_to_a_user() -> None:
     assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["1", "0", "0"]
 
 
-def test_rocketchat_reports_the_end_of_the_limit_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_import_progress.sandbox.rocketchat.time.time", lambda: 1_760_000_000.0)
-    with Sandbox(rate_limits=True) as sandbox:
+def test_rocketchat_reports_the_end_of_the_limit_in_milliseconds() -> None:
+    with Sandbox(rate_limits=True, clock=lambda: 1_760_000_000.0) as sandbox:
         reset = RocketChatClient(sandbox).get("importers.list").headers["X-RateLimit-Reset"]
     assert reset == "1760000060000"
 

@@ -47,6 +47,7 @@ NAMES = {
     "as_number",
     "as_text",
     "checked_id",
+    "clock",
     "excerpt",
     "is_transient",
     "known_or_excerpt",
