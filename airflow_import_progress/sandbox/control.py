@@ -21,6 +21,7 @@ from airflow_import_progress.sandbox.checks import (
     require_text,
 )
 from airflow_import_progress.sandbox.faults import FaultRule, fault_from_json
+from airflow_import_progress.sandbox.next_imports import NextImport
 from airflow_import_progress.sandbox.script import Script
 from airflow_import_progress.sandbox.vendor import Vendor
 from airflow_import_progress.sandbox.world import RecordedRequest, World
@@ -85,13 +86,36 @@ class Control:
         :raises InvalidInputError: If an argument cannot be used.
         """
         owner = self._vendor(vendor)
-        if kind not in owner.kinds:
-            raise InvalidInputError("kind", f"must be one of {', '.join(owner.kinds)}")
-        course = Script.from_json({} if script is None else script, self._world.import_duration)
-        if course.results is not None and kind not in owner.kinds_with_results:
-            raise InvalidInputError("script.results", f"{vendor} has no results of the kind {kind}")
-        import_id = owner.new_import_id(kind) if import_id is None else require_text(import_id, "import_id")
+        course, import_id = self._course_and_id(owner, kind, script, import_id)
         self._world.add_import(vendor, kind, course, import_id, stop_others=owner.one_at_a_time)
+        return import_id
+
+    def script_next_import(
+        self,
+        vendor: str,
+        kind: str,
+        script: Mapping[str, Json] | None = None,
+        import_id: str | None = None,
+        *,
+        file_name_contains: str | None = None,
+    ) -> str:
+        """
+        Give a script to the next import that a client starts, and return the id that this import will have.
+
+        Each call is for one import. Of several calls for the same imports, the first one is for the first import.
+
+        :param vendor: Name of the vendor, such as ``lucca``.
+        :param kind: One of the vendor's kinds of import. For Lucca: ``leave`` or ``user_location``.
+        :param script: Its course, with the fields of the control API, in place of the one that follows from its file.
+            None: it succeeds after ``import_duration``.
+        :param import_id: Its id. None: a new one.
+        :param file_name_contains: Only for an import of a file with this text in its name. None: for any import.
+        :raises InvalidInputError: If an argument cannot be used.
+        """
+        course, import_id = self._course_and_id(self._vendor(vendor), kind, script, import_id)
+        if file_name_contains is not None:
+            require_text(file_name_contains, "file_name_contains")
+        self._world.add_next_import(NextImport(vendor, kind, course, import_id, file_name_contains or ""))
         return import_id
 
     def imports(self) -> list[ImportSummary]:
@@ -205,13 +229,23 @@ class Control:
             self._vendor(vendor).change(self._world, changes)
 
     def reset(self) -> None:
-        """Remove imports, faults and requests, and restore the initial credentials and rate limits."""
+        """Remove imports, also the next ones, faults and requests, and restore the initial credentials and limits."""
         self._world.reset()
 
     def _vendor(self, name: Json) -> Vendor:
         if not isinstance(name, str) or name not in self._vendors:
             raise InvalidInputError("vendor", f"must be one of {', '.join(self._vendors)}")
         return self._vendors[name]
+
+    def _course_and_id(
+        self, owner: Vendor, kind: str, script: Mapping[str, Json] | None, import_id: str | None
+    ) -> tuple[Script, str]:
+        if kind not in owner.kinds:
+            raise InvalidInputError("kind", f"must be one of {', '.join(owner.kinds)}")
+        course = Script.from_json({} if script is None else script, self._world.import_duration)
+        if course.results is not None and kind not in owner.kinds_with_results:
+            raise InvalidInputError("script.results", f"{owner.name} has no results of the kind {kind}")
+        return course, owner.new_import_id(kind) if import_id is None else require_text(import_id, "import_id")
 
     def _add_secrets(self, vendor: Vendor, credentials: Mapping[str, str]) -> None:
         for name, value in credentials.items():
@@ -284,6 +318,14 @@ _ENDPOINTS = (
         "/imports",
         lambda control, body: {"import_id": control.create_import(**body)},
         fields=("vendor", "kind", "import_id", "script"),
+        required=("vendor", "kind"),
+        status=201,
+    ),
+    _Endpoint(
+        "POST",
+        "/next_imports",
+        lambda control, body: {"import_id": control.script_next_import(**body)},
+        fields=("vendor", "kind", "import_id", "script", "file_name_contains"),
         required=("vendor", "kind"),
         status=201,
     ),

@@ -116,8 +116,8 @@ async def _import_leads(request: web.Request) -> web.Response:
     script = replace(
         Script.steady(world.import_duration), records=len(table.lines), failed_records=_unreadable_lines(table)
     )
-    job = world.add_import(_NAME, _KIND, script, Leadsy.new_import_id(_KIND), file_name=files[0].name)
-    return web.json_response(_body(world, job, script.progress_at(0.0)), status=201)
+    job = world.start_import(_NAME, _KIND, script, Leadsy.new_import_id(_KIND), file_name=files[0].name)
+    return web.json_response(_body(world, job, job.script.progress_at(0.0)), status=201)
 
 
 async def _list(request: web.Request) -> web.Response:

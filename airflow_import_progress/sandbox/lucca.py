@@ -118,10 +118,17 @@ async def _import_leaves(request: web.Request) -> web.Response:
     else:
         readable = all(_is_leave(_row(table, line)) for table in tables for line in table.lines)
         has_error, script = False, Script.steady(duration, fail_at=None if readable else _FAILS_AT)
-    file_name = request.query.get("originalFileName") or files[0].name or _DEFAULT_FILE_NAME
-    summary_id = Lucca.new_import_id("leave")
-    world.add_import(_NAME, "leave", script, summary_id, file_name=file_name, analysis_only=analysis_only)
-    return web.json_response({"summaryId": summary_id, "hasError": has_error})
+    import_ = world.start_import(
+        _NAME,
+        "leave",
+        script,
+        Lucca.new_import_id("leave"),
+        file_name=request.query.get("originalFileName") or files[0].name or _DEFAULT_FILE_NAME,
+        analysis_only=analysis_only,
+    )
+    # A script of the user replaces all that follows from the file.
+    has_error = has_error and import_.script is script
+    return web.json_response({"summaryId": import_.import_id, "hasError": has_error})
 
 
 async def _leaves_progress(request: web.Request) -> web.Response:
@@ -136,18 +143,16 @@ async def _import_user_locations(request: web.Request) -> web.Response:
     except (KeyError, UnreadableUploadError):
         return _problem(400, "Bad Request")
     world = request.app[WORLD]
-    summary_id = Lucca.new_import_id("user_location")
-    outcome = _outcome([file.content for file in files])
-    script = Script.steady(world.import_duration, results=outcome.summary(summary_id, analysis_only))
-    world.add_import(
+    import_ = world.start_import(
         _NAME,
         "user_location",
-        script,
-        summary_id,
+        Script.steady(world.import_duration),
+        Lucca.new_import_id("user_location"),
         file_name=files[0].name or _DEFAULT_FILE_NAME,
         analysis_only=analysis_only,
     )
-    return web.json_response({"summaryId": summary_id})
+    world.state(LuccaState).outcomes[import_.import_id] = _outcome([file.content for file in files])
+    return web.json_response({"summaryId": import_.import_id})
 
 
 async def _user_locations_progress(request: web.Request) -> web.Response:
@@ -186,7 +191,8 @@ def _summary(request: web.Request, analysis_only: bool) -> web.Response:
         return _problem(400, "The import is not finished")
     if import_.script.results is not None:
         return web.json_response(import_.script.results)
-    return web.json_response(_Outcome().summary(summary_id, analysis_only))
+    outcome = world.state(LuccaState).outcomes.get(summary_id) or _Outcome()
+    return web.json_response(outcome.summary(summary_id, analysis_only))
 
 
 def _summary_id(request: web.Request) -> str | None:
@@ -283,6 +289,17 @@ class _Outcome:
             self.deleted += 1
         else:
             self.created.append(f"Created user location for {row['login']} on {day:%Y/%m/%d}")
+
+
+@dataclass
+class LuccaState:
+    """
+    The vendor's own state.
+
+    :param outcomes: The outcomes of the uploaded files of user locations, by ``summaryId``.
+    """
+
+    outcomes: dict[str, _Outcome] = field(default_factory=dict)
 
 
 def _outcome(files: Iterable[bytes]) -> _Outcome:

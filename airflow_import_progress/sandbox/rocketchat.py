@@ -8,7 +8,7 @@ import json
 import math
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from aiohttp import web
@@ -135,9 +135,8 @@ class RocketChat(Vendor):
 
     def progress_of(self, world: World, import_: SimulatedImport) -> float | None:
         """Return the progress of the operation."""
-        if import_.script.answers:
-            return super().progress_of(world, import_)
-        return world.state(Workspace).operation_of(import_, world).progress()
+        operation = world.state(Workspace).operation_of(import_, world)
+        return super().progress_of(world, import_) if operation.answers_literally else operation.progress()
 
     def rate_limit_group(self, request: web.Request) -> str:
         """Return method and path: each pair has its own limit."""
@@ -335,19 +334,21 @@ def _user(credentials: Mapping[str, str]) -> Json:
 
 def _progress(call: _Call) -> Json:
     operation = call.newest("getImportProgress")
+    if operation.answers_literally:
+        return _next_answer(call, operation)
+    now = operation.status()
+    count = {"completed": now.completed, "total": operation.total, "error": now.error}
+    if call.workspace.before_6_3:
+        # Report zeros: old servers read a new object that has not read the database.
+        count = {"completed": 0, "total": 0} if now.step in RUNNING else count
+        count.pop("error", None)
+    key = operation.import_.kind
+    return {"key": key, "name": IMPORTERS[key], "step": now.step, "count": count, "success": True}
 
-    def body(_progress: float) -> Json:
-        now = operation.status()
-        count = {"completed": now.completed, "total": operation.total, "error": now.error}
-        if call.workspace.before_6_3:
-            # Report zeros: old servers read a new object that has not read the database.
-            count = {"completed": 0, "total": 0} if now.step in RUNNING else count
-            count.pop("error", None)
-        key = operation.import_.kind
-        return {"key": key, "name": IMPORTERS[key], "step": now.step, "count": count, "success": True}
 
+def _next_answer(call: _Call, operation: Operation) -> Json:
     import_ = operation.import_
-    return call.world.poll(ROCKETCHAT, import_.kind, import_.import_id, body)
+    return call.world.poll(ROCKETCHAT, import_.kind, import_.import_id, lambda progress: progress)
 
 
 def _status(call: _Call) -> Json:
@@ -383,10 +384,9 @@ def _importers(call: _Call) -> Json:
 
 def _reported(call: _Call, operation: Operation) -> tuple[dict[str, Json], Json]:
     """Return an operation and ``success``, from the next scripted answer if there is one."""
-    import_ = operation.import_
-    if not import_.script.answers:
+    if not operation.answers_literally:
         return call.workspace.document(operation, operation.status().step, operation.count()), True
-    answer = call.world.poll(ROCKETCHAT, import_.kind, import_.import_id, lambda progress: progress)
+    answer = _next_answer(call, operation)
     if not isinstance(answer, Mapping) or "step" not in answer:
         raise _LiteralAnswerError(answer)
     return call.workspace.document(operation, answer["step"], answer.get("count")), answer.get("success", True)
@@ -394,7 +394,7 @@ def _reported(call: _Call, operation: Operation) -> tuple[dict[str, Json], Json]
 
 def _last_reported(workspace: Workspace, operation: Operation) -> Json:
     import_ = operation.import_
-    if import_.script.answers:
+    if operation.answers_literally:
         last = import_.script.answer_at(max(0, import_.answers_given - 1))
         if isinstance(last, Mapping) and "step" in last:
             return workspace.document(operation, last["step"], last.get("count"))
@@ -600,7 +600,6 @@ def _cancel(workspace: Workspace, world: World) -> None:
     if newest is None:
         raise InvalidInputError("cancel", "there is no import")
     newest.hold_at(Step.CANCELLED)
-    newest.import_.script = replace(newest.import_.script, answers=())
 
 
 # Small helpers

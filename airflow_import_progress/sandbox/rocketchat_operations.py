@@ -156,6 +156,11 @@ class Operation:
         """True unless it was stopped from outside."""
         return self.import_.stopped is None
 
+    @property
+    def answers_literally(self) -> bool:
+        """Whether its script has literal answers. They begin when it runs."""
+        return bool(self.import_.script.answers) and self.held_status is None
+
     def hold_at(self, step: Step) -> None:
         """Wait at a step for a client, with the present counts."""
         self.held_status = replace(self.status(), step=step)
@@ -334,7 +339,7 @@ class Workspace:
         :param file_name: Name of the file to import.
         """
         script = Script.steady(world.import_duration)
-        import_ = world.add_import(ROCKETCHAT, key, script, new_operation_id(), file_name=file_name, stop_others=True)
+        import_ = world.start_import(ROCKETCHAT, key, script, new_operation_id(), file_name=file_name, stop_others=True)
         operation = Operation(
             import_=import_,
             user=world.credentials_of(ROCKETCHAT)["user_id"],

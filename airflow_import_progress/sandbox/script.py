@@ -49,18 +49,17 @@ class Script:
     reason: str | None = None
 
     @classmethod
-    def steady(cls, duration: float, fail_at: float | None = None, results: Json | None = None) -> Script:
+    def steady(cls, duration: float, fail_at: float | None = None) -> Script:
         """
         Make a script with linear progress.
 
         :param duration: Seconds from creation to 100 percent, 0 or more.
         :param fail_at: Percent, 0 to 100, at which the import fails for ever. None: it succeeds.
-        :param results: Literal body of the results.
         """
         if fail_at is None:
-            return cls(((0.0, 0.0), (duration, DONE)), results=results)
+            return cls(((0.0, 0.0), (duration, DONE)))
         failed_after = duration * fail_at / DONE
-        return cls(((0.0, 0.0), (failed_after, fail_at), (failed_after, FAILED)), results=results)
+        return cls(((0.0, 0.0), (failed_after, fail_at), (failed_after, FAILED)))
 
     @classmethod
     def from_json(cls, value: Json, default_duration: float, where: str = "script") -> Script:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The state of the sandbox: imports, credentials, coming faults and received requests.
+The state of the sandbox: imports, credentials, coming faults and imports, and received requests.
 
 The server and the methods of :class:`~airflow_import_progress.sandbox.Sandbox` use it from different threads.
 """
@@ -15,6 +15,7 @@ from typing import Any, TypedDict, TypeVar
 
 from airflow_import_progress.sandbox.checks import InvalidInputError, Json
 from airflow_import_progress.sandbox.faults import FaultRules
+from airflow_import_progress.sandbox.next_imports import NextImport, NextImports
 from airflow_import_progress.sandbox.rates import RateLimiter, RateLimitStatus
 from airflow_import_progress.sandbox.script import Script
 from airflow_import_progress.sandbox.simulated_import import SimulatedImport, UnknownImportError
@@ -120,6 +121,7 @@ class World:
             self.faults = FaultRules()
             self.requests = RequestLog()
             self._imports: dict[tuple[str, str], SimulatedImport] = {}
+            self._next_imports = NextImports()
             self._credentials = {name: dict(values) for name, values in self._initial_credentials.items()}
             self._states: dict[type[Any], Any] = {}
             self.limit_requests(self._initial_rate_limits)
@@ -163,14 +165,65 @@ class World:
         :param stop_others: Whether the vendor's earlier imports are stopped.
         """
         with self._lock:
-            if (vendor, import_id) in self._imports:
-                raise InvalidInputError("import_id", "exists already")
+            self._check_new(vendor, import_id)
             if stop_others:
                 for earlier in self.imports_of(vendor):
                     earlier.stop()
             added = SimulatedImport(vendor, kind, import_id, script, file_name, analysis_only, clock=self.clock)
             self._imports[vendor, import_id] = added
         return added
+
+    def add_next_import(self, next_import: NextImport) -> None:
+        """
+        Add an import that a client will start.
+
+        :param next_import: The import.
+        """
+        with self._lock:
+            self._check_new(next_import.vendor, next_import.import_id)
+            self._next_imports.add(next_import)
+
+    def start_import(
+        self,
+        vendor: str,
+        kind: str,
+        script: Script,
+        import_id: str,
+        *,
+        file_name: str | None = None,
+        analysis_only: bool = False,
+        stop_others: bool = False,
+    ) -> SimulatedImport:
+        """
+        Add the import that a client starts, and return it: with script and id of the next import, if there is one.
+
+        :param vendor: Name of the vendor.
+        :param kind: One of the vendor's kinds of import.
+        :param script: Its course unless there is a next import.
+        :param import_id: Its id unless there is a next import.
+        :param file_name: Name of the uploaded file.
+        :param analysis_only: Whether the client requested an analysis only.
+        :param stop_others: Whether the vendor's earlier imports are stopped.
+        """
+        with self._lock:
+            next_import = self._next_imports.take(vendor, kind, file_name)
+            if next_import is not None:
+                script, import_id = next_import.script, next_import.import_id
+            return self.add_import(
+                vendor,
+                kind,
+                script,
+                import_id,
+                file_name=file_name,
+                analysis_only=analysis_only,
+                stop_others=stop_others,
+            )
+
+    def _check_new(self, vendor: str, import_id: str) -> None:
+        if (vendor, import_id) in self._imports:
+            raise InvalidInputError("import_id", "exists already")
+        if self._next_imports.has(vendor, import_id):
+            raise InvalidInputError("import_id", "is that of a next import already")
 
     def find(self, vendor: str, kind: str, import_id: str) -> SimulatedImport:
         """

@@ -527,10 +527,9 @@ def _add_job(request: web.Request, kind: str, job_request: _JobRequest, end: flo
     if unreadable:
         reason = f"unexpected file type, files={unreadable}: importing data failed"
         script = replace(Script.steady(world.import_duration, fail_at=_FAILS_AT), reason=reason)
-    job_id = Zilliz.new_import_id(kind)
-    world.add_import(_NAME, kind, script, job_id, file_name=job_request.files[0])
-    world.state(ZillizState).job_requests[job_id] = job_request
-    return job_id
+    job = world.start_import(_NAME, kind, script, Zilliz.new_import_id(kind), file_name=job_request.files[0])
+    world.state(ZillizState).job_requests[job.import_id] = job_request
+    return job.import_id
 
 
 def _job_request(world: World, job: SimulatedImport) -> _JobRequest:
