@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow.sdk import DAG as DAG
     from airflow.sdk import BaseHook as BaseHook
     from airflow.sdk import BaseOperator as BaseOperator
     from airflow.sdk import BaseOperatorLink as BaseOperatorLink
@@ -46,6 +47,7 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "TaskDeferralError": _EXCEPTIONS,
     "TaskDeferralTimeout": _EXCEPTIONS,
     "TaskDeferred": _EXCEPTIONS,
+    "DAG": ("airflow.sdk", "airflow"),
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
     "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),

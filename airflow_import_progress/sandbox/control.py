@@ -118,6 +118,15 @@ class Control:
         self._world.add_next_import(NextImport(vendor, kind, course, import_id, file_name_contains or ""))
         return import_id
 
+    def withdraw_next_import(self, vendor: str, import_id: str) -> bool:
+        """
+        Take back a script for the next import, and return whether no client had started that import.
+
+        :param vendor: Name of the vendor, such as ``lucca``.
+        :param import_id: The id that :meth:`script_next_import` returned.
+        """
+        return self._world.remove_next_import(vendor, import_id)
+
     def imports(self) -> list[ImportSummary]:
         """Return the imports, oldest first."""
         with self._world.locked():

@@ -183,6 +183,16 @@ class World:
             self._check_new(next_import.vendor, next_import.import_id)
             self._next_imports.add(next_import)
 
+    def remove_next_import(self, vendor: str, import_id: str) -> bool:
+        """
+        Remove an import that no client has started yet, and return whether there was one.
+
+        :param vendor: Name of the vendor.
+        :param import_id: Its id.
+        """
+        with self._lock:
+            return self._next_imports.remove(vendor, import_id)
+
     def start_import(
         self,
         vendor: str,

@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from airflow_import_progress.compat import (
+    DAG,
     AirflowRescheduleException,
     BaseOperator,
     TaskDeferred,
@@ -67,6 +68,9 @@ def run(task: BaseOperator) -> Any:
 
     :param task: The sensor or operator. Its arguments are taken as they are: templates are not rendered.
     """
+    if not task.has_dag():
+        # Parts of Airflow need one.
+        DAG("import_sandbox", schedule=None).add_task(task)
     stored, ti = _Stored(), _TaskInstance(task)
     context = cast("Any", {"ti": ti, **({"task_state_store": stored} if has_task_state_store() else {})})
     call = partial(task.execute, context)

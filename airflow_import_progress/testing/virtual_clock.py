@@ -14,6 +14,9 @@ from weakref import WeakKeyDictionary
 
 from airflow_import_progress.clock import Clock
 
+#: Seconds for an event loop to end what a timer cancels.
+_TIME_TO_END = 0.001
+
 
 class VirtualClock(Clock):
     """
@@ -46,14 +49,18 @@ class VirtualClock(Clock):
             self._jumped_at.append(time.time())
 
     async def asleep(self, seconds: float, woken_by: Callable[[], Awaitable[object]] | None = None) -> None:
-        """Put the clock forward, and let the timers expire whose time has come."""
-        self.sleep(seconds)
-        for timer in [timer for timer, at in self._timers.items() if at <= self.loop_time()]:
-            del self._timers[timer]
-            # That of a wait that has ended cannot be set any more.
-            with suppress(RuntimeError):
-                timer.reschedule(super().loop_time())
-        # The timer cancels the task here.
+        """Put the clock forward, and let the timers expire whose time comes meanwhile."""
+        end = self.loop_time() + seconds
+        while (at := min(self._timers.values(), default=end)) < end:
+            self.sleep(at - self.loop_time())
+            for timer in [timer for timer, its_end in self._timers.items() if its_end <= at]:
+                del self._timers[timer]
+                # That of a wait that has ended cannot be set any more.
+                with suppress(RuntimeError):
+                    timer.reschedule(super().loop_time())
+            # What waits with these timers is ended here, before the clock goes on.
+            await asyncio.sleep(_TIME_TO_END)
+        self.sleep(end - self.loop_time())
         await asyncio.sleep(0)
 
     def expire(self, timer: asyncio.Timeout, seconds: float) -> None:
