@@ -126,13 +126,14 @@ class ScriptedVendor:
                 return lambda **arguments: self.create(kind, **arguments)
         raise AttributeError(f"{self.name} has no {name!r}; its kinds of import are {', '.join(self.kinds)}")
 
-    def is_down(self, *, times: int | None = None) -> None:
+    def is_down(self, *, times: int | None = None, import_id: str | None = None) -> None:
         """
         Answer the coming requests with the status 503.
 
         :param times: How many requests. Default None: all.
+        :param import_id: Only requests that name this import, such as its polls. Default None: all requests.
         """
-        self._sandbox.add_fault({"status": 503}, vendor=self.name, times=times)
+        self._sandbox.add_fault({"status": 503}, vendor=self.name, import_id=import_id, times=times)
 
     def connect(self, conn_id: str, **fields: Any) -> None:
         """
