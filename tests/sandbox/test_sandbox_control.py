@@ -95,6 +95,18 @@ def test_an_id_cannot_be_used_twice(sandbox: Sandbox) -> None:
         sandbox.create_import("lucca", "user_location", import_id="mine")
 
 
+def test_imports_progress_by_the_clock_that_is_given() -> None:
+    times = [1_760_000_000.0]
+    with Sandbox(lucca_api_key=API_KEY, clock=lambda: times[-1]) as sandbox:
+        summary_id = sandbox.create_import("lucca", "leave", {"duration": 3600})
+        times.append(1_760_001_800.0)
+        answer = LuccaClient(sandbox.url).leave_progress(summary_id)
+        (imported,) = sandbox.imports()
+    assert answer.json() == 50
+    assert answer.headers["Date"] == "Thu, 09 Oct 2025 09:23:20 GMT"
+    assert imported["created_at"] == 1_760_000_000
+
+
 def test_an_import_that_was_stopped_stays_where_it_is() -> None:
     times = iter((100.0, 107.0, 160.0))
     stopped = SimulatedImport("acme", "any", "mine", Script.steady(10), clock=lambda: next(times))

@@ -133,7 +133,7 @@ def test_a_vendor_without_its_own_answer_sends_retry_after() -> None:
 
 
 def test_lucca_answers_fifty_requests_a_minute_and_sends_retry_after() -> None:
-    with Sandbox(rate_limits=True, lucca_api_key=API_KEY) as sandbox:
+    with Sandbox(rate_limits=True, lucca_api_key=API_KEY, clock=lambda: 1_760_000_000.0) as sandbox:
         lucca = LuccaClient(sandbox.url)
         answers = [lucca.leave_progress("any") for _ in range(51)]
     assert [answer.status_code for answer in answers] == [*[404] * 50, 429]
