@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from types import TracebackType
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -31,26 +31,24 @@ class ImportSandbox:
     """
 
     def __init__(self) -> None:
+        #: The virtual clock: ``time()`` returns the seconds since the epoch, and ``sleep()`` puts it forward.
         self.clock = VirtualClock()
         #: The sandbox itself, for everything that has no method here, such as ``add_fault()`` and ``requests()``.
         self.sandbox = Sandbox(import_duration=IMPORT_DURATION, clock=self.clock.time)
         self._patch = pytest.MonkeyPatch()
 
     def __enter__(self) -> Self:
-        self.sandbox.__enter__()
-        self._patch.setattr(clock, "current", self.clock)
-        for vendor in self.sandbox.vendors:
-            self.vendor(vendor.name).connect(f"{vendor.name}_default")
+        with ExitStack() as stack:
+            stack.enter_context(self.sandbox)
+            stack.callback(self._patch.undo)
+            self._patch.setattr(clock, "current", self.clock)
+            for vendor in self.sandbox.vendors:
+                self.vendor(vendor.name).connect(f"{vendor.name}_default")
+            self._entered = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._patch.undo()
-        self.sandbox.__exit__(exception_type, exception, traceback)
+    def __exit__(self, *_: object) -> None:
+        self._entered.close()
 
     def vendor(self, name: str) -> ScriptedVendor:
         """

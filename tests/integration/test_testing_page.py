@@ -31,17 +31,24 @@ def project(tmp_path):
     return tmp_path
 
 
-def test_the_tests_of_the_page_pass(project):
+def run_tests_of(project):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     # An editable installation has the entry point from its next installation on.
     is_installed = any(it.value == "airflow_import_progress.testing" for it in entry_points(group="pytest11"))
     options = [] if is_installed else ["-p", "airflow_import_progress.testing"]
-    done = subprocess.run(  # noqa: S603
+    return subprocess.run(  # noqa: S603
         [sys.executable, "-m", "pytest", "-q", *options],
         cwd=project,
         env={**environment, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
+
+
+def test_the_tests_of_the_page_pass(project):
+    done = run_tests_of(project)
+    if "'svcs_registry'" in done.stdout:
+        # Airflow 3.0 to 3.2 may call its API in the process before that has started, on a busy machine.
+        done = run_tests_of(project)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "7 passed" in done.stdout
