@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow.sdk import DAG as DAG
     from airflow.sdk import BaseHook as BaseHook
     from airflow.sdk import BaseOperator as BaseOperator
     from airflow.sdk import BaseOperatorLink as BaseOperatorLink
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from airflow.sdk.exceptions import AirflowSensorTimeout as AirflowSensorTimeout
     from airflow.sdk.exceptions import AirflowSkipException as AirflowSkipException
     from airflow.sdk.exceptions import AirflowTaskTimeout as AirflowTaskTimeout
+    from airflow.sdk.exceptions import TaskDeferred as TaskDeferred
 
     AirflowRescheduleException: type[Exception]
     TaskDeferralError: type[Exception]
@@ -44,6 +46,8 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "AirflowTaskTimeout": _EXCEPTIONS,
     "TaskDeferralError": _EXCEPTIONS,
     "TaskDeferralTimeout": _EXCEPTIONS,
+    "TaskDeferred": _EXCEPTIONS,
+    "DAG": ("airflow.sdk", "airflow"),
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
     "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),

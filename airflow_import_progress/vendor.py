@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from airflow_import_progress import clock
+
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Connection, XComArg
     from airflow_import_progress.exceptions import (
@@ -109,6 +111,7 @@ __all__ = [
     "as_number",
     "as_text",
     "checked_id",
+    "clock",
     "connection_type",
     "excerpt",
     "is_transient",

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any, Self, TextIO
 
@@ -14,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from airflow_import_progress import clock
 from airflow_import_progress.cli.display import Display
 from airflow_import_progress.cli.watched import LogLine, Outcome, WatchedImport, in_clock_time, printable
 from airflow_import_progress.progress import ImportState
@@ -58,7 +58,9 @@ class Bar(Display):
         """Show the warnings above the bar, which shows everything else."""
         for line in lines:
             if line.is_warning:
-                self.console.print(Text(printable(f"{in_clock_time(time.time())} {line.words}"), style="yellow"))
+                self.console.print(
+                    Text(printable(f"{in_clock_time(clock.current.time())} {line.words}"), style="yellow")
+                )
 
     def on_progress(self, lines: Sequence[LogLine]) -> None:
         """Show a progress."""
@@ -72,7 +74,7 @@ class Bar(Display):
 
     def render(self) -> RenderableType:
         """Return what the bar shows now."""
-        watched, now = self.watched, time.time()
+        watched, now = self.watched, clock.current.time()
         if not watched.subject:
             return Text("Loading Airflow …", style="dim")
         words = watched.progress.in_words(watched.seconds_left(now)) if watched.progress else "no progress yet"

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import json
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Self, TextIO
 
+from airflow_import_progress import clock
 from airflow_import_progress.cli.watched import LogLine, Outcome, WatchedImport, in_clock_time, printable
 
 
@@ -70,7 +70,7 @@ class TextLines(Display):
         self._write(f"{outcome.name}: {outcome.message}")
 
     def _write(self, line: str) -> None:
-        print(in_clock_time(time.time()), printable(line), file=self.out, flush=True)
+        print(in_clock_time(clock.current.time()), printable(line), file=self.out, flush=True)
 
 
 class JsonLines(Display):
@@ -89,7 +89,7 @@ class JsonLines(Display):
         progress = self._progress()
         if progress != self._shown:
             self._shown = progress
-            self._write("progress", progress=progress, seconds_left=self.watched.seconds_left(time.time()))
+            self._write("progress", progress=progress, seconds_left=self.watched.seconds_left(clock.current.time()))
         self.on_log(lines)
 
     def on_error(self, lines: Sequence[LogLine]) -> None:
@@ -122,7 +122,9 @@ class JsonLines(Display):
     def _write(self, event: str, **values: Any) -> None:
         watched = self.watched
         known = {"vendor": watched.vendor, "conn_id": watched.conn_id, "import_id": watched.import_id}
-        print(json.dumps({"event": event, "at": _iso(time.time()), **known, **values}), file=self.out, flush=True)
+        print(
+            json.dumps({"event": event, "at": _iso(clock.current.time()), **known, **values}), file=self.out, flush=True
+        )
 
 
 def _iso(moment: float | None) -> str | None:

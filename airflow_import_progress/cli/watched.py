@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from airflow_import_progress import clock
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.waiting.state import WaitState
 
@@ -60,7 +60,7 @@ class WatchedImport:
         self.vendor: str | None = None
         self.import_id: str | None = None
         self.subject = ""
-        self.state = WaitState(started_at=time.time(), deadline=time.time())
+        self.state = WaitState(started_at=clock.current.time(), deadline=clock.current.time())
         self.seconds_left: Callable[[float], float | None] = lambda now: None
 
     @property

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+from airflow_import_progress import clock
 from airflow_import_progress.cli.display import Display
 from airflow_import_progress.cli.watched import LogLine, Outcome, WatchedImport, in_clock_time
 from airflow_import_progress.compat import AirflowNotFoundException, AirflowSensorTimeout
@@ -46,7 +46,7 @@ def watch(sensor: BaseImportSensor, display: Display, watched: WatchedImport) ->
         vendor=hook.hook_name,
         import_id=sensor.get_import().import_id,
         subject=sensor.get_import().describe(hook.conn_id),
-        now=time.time(),
+        now=clock.current.time(),
         timeout=float(sensor.timeout),
     )
     try:
@@ -70,7 +70,7 @@ def _wait(
         rules=sensor.wait_rules,
         state=state,
         log=log,
-        clock=time.time,
+        clock=clock.current.time,
     )
     watched.seconds_left = wait.pace.seconds_left
     log.info("%s: until %s at the latest.", watched.subject, in_clock_time(state.deadline))
@@ -92,7 +92,7 @@ def _wait(
                 if next_gap is None:
                     return progress
                 gap = next_gap
-            time.sleep(gap)
+            clock.current.sleep(gap)
 
 
 def _advice(hook: ImportProgressHook) -> str:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from airflow_import_progress.vendor import (
     Response,
     as_flag,
     as_number,
+    clock,
     known_or_excerpt,
 )
 
@@ -130,6 +130,6 @@ def normalize_retry_after(response: Response) -> Response:
     if words := WAIT_WORDS.search(response.error_text()):
         return response.with_retry_after(float(words[1]))
     reset_ms = as_number(response.headers.get("x-ratelimit-reset")) or 0.0
-    seconds = reset_ms / 1000 - time.time()
+    seconds = reset_ms / 1000 - clock.current.time()
     # A time in the past is ignored: with it every wait would poll again at once, and be refused again.
     return response.with_retry_after(seconds) if seconds > 0 else response

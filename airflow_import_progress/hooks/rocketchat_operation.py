@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -18,6 +17,7 @@ from airflow_import_progress.vendor import (
     as_flag,
     as_moment,
     as_text,
+    clock,
 )
 
 STATUS_PATH = "/api/v1/import.status"
@@ -146,6 +146,6 @@ def parse_operation(operation: Any, response: Response) -> Operation:
 
 def _clock_ahead(response: Response) -> float:
     try:
-        return parsedate_to_datetime(response.headers["date"]).timestamp() - time.time()
+        return parsedate_to_datetime(response.headers["date"]).timestamp() - clock.current.time()
     except (KeyError, ValueError, OverflowError):
         return 0.0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeVar
 from urllib.parse import urlsplit
 
+from airflow_import_progress import clock
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
 from airflow_import_progress.http.body import Body
 from airflow_import_progress.progress import NotForXCom
@@ -237,7 +237,7 @@ class Response(NotForXCom):
     @property
     def retry_after(self) -> float | None:
         """The seconds to wait before the next request (``Retry-After``, seconds or date), or None."""
-        return parse_retry_after(self.headers.get("retry-after"), now=time.time())
+        return parse_retry_after(self.headers.get("retry-after"), now=clock.current.time())
 
     def with_retry_after(self, seconds: float) -> Response:
         """

@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
 
+from airflow_import_progress import clock
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.exchange import Response
-
-if TYPE_CHECKING:
-    from aiolimiter import AsyncLimiter
 
 #: Factor by which the gap between requests exceeds that of the limit, because their travel times differ.
 SPACING_MARGIN = 1.05
@@ -32,7 +29,7 @@ class RateLimit:
 
     def __init__(self, requests_per_minute: float | None) -> None:
         self._published = requests_per_minute
-        self._queues: dict[tuple[str, float], tuple[asyncio.Lock, AsyncLimiter]] = {}
+        self._queues: dict[tuple[str, float], _Queue] = {}
         self._paused_until = 0.0
         self._is_pause_of_rate_limit = False
 
@@ -45,16 +42,15 @@ class RateLimit:
         """
         queue = self._queue_for(connection, group)
         if queue is None:
-            while pause := await self._pause_over():  # noqa: ASYNC110
-                await asyncio.sleep(random.random() * min(pause, MAX_SPREAD))  # noqa: S311
+            while pause := await self._pause_over():
+                await clock.current.asleep(random.random() * min(pause, MAX_SPREAD))  # noqa: S311
             return
-        lock, limiter = queue
-        # The lock keeps the order of the calls, which the limiter alone does not.
-        async with lock:
-            await limiter.acquire()
+        # The lock keeps the order of the calls.
+        async with queue.lock:
+            await queue.acquire()
             while await self._pause_over():
                 # Again, because what was allowed before the pause would come on top of what is allowed after it.
-                await limiter.acquire()
+                await queue.acquire()
 
     def is_free(self, connection: VendorConnection, group: str) -> bool:
         """
@@ -66,7 +62,7 @@ class RateLimit:
         if self.is_paused:
             return False
         queue = self._queue_for(connection, group)
-        return queue is None or (not queue[0].locked() and queue[1].has_capacity())
+        return queue is None or (not queue.lock.locked() and queue.seconds_until_free() <= 0)
 
     def pause(self, response: Response, *, is_rate_limited: bool) -> float:
         """
@@ -79,7 +75,7 @@ class RateLimit:
         if seconds is None and is_rate_limited:
             seconds = DEFAULT_PAUSE
         if seconds is not None and (response.status >= 400 or is_rate_limited):
-            now = asyncio.get_running_loop().time()
+            now = clock.current.loop_time()
             until, before = now + min(seconds, MAX_RETRY_AFTER), max(now, self._paused_until)
             if until > before:
                 self._paused_until, self._is_pause_of_rate_limit = until, is_rate_limited
@@ -89,7 +85,7 @@ class RateLimit:
     @property
     def is_paused(self) -> bool:
         """Whether the vendor asks to wait."""
-        return self._paused_until > asyncio.get_running_loop().time()
+        return self._paused_until > clock.current.loop_time()
 
     @property
     def is_rate_limited(self) -> bool:
@@ -98,23 +94,45 @@ class RateLimit:
 
     async def _pause_over(self) -> float:
         """Sleep until the vendor's pause is over, and return how long that was."""
-        left = self._paused_until - asyncio.get_running_loop().time()
+        left = self._paused_until - clock.current.loop_time()
         if left <= 0:
             return 0.0
-        await asyncio.sleep(left)
+        await clock.current.asleep(left)
         return left
 
-    def _queue_for(self, connection: VendorConnection, group: str) -> tuple[asyncio.Lock, AsyncLimiter] | None:
+    def _queue_for(self, connection: VendorConnection, group: str) -> _Queue | None:
         limit = connection.requests_per_minute or self._published
         if limit is None:
             return None
         # The limit is part of the key, because it may be changed in the connection while waits go on.
         queue = self._queues.get((group, limit))
         if queue is None:
-            from aiolimiter import AsyncLimiter
-
             # A burst is what is allowed in a second: the burst and the minute after it must keep the limit together.
-            burst = max(1.0, limit / 60)
-            queue = asyncio.Lock(), AsyncLimiter(burst, SPACING_MARGIN * burst * 60 / limit)
-            self._queues[group, limit] = queue
+            queue = self._queues[group, limit] = _Queue(burst=max(1.0, limit / 60), gap=SPACING_MARGIN * 60 / limit)
         return queue
+
+
+class _Queue:
+    """
+    Allow a burst of requests, and then one in each gap, as a leaky bucket.
+
+    :param burst: How many requests are allowed at once.
+    :param gap: The time in which one more is allowed, in seconds.
+    """
+
+    def __init__(self, burst: float, gap: float) -> None:
+        self.lock = asyncio.Lock()
+        self._tolerance = (burst - 1) * gap
+        self._gap = gap
+        #: When the requests so far would have been sent if each had kept the gap.
+        self._spaced_until = 0.0
+
+    def seconds_until_free(self) -> float:
+        """Return the seconds until a request is allowed; 0 or less: it is allowed now."""
+        return self._spaced_until - self._tolerance - clock.current.loop_time()
+
+    async def acquire(self) -> None:
+        """Sleep until a request is allowed, and count it. Called with the lock held."""
+        if (seconds := self.seconds_until_free()) > 0:
+            await clock.current.asleep(seconds)
+        self._spaced_until = max(self._spaced_until, clock.current.loop_time()) + self._gap

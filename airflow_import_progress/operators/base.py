@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_import_progress import clock
 from airflow_import_progress.compat import first_poke_at, has_task_state_store
 from airflow_import_progress.exceptions import (
     ImportFailedError,
@@ -201,7 +201,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
         store.require_unchanged(self._record)
         record = self._record = StartRecord(
             state=StartState.STARTING,
-            sent_at=time.time(),
+            sent_at=clock.current.time(),
             digest=prepared.digest,
             max_tries=max_tries,
             notes=prepared.notes,
@@ -213,7 +213,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             with self._start_metrics.starting():
                 import_ = prepared.send()
         except ImportStartUnknownError as error:
-            self._lost_at = time.time()
+            self._lost_at = clock.current.time()
             return self._find_or_raise(store, hook, store.load() or record, max_tries, str(error))
         except ImportFailedError:
             self._save(store, store.load_or(record).reported(StartState.ENDED, max_tries))

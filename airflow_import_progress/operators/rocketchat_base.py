@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
@@ -24,6 +23,7 @@ from airflow_import_progress.vendor import (
     ImportStartRefusedError,
     ImportStartUnknownError,
     NotGiven,
+    clock,
 )
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class RocketChatImportOperator(BaseImportOperator):
         if reported.operation_id == record.notes["operation_before"]:
             # An earlier try may still send its request, if Airflow has lost it and it has not ended.
             ended_at = self._lost_at or record.sent_at + record.notes.get("request_timeout", 0.0)
-            if time.time() < ended_at + EFFECT_TIMEOUT:
+            if clock.current.time() < ended_at + EFFECT_TIMEOUT:
                 raise ImportPollError(f"{self._subject}: the workspace reports no new import yet.", transient=True)
             raise ImportNotFoundError
         operation = reported.operation
@@ -151,7 +151,7 @@ class RocketChatImportOperator(BaseImportOperator):
         # Read again, because another try of the task may have sent it meanwhile.
         if (sent_at := self._start_store.still(record).notes.get("run_sent_at")) is not None:
             self._report_sent(sent_at)
-        self.note(run_sent_at=time.time())
+        self.note(run_sent_at=clock.current.time())
         try:
             rocketchat.run(conversation)
         except ImportRequestError as error:
@@ -168,7 +168,7 @@ class RocketChatImportOperator(BaseImportOperator):
             ) from None
 
     def _report_sent(self, sent_at: float) -> NoReturn:
-        if time.time() < sent_at + EFFECT_TIMEOUT:
+        if clock.current.time() < sent_at + EFFECT_TIMEOUT:
             raise ImportPollError(
                 f"{self._subject}: it was started, but Rocket.Chat still reports that it waits for that.",
                 transient=True,

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Callable
 from datetime import datetime
 from itertools import count
 from typing import Any, NoReturn, TypeVar
 
+from airflow_import_progress import clock
 from airflow_import_progress.compat import AirflowSensorTimeout
 from airflow_import_progress.exceptions import ImportActionRequiredError, ImportProgressError
 from airflow_import_progress.sensors.base import BaseImportSensor
@@ -42,7 +42,7 @@ class SteppingSensor(BaseImportSensor):
                     raise self._timed_out("The import waits for its next step, which is not taken any more.") from None
                 if not self._patiently(self._take_step, lambda error: error.transient):
                     raise
-                time.sleep(self.min_poke_interval)
+                clock.current.sleep(self.min_poke_interval)
                 wait = wait_again
 
     def _patiently(self, send: Callable[[], T], may_be_repeated: Callable[[ImportProgressError], bool]) -> T:
@@ -51,7 +51,7 @@ class SteppingSensor(BaseImportSensor):
 
         Before the wait it gives up after the timeout. During the wait, the function is a part of it.
         """
-        schedule, begun_at = self.wait_rules.schedule, time.time()
+        schedule, begun_at = self.wait_rules.schedule, clock.current.time()
         for failures in count(1):
             try:
                 return send()
@@ -64,8 +64,8 @@ class SteppingSensor(BaseImportSensor):
                 if failures >= self.max_consecutive_failures:
                     raise
                 if self._waiting_since is not None:
-                    gap = min(gap, self._waiting_since + self.timeout - time.time())
-                elif time.time() + gap > begun_at + self.timeout:
+                    gap = min(gap, self._waiting_since + self.timeout - clock.current.time())
+                elif clock.current.time() + gap > begun_at + self.timeout:
                     raise
                 self.log.warning(
                     "The request failed (number %d of at most %d in a row) and is repeated in %.0f s. %s",
@@ -74,12 +74,12 @@ class SteppingSensor(BaseImportSensor):
                     gap,
                     error,
                 )
-                time.sleep(gap)
+                clock.current.sleep(gap)
         raise AssertionError
 
     @property
     def _is_timed_out(self) -> bool:
-        return self._waiting_since is not None and time.time() >= self._waiting_since + self.timeout
+        return self._waiting_since is not None and clock.current.time() >= self._waiting_since + self.timeout
 
     def _timed_out(self, reason: str) -> AirflowSensorTimeout:
         return AirflowSensorTimeout(

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -21,6 +20,7 @@ from airflow_import_progress.vendor import (
     NotGiven,
     OnActionRequired,
     PreparedStart,
+    clock,
 )
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class ZillizImportOperator(BaseImportOperator):
             )
 
         def send() -> ZillizStartedJob:
-            self._sent_at = time.time()
+            self._sent_at = clock.current.time()
             return zilliz.start_import_job(**arguments)
 
         return PreparedStart(description=str(job), digest=listed.digest, send=send, notes={"job_ids": listed.job_ids})
@@ -166,7 +166,7 @@ class ZillizImportOperator(BaseImportOperator):
         search = zilliz.find_import_job(job, listed)
         if search.state is SearchState.FOUND:
             return ZillizStartedJob(search.job_id, **asdict(job.place), storage_conn_id=job.storage_conn_id)
-        may_be_added = time.time() < max(record.sent_at, self._sent_at) + MAX_START_SECONDS
+        may_be_added = clock.current.time() < max(record.sent_at, self._sent_at) + MAX_START_SECONDS
         if search.state is SearchState.PENDING or (search.state is SearchState.ABSENT and may_be_added):
             raise ImportPollError(f"{self._subject}: {search.reason}", transient=True)
         self.log.warning("%s: %s", self._subject, search.reason)

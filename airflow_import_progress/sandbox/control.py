@@ -50,6 +50,7 @@ class Control:
     :param import_duration: Default duration of an import in seconds, 0 or more.
     :param rate_limits: See :class:`~airflow_import_progress.sandbox.Sandbox`.
     :param credentials: Credentials other than the vendors' defaults, by vendor and name.
+    :param clock: Returns the time, in seconds since 1970.
     """
 
     def __init__(
@@ -58,13 +59,19 @@ class Control:
         import_duration: float,
         rate_limits: RateLimits,
         credentials: Mapping[str, Mapping[str, str]],
+        clock: Callable[[], float],
     ) -> None:
         self._vendors = {vendor.name: vendor for vendor in vendors}
         accepted = {name: {**vendor.credentials, **credentials.get(name, {})} for name, vendor in self._vendors.items()}
         duration = require_number(import_duration, "import_duration", minimum=0)
-        self._world = World(duration, accepted, self._requests_per_minute(rate_limits))
+        self._world = World(duration, accepted, self._requests_per_minute(rate_limits), clock)
         for name, values in accepted.items():
             self._add_secrets(self._vendors[name], values)
+
+    @property
+    def vendors(self) -> tuple[Vendor, ...]:
+        """The simulated vendors."""
+        return tuple(self._vendors.values())
 
     def create_import(
         self, vendor: str, kind: str, script: Mapping[str, Json] | None = None, import_id: str | None = None
@@ -110,6 +117,15 @@ class Control:
             require_text(file_name_contains, "file_name_contains")
         self._world.add_next_import(NextImport(vendor, kind, course, import_id, file_name_contains or ""))
         return import_id
+
+    def withdraw_next_import(self, vendor: str, import_id: str) -> bool:
+        """
+        Take back a script for the next import, and return whether no client had started that import.
+
+        :param vendor: Name of the vendor, such as ``lucca``.
+        :param import_id: The id that :meth:`script_next_import` returned.
+        """
+        return self._world.remove_next_import(vendor, import_id)
 
     def imports(self) -> list[ImportSummary]:
         """Return the imports, oldest first."""

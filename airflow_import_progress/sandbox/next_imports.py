@@ -59,6 +59,18 @@ class NextImports:
                     return next_import
         return None
 
+    def remove(self, vendor: str, import_id: str) -> bool:
+        """
+        Remove the import with an id, and return whether there was one.
+
+        :param vendor: Name of the vendor.
+        :param import_id: The id.
+        """
+        with self._lock:
+            left = [one for one in self._imports if (one.vendor, one.import_id) != (vendor, import_id)]
+            is_removed, self._imports = len(left) < len(self._imports), left
+        return is_removed
+
     def has(self, vendor: str, import_id: str) -> bool:
         """
         Return whether one of the imports has an id.

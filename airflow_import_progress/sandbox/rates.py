@@ -16,12 +16,14 @@ class RateLimitStatus:
     :param limit: Number of requests that are answered in a window.
     :param remaining: Number of requests left in this window, 0 or more.
     :param seconds_left: Seconds until the next window.
+    :param ends_at: Start of the next window, in seconds since 1970.
     :param exceeded: Whether the request was above the limit.
     """
 
     limit: int
     remaining: int
     seconds_left: float
+    ends_at: float
     exceeded: bool
 
 
@@ -38,11 +40,13 @@ class RateLimiter:
         :param vendor: Name of the vendor.
         :param group: Name of the group of requests that are counted together.
         :param limit: Number of requests of the group that are answered in a window.
-        :param now: Seconds since any fixed time.
+        :param now: The time, in seconds since 1970.
         """
         start, count = self._windows.get((vendor, group), (now, 0))
         if now - start >= WINDOW:
             start, count = now, 0
         count += 1
         self._windows[vendor, group] = (start, count)
-        return RateLimitStatus(limit, max(0, limit - count), start + WINDOW - now, exceeded=count > limit)
+        # The difference first: seconds since 1970 are not precise enough for a sum that is rounded up.
+        seconds_left = WINDOW - (now - start)
+        return RateLimitStatus(limit, max(0, limit - count), seconds_left, now + seconds_left, exceeded=count > limit)

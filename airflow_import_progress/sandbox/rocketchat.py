@@ -7,7 +7,6 @@ import base64
 import json
 import math
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -148,7 +147,7 @@ class RocketChat(Vendor):
         return {
             "X-RateLimit-Limit": str(rate_limit.limit),
             "X-RateLimit-Remaining": str(rate_limit.remaining),
-            "X-RateLimit-Reset": str(round((time.time() + rate_limit.seconds_left) * 1000)),
+            "X-RateLimit-Reset": str(round(rate_limit.ends_at * 1000)),
         }
 
     def too_many_requests(self, rate_limit: RateLimitStatus) -> web.Response:
@@ -470,7 +469,7 @@ def _download(call: _Call) -> Json:
         raise _RefusedError(url, "error-import-file-missing", "downloadPublicImportFile")
     file_name = url.rpartition("/")[2].partition("?")[0]
     operation = _open_for_a_file(call, "downloadImportFile", Step.DOWNLOADING_FILE, file_name)
-    operation.download_ends = time.monotonic() + call.world.import_duration * _DOWNLOAD_SHARE
+    operation.download_ends = call.world.clock() + call.world.import_duration * _DOWNLOAD_SHARE
     return {"success": True}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -136,7 +135,7 @@ class Operation:
     :param entries: The entries of an upload that a client can select, by type of record.
     :param frozen: Whether it keeps the step at which it was stopped.
     :param in_batches: Whether users are imported in batches, which are counted once.
-    :param download_ends: End of its download, on the monotonic clock.
+    :param download_ends: End of its download, in seconds since 1970.
     """
 
     import_: SimulatedImport
@@ -165,7 +164,7 @@ class Operation:
     def hold_at(self, step: Step) -> None:
         """Wait at a step for a client, with the present counts."""
         self.held_status = replace(self.status(), step=step)
-        self.changed_at = time.time()
+        self.changed_at = self.import_.clock()
 
     def run(self, selected: Mapping[str, int]) -> None:
         """
@@ -176,14 +175,14 @@ class Operation:
         self.selected = dict(selected)
         self.held_status = None
         self.frozen = False
-        self.changed_at = time.time()
+        self.changed_at = self.import_.clock()
         self.import_.start()
 
     def status(self) -> Status:
         """Return the present status."""
         if self.held_status is None:
             return self._running_status()
-        if self.held_status.step is Step.DOWNLOADING_FILE and time.monotonic() >= self.download_ends:
+        if self.held_status.step is Step.DOWNLOADING_FILE and self.import_.clock() >= self.download_ends:
             self.held_status = Status(Step.FILE_LOADED)
         return self.held_status
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
+from email.utils import formatdate
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -43,6 +44,7 @@ class Sandbox(Control):
     :param access_log: Stream for a line per request. None: no log.
     :param rate_limits: True: the limits that the vendors publish. An object: the number of requests that are answered
         in 60 seconds, by vendor. False: no limits.
+    :param clock: Returns the time, in seconds since 1970, by which imports progress. Default: that of the machine.
     :param credentials: Credentials other than the vendors' defaults, such as ``lucca_api_key="..."``.
     """
 
@@ -54,11 +56,12 @@ class Sandbox(Control):
         import_duration: float = DEFAULT_IMPORT_DURATION,
         access_log: TextIO | None = None,
         rate_limits: RateLimits = False,
+        clock: Callable[[], float] = time.time,
         **credentials: str,
     ) -> None:
         self._requested_address = (_loopback_address(host), port)
         self._access_log = access_log
-        super().__init__(vendors(), import_duration, rate_limits, _by_vendor(credentials))
+        super().__init__(vendors(), import_duration, rate_limits, _by_vendor(credentials), clock)
         self._serving: _Serving | None = None
 
     def __enter__(self) -> Self:
@@ -227,6 +230,7 @@ async def _vendor_answer(
         record["status"] = error.status
         raise
     record["status"] = response.status
+    response.headers.setdefault("Date", formatdate(world.clock(), usegmt=True))
     return response
 
 
@@ -258,7 +262,7 @@ def _record_of(
         else:
             headers[name] = "***"
     return RecordedRequest(
-        at=time.time(),
+        at=world.clock(),
         method=request.method,
         path=world.redact(request.rel_url.raw_path),
         query={name: world.redact(value) for name, value in request.query.items()},

@@ -28,9 +28,8 @@ class SimulatedImport:
     :param file_name: Name of the uploaded file. None: nothing was uploaded.
     :param analysis_only: Whether the client requested an analysis only.
     :param answers_given: Number of progress requests that were answered.
-    :param created_at: Time of its creation, in seconds since 1970.
-    :param started: Time of its last start, on the monotonic clock.
-    :param stopped: Time at which it was stopped before its end, on the monotonic clock. None: it was not stopped.
+    :param clock: Returns the time, in seconds since 1970.
+    :param stopped: Time at which it was stopped before its end. None: it was not stopped.
     """
 
     vendor: str
@@ -40,22 +39,28 @@ class SimulatedImport:
     file_name: str | None = None
     analysis_only: bool = False
     answers_given: int = 0
-    created_at: float = field(default_factory=time.time)
-    started: float = field(default_factory=time.monotonic)
+    clock: Callable[[], float] = time.time
     stopped: float | None = None
+    #: Time of its creation.
+    created_at: float = field(init=False)
+    #: Time of its last start.
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.created_at = self.started = self.clock()
 
     def start(self) -> None:
         """Run from the beginning."""
-        self.started = time.monotonic()
+        self.started = self.clock()
 
     def stop(self) -> None:
         """Keep the progress of this moment for ever."""
         if self.stopped is None:
-            self.stopped = time.monotonic()
+            self.stopped = self.clock()
 
     def elapsed(self) -> float:
         """Return the seconds for which the import has been running."""
-        end = time.monotonic() if self.stopped is None else self.stopped
+        end = self.clock() if self.stopped is None else self.stopped
         return max(0.0, end - self.started)
 
     def timestamp(self, seconds: float) -> str:

@@ -8,7 +8,6 @@ The server and the methods of :class:`~airflow_import_progress.sandbox.Sandbox` 
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -94,6 +93,7 @@ class World:
     :param import_duration: Default duration of an import in seconds, 0 or more.
     :param credentials: The credentials that each vendor accepts, by vendor and name.
     :param rate_limits: Number of requests that are answered in 60 seconds, by vendor. No entry: no limit.
+    :param clock: Returns the time, in seconds since 1970.
     """
 
     faults: FaultRules
@@ -104,8 +104,10 @@ class World:
         import_duration: float,
         credentials: Mapping[str, Mapping[str, str]],
         rate_limits: Mapping[str, int],
+        clock: Callable[[], float],
     ) -> None:
         self.import_duration = import_duration
+        self.clock = clock
         self._initial_credentials = credentials
         self._initial_rate_limits = rate_limits
         self._lock = threading.RLock()
@@ -167,7 +169,7 @@ class World:
             if stop_others:
                 for earlier in self.imports_of(vendor):
                     earlier.stop()
-            added = SimulatedImport(vendor, kind, import_id, script, file_name, analysis_only)
+            added = SimulatedImport(vendor, kind, import_id, script, file_name, analysis_only, clock=self.clock)
             self._imports[vendor, import_id] = added
         return added
 
@@ -180,6 +182,16 @@ class World:
         with self._lock:
             self._check_new(next_import.vendor, next_import.import_id)
             self._next_imports.add(next_import)
+
+    def remove_next_import(self, vendor: str, import_id: str) -> bool:
+        """
+        Remove an import that no client has started yet, and return whether there was one.
+
+        :param vendor: Name of the vendor.
+        :param import_id: Its id.
+        """
+        with self._lock:
+            return self._next_imports.remove(vendor, import_id)
 
     def start_import(
         self,
@@ -299,7 +311,7 @@ class World:
         """
         with self._lock:
             limit = self._rate_limits.get(vendor)
-            return None if limit is None else self._rate_limiter.take(vendor, group, limit, time.monotonic())
+            return None if limit is None else self._rate_limiter.take(vendor, group, limit, self.clock())
 
     def add_secret(self, secret: str) -> None:
         """

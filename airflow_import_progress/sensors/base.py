@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_import_progress import clock
 from airflow_import_progress.compat import (
     AirflowRescheduleException,
     AirflowSensorTimeout,
@@ -315,7 +315,7 @@ class BaseImportSensor(SensorWithoutWorkers):
             rules=self.wait_rules,
             state=WaitState(started_at=started_at, deadline=started_at + self.timeout),
             log=self.log,
-            clock=time.time,
+            clock=clock.current.time,
             metrics=self._metrics(context),
         )
         publisher = WorkerPublisher(wait, context.get("ti"), self.hook_class.hook_name)
@@ -335,7 +335,7 @@ class BaseImportSensor(SensorWithoutWorkers):
         return progress.to_dict()
 
     def _began_at(self, first_poke: datetime | None) -> float:
-        return first_poke.timestamp() if first_poke else time.time()
+        return clock.current.time_of(first_poke) if first_poke else clock.current.time()
 
     def _wait_on_worker(
         self, wait: Wait, publisher: WorkerPublisher, context: Context, *, reschedules: bool, is_first_poke: bool
@@ -358,14 +358,14 @@ class BaseImportSensor(SensorWithoutWorkers):
                 shortest = MIN_DEFERRAL if self.deferrable else MIN_RESCHEDULE_DELAY
                 seconds_away = max(gap, shortest)
                 # Too close to the deadline, the wait stays on this worker: it could not resume in time.
-                if time.time() + shortest <= wait.state.deadline:
+                if clock.current.time() + shortest <= wait.state.deadline:
                     if self.deferrable:
                         self._defer(wait, seconds_away)
                     # After a failure the worker stays, because Airflow keeps nothing between two pokes in reschedule
                     # mode, so that failures in a row could not be counted. With silent_fail they are not counted.
                     if reschedules and (self.silent_fail or not wait.state.failures):
-                        raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=seconds_away))
-                time.sleep(gap)
+                        raise AirflowRescheduleException(clock.current.reschedule_date(seconds_away))
+                clock.current.sleep(gap)
 
     def _store_link(self, context: Context, hook: ImportProgressHook, import_: Import) -> None:
         try:
@@ -377,7 +377,7 @@ class BaseImportSensor(SensorWithoutWorkers):
     def _defer(self, wait: Wait, seconds: float) -> None:
         from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
 
-        now = time.time()
+        now = clock.current.time()
         self.log.info(
             "%s: the wait continues in the triggerer, until %s at the latest.",
             wait.subject,

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, fields
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+from airflow_import_progress import clock
 from airflow_import_progress.compat import AirflowSensorTimeout, has_own_xcom_backend, import_string, push_result
 from airflow_import_progress.exceptions import ImportFailedError, ImportPollError, ImportProgressError
 from airflow_import_progress.hooks.base import ImportProgressHook
@@ -100,7 +100,7 @@ class ImportProgressTrigger(BaseTrigger):
             rules=WaitRules.from_dict(self.rules),
             state=WaitState.from_dict(self.state),
             log=self.log,
-            clock=time.time,
+            clock=clock.current.time,
             metrics=Metrics(hook_class.conn_type, self.conn_id, self.task_instance),
         )
         has_polled = wait.state.has_polled
@@ -128,7 +128,7 @@ class ImportProgressTrigger(BaseTrigger):
         state = wait.state
         async with PolledImport(hook_class, self.conn_id, wait.import_, connection_is_known=state.has_polled) as polled:
             publisher.hook = polled.hook
-            now = time.time()
+            now = clock.current.time()
             due_in = 0.0 if state.next_poll_at is None else state.next_poll_at - now
             gap = min(wait.schedule.gap_after_takeover(due_in), max(state.deadline - now, 0.0))
             while True:
@@ -139,7 +139,7 @@ class ImportProgressTrigger(BaseTrigger):
                 except TimeoutError:
                     # Without a failure if the clock was set back meanwhile: that gives the wait more time.
                     gap = 0.0
-                    if time.time() >= state.deadline:
+                    if clock.current.time() >= state.deadline:
                         words = "The poll was still under way at the deadline."
                         if polled.is_paused:
                             words = "The poll was not sent by the deadline, because the vendor asks to wait."
@@ -151,7 +151,8 @@ class ImportProgressTrigger(BaseTrigger):
         state = wait.state
         while True:
             await polled.sleep(max(0.0, gap))
-            _set(timer, state.deadline)
+            # The deadline is on the wall clock, the timer on that of the event loop.
+            clock.current.expire(timer, max(0.0, state.deadline - clock.current.time()) + LAST_POLL_GRACE)
             try:
                 progress = await polled.get_progress()
             except ImportProgressError as error:
@@ -177,10 +178,3 @@ class ImportProgressTrigger(BaseTrigger):
             self.log.warning("The result could not be stored from here, so a worker ends the task.", exc_info=True)
             return False
         return True
-
-
-def _set(timer: asyncio.Timeout, deadline: float) -> None:
-    at = asyncio.get_running_loop().time() + max(0.0, deadline - time.time()) + LAST_POLL_GRACE
-    # The deadline is on the wall clock, the timer on the clock of the event loop.
-    if (set_to := timer.when()) is None or abs(set_to - at) > 1:
-        timer.reschedule(at)

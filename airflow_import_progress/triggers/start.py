@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_import_progress import clock
 from airflow_import_progress.compat import forget_result, import_string, pull_result
 from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
 from airflow_import_progress.waiting.event import not_started_event
@@ -114,7 +114,7 @@ class StartImportProgressTrigger(BaseTrigger):
         # Derived from the time when Airflow gives the deferral up, which is the same after a restart of the triggerer.
         gives_up_at: datetime | None = getattr(self, "timeout_after", None)
         if gives_up_at is None:
-            return time.time()
+            return clock.current.time()
         if gives_up_at.tzinfo is None:
             gives_up_at = gives_up_at.replace(tzinfo=UTC)
-        return gives_up_at.timestamp() - self.timeout - 2 * LAST_POLL_GRACE
+        return clock.current.time_of(gives_up_at - timedelta(seconds=self.timeout + 2 * LAST_POLL_GRACE))

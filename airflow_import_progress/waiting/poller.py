@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, defaultdict
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Self, TypeGuard
 from weakref import WeakKeyDictionary
 
+from airflow_import_progress import clock
 from airflow_import_progress.exceptions import ImportProgressError
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.http.connection import VendorConnection
@@ -262,14 +263,16 @@ class PolledImport:
         :param seconds: How long to sleep, in seconds; up to a :data:`TICK` longer.
         """
         self._slept_at = asyncio.get_running_loop().time()
-        seconds = math.ceil((self._slept_at + seconds) / TICK) * TICK - self._slept_at
+        now = clock.current.loop_time()
+        seconds = math.ceil((now + seconds) / TICK) * TICK - now
         if self._first is None or not self._poller.is_shared(self._first):
-            await asyncio.sleep(seconds)
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while not self._is_recent(self._poller.results.get(self._first)):
-                    await self._poller.wakeups[self._first].wait()
+            await clock.current.asleep(seconds)
+        else:
+            await clock.current.asleep(seconds, woken_by=partial(self._newer_result, self._first))
+
+    async def _newer_result(self, first: RequestKey) -> None:
+        while not self._is_recent(self._poller.results.get(first)):
+            await self._poller.wakeups[first].wait()
 
     async def _send(self, send: AsyncSend, connection: VendorConnection, request: Request) -> Response:
         key = authenticated_key(connection, request)

@@ -12,29 +12,21 @@ import logging
 import ssl
 import warnings
 import zlib
-from datetime import datetime
 from functools import partial
-from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
+from airflow_import_progress import clock as clock_module
 from airflow_import_progress.compat import waits_without_workers
-from airflow_import_progress.hooks import rocketchat_operation
-from airflow_import_progress.operators import base as operators_base
-from airflow_import_progress.operators import rocketchat_base
-from airflow_import_progress.operators import steps as operators_steps
 from airflow_import_progress.sandbox import Sandbox
-from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.starting import store as start_store_module
-from airflow_import_progress.triggers import import_progress as trigger_module
-from airflow_import_progress.waiting import poller as poller_module
 from airflow_import_progress.waiting.metrics import recorder
 from tests.support.behaviors import MODES, OPERATOR_MODES
 from tests.support.http_server import certificate_file, serving
 from tests.support.operators import OperatorTask
 from tests.support.sandbox_client import API_KEY
-from tests.support.sensors import Clock, TaskInstance, a_dag, wait_to_the_end
+from tests.support.sensors import FakeClock, TaskInstance, a_dag, wait_to_the_end
 
 #: Whether a session of aiohttp is closed before its TLS connections are, so that the end of a loop leaves one open:
 #: aiohttp waits for them since 3.12.4.
@@ -49,24 +41,8 @@ def loaded_metrics():
 
 @pytest.fixture
 def clock(monkeypatch):
-    clock = Clock()
-    faked = SimpleNamespace(time=clock.time, sleep=clock.sleep)
-    monkeypatch.setattr(sensors_base, "time", faked)
-    monkeypatch.setattr(operators_base, "time", faked)
-    monkeypatch.setattr(operators_steps, "time", faked)
-    monkeypatch.setattr(rocketchat_base, "time", faked)
-    monkeypatch.setattr(rocketchat_operation, "time", faked)
-    monkeypatch.setattr(trigger_module, "time", faked)
-    monkeypatch.setattr(poller_module.PolledImport, "sleep", lambda self, seconds: clock.asleep(seconds))
-    # The vendors' limits count real time.
-    monkeypatch.setattr(poller_module.RateLimit, "acquire", lambda *_: asyncio.sleep(0))
-
-    class Datetime(datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return datetime.fromtimestamp(clock.now, tz)
-
-    monkeypatch.setattr(sensors_base, "datetime", Datetime)
+    clock = FakeClock()
+    monkeypatch.setattr(clock_module, "current", clock)
     return clock
 
 

@@ -20,6 +20,7 @@ from typing import ClassVar
 
 import pytest
 
+from airflow_import_progress import clock as clock_module
 from airflow_import_progress.exceptions import ImportPollError, ImportRequestError
 from airflow_import_progress.hooks import rocketchat_login
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
@@ -951,7 +952,7 @@ def wall_clock(monkeypatch):
     """A clock that goes with the event loop's, until it is set."""
     clock = SimpleNamespace(set_by=0.0)
     clock.time = lambda: asyncio.get_running_loop().time() + clock.set_by
-    monkeypatch.setattr(trigger_module, "time", clock)
+    monkeypatch.setattr(clock_module.current, "time", clock.time)
     return clock
 
 

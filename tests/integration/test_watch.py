@@ -15,9 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_import_progress.cli import bar as bar_module
-from airflow_import_progress.cli import display as display_module
-from airflow_import_progress.cli import main, watching
+from airflow_import_progress.cli import main
 from airflow_import_progress.cli.arguments import parser
 from airflow_import_progress.cli.bar import Bar, make_console
 from airflow_import_progress.cli.kinds import KINDS
@@ -47,10 +45,6 @@ def watch(clock, sandbox, connect_to, monkeypatch):
         connect_to(vendor)
     # The command sets it for its process.
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
-    faked = SimpleNamespace(time=clock.time, sleep=clock.sleep)
-    monkeypatch.setattr(watching, "time", faked)
-    for module in (bar_module, display_module):
-        monkeypatch.setattr(module, "time", faked)
 
     def watch(*arguments):
         out = io.StringIO()
@@ -276,11 +270,11 @@ def test_what_nobody_foresaw_ends_with_2_and_tells_no_password_of_a_database(wat
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["lines", "json"])
-def test_an_interruption_ends_with_130_and_what_is_known(watch, monkeypatch, leave_import, options):
+def test_an_interruption_ends_with_130_and_what_is_known(watch, clock, monkeypatch, leave_import, options):
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(watching.time, "sleep", interrupt)
+    monkeypatch.setattr(clock, "sleep", interrupt)
     watched = watch("lucca-leave", leave_import(57), *options)
     assert watched.exit_code == 130
     assert "interrupted" in watched.out[-1]
@@ -293,7 +287,6 @@ def test_an_interruption_ends_with_130_and_what_is_known(watch, monkeypatch, lea
 @pytest.fixture
 def bar(clock, monkeypatch):
     """Return a bar on a terminal that is 100 columns wide, and a function that returns what was written."""
-    monkeypatch.setattr(bar_module, "time", SimpleNamespace(time=clock.time))
     monkeypatch.delenv("NO_COLOR", raising=False)
 
     def bar(**settings):

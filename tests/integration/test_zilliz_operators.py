@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowSensorTimeout
@@ -57,7 +56,6 @@ def running_sandbox():
 @pytest.fixture
 def zilliz(running_sandbox, connect_to, clock, monkeypatch):
     running_sandbox.set_credentials("zilliz", api_key=API_KEY)
-    monkeypatch.setattr(operators_zilliz, "time", SimpleNamespace(time=clock.time))
     monkeypatch.setenv("AIRFLOW_CONN_STORAGE", json.dumps(STORAGE))
     connect_to("zilliz", extra=APIS["v2"][0])
     yield running_sandbox
@@ -470,7 +468,7 @@ def create_late(clock, monkeypatch):
             if len(clock.slept) == number:
                 ZillizHook().start_import_job("articles", **APIS["v2"][2])
 
-        monkeypatch.setattr("airflow_import_progress.operators.base.time.sleep", sleep_and_create)
+        monkeypatch.setattr(clock, "sleep", sleep_and_create)
 
     return create_late
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_import_progress.sandbox import InvalidInputError, Sandbox, simulated_import, world
+from airflow_import_progress.sandbox import InvalidInputError, Sandbox, world
 from airflow_import_progress.sandbox.script import Script
+from airflow_import_progress.sandbox.simulated_import import SimulatedImport
 from tests.support.sandbox_client import API_KEY, FOR_EVER, LuccaClient
 
 
@@ -94,22 +95,29 @@ def test_an_id_cannot_be_used_twice(sandbox: Sandbox) -> None:
         sandbox.create_import("lucca", "user_location", import_id="mine")
 
 
-def test_an_import_that_was_stopped_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter((107.0, 160.0))
-    monkeypatch.setattr(simulated_import.time, "monotonic", lambda: next(clock))
-    stopped = simulated_import.SimulatedImport("acme", "any", "mine", Script.steady(10), started=100.0)
+def test_imports_progress_by_the_clock_that_is_given() -> None:
+    times = [1_760_000_000.0]
+    with Sandbox(lucca_api_key=API_KEY, clock=lambda: times[-1]) as sandbox:
+        summary_id = sandbox.create_import("lucca", "leave", {"duration": 3600})
+        times.append(1_760_001_800.0)
+        answer = LuccaClient(sandbox.url).leave_progress(summary_id)
+        (imported,) = sandbox.imports()
+    assert answer.json() == 50
+    assert answer.headers["Date"] == "Thu, 09 Oct 2025 09:23:20 GMT"
+    assert imported["created_at"] == 1_760_000_000
+
+
+def test_an_import_that_was_stopped_stays_where_it_is() -> None:
+    times = iter((100.0, 107.0, 160.0))
+    stopped = SimulatedImport("acme", "any", "mine", Script.steady(10), clock=lambda: next(times))
     stopped.stop()
     stopped.stop()
     assert stopped.elapsed() == 7
 
 
 def test_an_import_that_is_started_after_it_was_stopped_does_not_run() -> None:
-    assert (
-        simulated_import.SimulatedImport(
-            "acme", "any", "mine", Script.steady(10), started=107.0, stopped=100.0
-        ).elapsed()
-        == 0
-    )
+    stopped = SimulatedImport("acme", "any", "mine", Script.steady(10), clock=lambda: 107.0, stopped=100.0)
+    assert stopped.elapsed() == 0
 
 
 # Credentials

@@ -175,3 +175,16 @@ def test_reset_removes_it(sandbox: Sandbox, lucca: LuccaClient) -> None:
     sandbox.script_next_import("lucca", "leave", import_id="mine")
     sandbox.reset()
     assert upload(lucca) != "mine"
+
+
+def test_one_that_is_withdrawn_is_not_started(sandbox: Sandbox, lucca: LuccaClient) -> None:
+    sandbox.script_next_import("lucca", "leave", import_id="mine")
+    sandbox.script_next_import("lucca", "leave", import_id="other")
+    assert sandbox.withdraw_next_import("lucca", "mine")
+    assert upload(lucca) == "other"
+
+
+def test_one_that_was_started_cannot_be_withdrawn(sandbox: Sandbox, lucca: LuccaClient) -> None:
+    import_id = sandbox.script_next_import("lucca", "leave")
+    upload(lucca)
+    assert not sandbox.withdraw_next_import("lucca", import_id)

@@ -133,7 +133,7 @@ def test_a_vendor_without_its_own_answer_sends_retry_after() -> None:
 
 
 def test_lucca_answers_fifty_requests_a_minute_and_sends_retry_after() -> None:
-    with Sandbox(rate_limits=True, lucca_api_key=API_KEY) as sandbox:
+    with Sandbox(rate_limits=True, lucca_api_key=API_KEY, clock=lambda: 1_760_000_000.0) as sandbox:
         lucca = LuccaClient(sandbox.url)
         answers = [lucca.leave_progress("any") for _ in range(51)]
     assert [answer.status_code for answer in answers] == [*[404] * 50, 429]
@@ -150,9 +150,8 @@ def test_rocketchat_reports_the_limit_in_every_answer_to_a_user() -> None:
     assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["1", "0", "0"]
 
 
-def test_rocketchat_reports_the_end_of_the_limit_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_import_progress.sandbox.rocketchat.time.time", lambda: 1_760_000_000.0)
-    with Sandbox(rate_limits=True) as sandbox:
+def test_rocketchat_reports_the_end_of_the_limit_in_milliseconds() -> None:
+    with Sandbox(rate_limits=True, clock=lambda: 1_760_000_000.0) as sandbox:
         reset = RocketChatClient(sandbox).get("importers.list").headers["X-RateLimit-Reset"]
     assert reset == "1760000060000"
 

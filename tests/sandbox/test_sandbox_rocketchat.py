@@ -10,6 +10,7 @@ import re
 import threading
 import zipfile
 from datetime import datetime
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -443,7 +444,8 @@ def test_counts_of_messages_are_flushed_every_500(percent: float, completed: int
 
 
 def test_an_import_runs_from_the_beginning_however_long_it_waited_for_a_client() -> None:
-    import_ = SimulatedImport("rocketchat", "api", "any", Script.steady(10), started=-1000.0)
+    times = chain([0.0], repeat(1000.0))
+    import_ = SimulatedImport("rocketchat", "api", "any", Script.steady(10), clock=lambda: next(times))
     operation = Operation(import_, "me", {"users": 5}, {}, held_status=Status(Step.USER_SELECTION), changed_at=0)
     operation.run({"users": 5})
     assert operation.status().step is Step.IMPORTING_STARTED

@@ -13,11 +13,12 @@ from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import DAG, TaskDeferred
 from airflow.triggers.base import TaskSuccessEvent
 
+from airflow_import_progress.clock import Clock
 from airflow_import_progress.compat import AirflowRescheduleException
 from airflow_import_progress.triggers import import_progress as trigger_module
 
 
-class Clock:
+class FakeClock(Clock):
     """A clock that advances only when the code under test sleeps."""
 
     def __init__(self) -> None:
@@ -27,13 +28,19 @@ class Clock:
     def time(self) -> float:
         return self.now
 
+    def loop_time(self) -> float:
+        return self.now - 1_800_000_000.0
+
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
 
-    async def asleep(self, seconds: float) -> None:
+    async def asleep(self, seconds: float, woken_by: object = None) -> None:
         self.sleep(seconds)
         await asyncio.sleep(0)
+
+    def expire(self, timer: asyncio.Timeout, seconds: float) -> None:
+        """Do nothing: no wait is cut short."""
 
 
 class TaskInstance:

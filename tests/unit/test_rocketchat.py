@@ -9,8 +9,9 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
+from airflow_import_progress import clock
 from airflow_import_progress.exceptions import ImportPollError, ImportProtocolError, ImportRequestError
-from airflow_import_progress.hooks import rocketchat, rocketchat_answers, rocketchat_login
+from airflow_import_progress.hooks import rocketchat, rocketchat_login
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.exchange import Response
@@ -701,7 +702,7 @@ def test_waits_as_long_as_the_words_of_the_rate_limit_say():
 
 
 def test_the_reset_of_the_rate_limit_is_in_milliseconds(monkeypatch):
-    monkeypatch.setattr(rocketchat_answers.time, "time", lambda: 1760000012.0)
+    monkeypatch.setattr(clock.current, "time", lambda: 1760000012.0)
     (_, response) = ask(CONNECTION, ({"success": False}, 429, {"x-ratelimit-reset": "1760000042000"}))
     assert response.retry_after == 30
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from airflow_import_progress import clock
 from airflow_import_progress.exceptions import (
     ImportFailedError,
     ImportPollError,
@@ -113,7 +114,7 @@ def test_an_operation_that_cannot_be_read_is_an_error(operation):
 
 
 def test_the_difference_of_the_clocks_comes_from_the_servers_date(monkeypatch):
-    monkeypatch.setattr(rocketchat_operation.time, "time", lambda: CREATED.timestamp() - 3600)
+    monkeypatch.setattr(clock.current, "time", lambda: CREATED.timestamp() - 3600)
     conversation = read_operation()
     date = CREATED.strftime("%a, %d %b %Y %H:%M:%S GMT")
     with pytest.raises(StopIteration) as end:

@@ -19,6 +19,7 @@ from typing import ClassVar
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_import_progress import clock as clock_module
 from airflow_import_progress.compat import AirflowFailException, AirflowRescheduleException, AirflowSensorTimeout
 from airflow_import_progress.exceptions import (
     ImportFailedError,
@@ -30,10 +31,8 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.imports import Import
 from airflow_import_progress.operators import base as operators_base
-from airflow_import_progress.operators import steps as operators_steps
 from airflow_import_progress.operators.base import BaseImportOperator
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.sensors import base as sensors_base
 from airflow_import_progress.sensors.arguments import NOT_GIVEN
 from airflow_import_progress.starting.prepared import ImportNotFoundError, PreparedStart
 from airflow_import_progress.starting.record import NextStep, next_step
@@ -305,10 +304,8 @@ class FakeOperator(BaseImportOperator):
 def run_try(monkeypatch):
     """Return a function that runs one try of an operator, and returns its result."""
     clock = SimpleNamespace(now=NOW)
-    faked = SimpleNamespace(time=lambda: clock.now, sleep=lambda seconds: None)
-    monkeypatch.setattr(operators_base, "time", faked)
-    monkeypatch.setattr(operators_steps, "time", faked)
-    monkeypatch.setattr(sensors_base, "time", faked)
+    monkeypatch.setattr(clock_module.current, "time", lambda: clock.now)
+    monkeypatch.setattr(clock_module.current, "sleep", lambda seconds: None)
     monkeypatch.setattr(publishing, "publishes_progress", lambda: False)
     operators = {}
 

@@ -62,6 +62,7 @@ NAMES = {
     "as_text",
     "checked_id",
     "connection_type",
+    "clock",
     "excerpt",
     "is_transient",
     "known_or_excerpt",
