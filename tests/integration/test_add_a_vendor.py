@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 import shlex
@@ -62,8 +63,9 @@ def serving(environment, folder):
         try:
             url = re.search(r"http://[\d.:]+", process.stdout.readline())[0]
             connections = {}
-            while len(connections) < 6:
-                name, _, value = process.stdout.readline().strip().partition("=")
+            # Those of this package, and of the two others.
+            for line in itertools.islice(process.stdout, 6):
+                name, _, value = line.strip().partition("=")
                 connections[name] = shlex.split(value)[0]
             yield url, connections
         finally:
