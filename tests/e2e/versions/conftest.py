@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,20 @@ import pytest
 from airflow_import_progress.sandbox import Sandbox
 from tests.e2e.versions.airflow_command import HAS_API_SERVER, AirflowCommand
 from tests.e2e.versions.finished_run import FinishedRun
+from tests.e2e.versions.start_scenario import StartOutcomes, StartScenario
+from tests.e2e.versions.start_vendors import IMPORT_SECONDS, StartVendors
 from tools.examples import connections_to
 from tools.local_airflow import COMPONENTS, LocalAirflow
 
 # Airflow 2 runs a DAG processor only with this setting.
 COMPONENTS_HERE = {name: command for name, command in COMPONENTS.items() if name != "api-server" or HAS_API_SERVER}
-SETTINGS = {"AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True"}
+SETTINGS = {
+    "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True",
+    # Some tasks occupy a worker all the time, and cost nothing.
+    "AIRFLOW__CORE__PARALLELISM": "10",
+    # A scheduler that was killed is noticed after 30 seconds, and its tasks soon afterwards.
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+}
 
 #: The vendor's responses for each import, in the order of the polls.
 IMPORTS = {
@@ -32,43 +39,23 @@ IMPORTS = {
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """The vendors' sandbox, in which an uploaded import takes a few polls."""
-    with Sandbox(import_duration=12) as running:
+    with Sandbox(import_duration=IMPORT_SECONDS) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def faulty_sandboxes() -> Iterator[dict[str, Sandbox]]:
-    """Sandboxes whose first answer to an upload is faulty, by the name of the fault."""
-    faults: dict[str, tuple[dict[str, object], bool]] = {
-        "slow": ({"delay": 6}, True),
-        "lost_answer": ({"reset": True}, True),
-        "refused": ({"status": 400, "body": '{"Message": "no column accountId"}'}, False),
-    }
-    with ExitStack() as stack:
-        running = {name: stack.enter_context(Sandbox(import_duration=12)) for name in faults}
-        for name, (fault, processed) in faults.items():
-            running[name].add_fault(fault, path_contains="leavePeriods", processed=processed)
+def start_vendors(sandbox: Sandbox) -> Iterator[StartVendors]:
+    """The vendors at which tasks start imports."""
+    with StartVendors(sandbox) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def workspaces() -> Iterator[dict[str, Sandbox]]:
-    """Sandboxes with a workspace of Rocket.Chat each, by the point at which the process that imports is killed."""
-    with ExitStack() as stack:
-        points = ("before_request", "after_answer", "before_end")
-        yield {point: stack.enter_context(Sandbox(import_duration=12)) for point in points}
-
-
-@pytest.fixture(scope="session")
-def airflow_options(
-    sandbox: Sandbox, faulty_sandboxes: dict[str, Sandbox], workspaces: dict[str, Sandbox]
-) -> dict[str, Any]:
+def airflow_options(sandbox: Sandbox, start_vendors: StartVendors) -> dict[str, Any]:
     """The components and settings that the installed version needs."""
-    more = {f"lucca_{name}": running.airflow_connection("lucca") for name, running in faulty_sandboxes.items()}
-    more |= {f"rocketchat_{name}": running.airflow_connection("rocketchat") for name, running in workspaces.items()}
     return {
         "dags_folder": Path(__file__).parent / "dags",
-        "connections": connections_to(sandbox) | more,
+        "connections": connections_to(sandbox) | start_vendors.connections(),
         "components": COMPONENTS_HERE,
         "settings": SETTINGS,
     }
@@ -93,3 +80,9 @@ def run(airflow: LocalAirflow, command: AirflowCommand, sandbox: Sandbox) -> Fin
     ids = {name: sandbox.create_import("lucca", "leave", {"answers": said}) for name, said in IMPORTS.items()}
     command.trigger("gates", ids)
     return FinishedRun(airflow, command.final_states("gates"), ids)
+
+
+@pytest.fixture(scope="session")
+def start_outcomes(airflow: LocalAirflow, command: AirflowCommand, start_vendors: StartVendors) -> StartOutcomes:
+    """The outcomes of what happens to tasks that start imports."""
+    return StartScenario(airflow, command, start_vendors).run()
