@@ -148,9 +148,10 @@ class LocalAirflow:
         self._wait_for_job(component, started_at)
 
     def start_all(self) -> None:
-        """Start all components, of which none is running, and wait until they are up."""
+        """Start all components that are not running, and wait until they are up."""
         started_at = datetime.now(UTC)
-        at_once = [component for component in self._commands if component in COMPONENTS]
+        missing = [component for component in self._commands if component not in self._processes]
+        at_once = [component for component in missing if component in COMPONENTS]
         for component in at_once:
             self._launch(component)
         if "api-server" in self._commands:
@@ -159,7 +160,7 @@ class LocalAirflow:
             for component in at_once:
                 self._wait_for_job(component, started_at)
         # One after the other, because the jobs of two triggerers differ only in when they were started.
-        for component in self._commands:
+        for component in missing:
             if component not in COMPONENTS:
                 self.start(component)
 

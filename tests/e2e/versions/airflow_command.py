@@ -8,20 +8,21 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy.pool import NullPool
 
-from tools.airflow_api import wait_until
+from tools.airflow_api import FINAL_RUN_STATES, wait_until
 from tools.local_airflow import LocalAirflow
 
 # Airflow 2 has no API server.
 HAS_API_SERVER = importlib.util.find_spec("airflow.sdk") is not None
-FINAL_STATES = {"success", "failed", "upstream_failed", "skipped"}
 
 _TASKS = sqlalchemy.text(
     "SELECT task_id, map_index, state, try_number FROM task_instance WHERE dag_id = :dag_id AND run_id = 'run'"
 )
+_RUN_STATE = sqlalchemy.text("SELECT state FROM dag_run WHERE dag_id = :dag_id AND run_id = 'run'")
 # As the UI of Airflow 2 does, whose command line cannot.
 _MARK_FAILED_IN_AIRFLOW_2 = """
 import sys
@@ -89,23 +90,26 @@ class AirflowCommand:
 
     def tasks(self, dag_id: str) -> dict[str, Task]:
         """Return the tasks of the run. Mapped ones have an index."""
-        # Not by a command: each would take seconds of the processors on which the tasks run.
-        with self._database.connect() as connection:
-            rows = connection.execute(_TASKS, {"dag_id": dag_id}).all()
         return {
             f"{row.task_id}[{row.map_index}]" if row.map_index >= 0 else row.task_id: Task(row.state, row.try_number)
-            for row in rows
+            for row in self._rows(_TASKS, dag_id)
         }
 
     def final_states(self, dag_id: str) -> dict[str, str | None]:
-        """Wait for the end of all tasks of the run, and return their states. Mapped tasks have an index."""
+        """Wait for the end of the run, and return the states of its tasks. Mapped tasks have an index."""
 
-        def states() -> dict[str, str | None] | None:
+        # Not for the end of the tasks: if they are cleared before the scheduler has ended the run, the run stays ended.
+        def has_ended() -> bool:
             self._airflow.check_running()
-            found = {name: task.state for name, task in self.tasks(dag_id).items()}
-            return found if found and set(found.values()) <= FINAL_STATES else None
+            return self._rows(_RUN_STATE, dag_id)[0].state in FINAL_RUN_STATES
 
-        return wait_until("the run to end", states, timeout=400)
+        wait_until(f"the run of {dag_id} to end", has_ended, timeout=400)
+        return {name: task.state for name, task in self.tasks(dag_id).items()}
+
+    def _rows(self, statement: Any, dag_id: str) -> list[Any]:
+        # Not by a command: each would take seconds of the processors on which the tasks run.
+        with self._database.connect() as connection:
+            return list(connection.execute(statement, {"dag_id": dag_id}))
 
     def _run(self, *arguments: str) -> str | None:
         self._airflow.check_running()

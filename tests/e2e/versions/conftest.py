@@ -22,9 +22,7 @@ COMPONENTS_HERE = {name: command for name, command in COMPONENTS.items() if name
 SETTINGS = {
     "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True",
     # Some tasks occupy a worker all the time, and cost nothing.
-    "AIRFLOW__CORE__PARALLELISM": "10",
-    # A scheduler that was killed is noticed after 30 seconds, and its tasks soon afterwards.
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "AIRFLOW__CORE__PARALLELISM": "8",
 }
 
 #: The vendor's responses for each import, in the order of the polls.
@@ -75,7 +73,16 @@ def command(airflow: LocalAirflow) -> AirflowCommand:
 
 
 @pytest.fixture(scope="session")
-def run(airflow: LocalAirflow, command: AirflowCommand, sandbox: Sandbox) -> FinishedRun:
+def start_scenario(airflow: LocalAirflow, command: AirflowCommand, start_vendors: StartVendors) -> StartScenario:
+    """What happens to tasks that start imports. It has begun."""
+    scenario = StartScenario(airflow, command, start_vendors)
+    scenario.begin()
+    return scenario
+
+
+# After the scenario has begun, so that both are under way side by side.
+@pytest.fixture(scope="session")
+def run(airflow: LocalAirflow, command: AirflowCommand, sandbox: Sandbox, start_scenario: StartScenario) -> FinishedRun:
     """The run of the DAG with sensors, after its end."""
     ids = {name: sandbox.create_import("lucca", "leave", {"answers": said}) for name, said in IMPORTS.items()}
     command.trigger("gates", ids)
@@ -83,6 +90,6 @@ def run(airflow: LocalAirflow, command: AirflowCommand, sandbox: Sandbox) -> Fin
 
 
 @pytest.fixture(scope="session")
-def start_outcomes(airflow: LocalAirflow, command: AirflowCommand, start_vendors: StartVendors) -> StartOutcomes:
+def start_outcomes(start_scenario: StartScenario) -> StartOutcomes:
     """The outcomes of what happens to tasks that start imports."""
-    return StartScenario(airflow, command, start_vendors).run()
+    return start_scenario.run()

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.e2e.versions.airflow_command import AirflowCommand, Task
-from tests.e2e.versions.dags.start_specs import DURING_REQUEST, HAS_ALL_TASKS, WAITING
+from tests.e2e.versions.airflow_command import HAS_API_SERVER, AirflowCommand, Task
+from tests.e2e.versions.dags.start_specs import DURING_REQUEST, HAS_ALL_TASKS
 from tests.e2e.versions.start_vendors import StartVendors
 from tools.airflow_api import wait_until
 from tools.local_airflow import LocalAirflow
@@ -65,22 +66,28 @@ class StartScenario:
         self._command = command
         self._vendors = vendors
 
+    def begin(self) -> None:
+        """Start the tasks that are killed."""
+        self._command.trigger("starts")
+
     def run(self) -> StartOutcomes:
-        """Run all steps, side by side where possible, and return their outcomes."""
+        """Run all further steps, side by side where possible, and return their outcomes."""
         interrupted = ("cleared", "marked") if HAS_ALL_TASKS else ()
-        for dag_id in (*interrupted, "starts"):
+        for dag_id in interrupted:
             self._command.trigger(dag_id)
         marked = cleared = self._outcome()
         if HAS_ALL_TASKS:
             for action in interrupted:
                 self._wait_for_imports(action)
-            self._command.clear("cleared", *_tasks_of("cleared"))
-            self._command.mark_failed("marked", *_tasks_of("marked"))
+            before = {action: self._command.tasks(action) for action in interrupted}
+            self._command.mark_failed("marked", *before["marked"])
+            self._command.final_states("marked")
             marked = self._outcome("marked")
             at = time.time()
-            self._command.clear("marked", *_tasks_of("marked"))
             for action in interrupted:
-                self._wait_for_imports(action, since=at, min_tries=2)
+                self._command.clear(action, *before[action])
+            for action in interrupted:
+                self._wait_for_imports(action, since=at, before=before[action])
             cleared = self._outcome(*interrupted)
             for action in interrupted:
                 self._vendors.held[action].release()
@@ -96,8 +103,13 @@ class StartScenario:
         if HAS_ALL_TASKS:
             self._airflow.kill_all()
             at = time.time()
+            # A scheduler that was killed is noticed after half a minute, and its tasks then soon afterwards.
+            self._airflow.environment["AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL"] = "5"
+            if HAS_API_SERVER:
+                # First, because each task that runs while it does not answer loses a try.
+                self._airflow.start("api-server")
             self._airflow.start_all()
-            self._wait_for_imports("restarted", since=at, min_tries=1)
+            self._wait_for_imports("restarted", since=at)
             self._vendors.held["restarted"].release()
             self._command.final_states("restarted")
         return StartOutcomes(killed, marked, cleared, self._outcome("starts", *interrupted, "restarted"))
@@ -106,32 +118,28 @@ class StartScenario:
         tasks = {name: task for dag_id in dag_ids for name, task in self._command.tasks(dag_id).items()}
         return Outcome({name: task.state for name, task in tasks.items()}, self._vendors.imports())
 
-    def _wait_for_imports(self, action: str, *, since: float = 0.0, min_tries: int = 0) -> None:
+    def _wait_for_imports(self, action: str, *, since: float = 0.0, before: Mapping[str, Task] | None = None) -> None:
         """
         Wait until each task of a DAG waits for its import, or until its request is being processed.
 
         :param action: The id of the DAG.
-        :param since: When the tasks were interrupted, if they were: since then they wait again.
-        :param min_tries: How many tries the tasks have made, at least. 0: they were not interrupted yet.
+        :param since: When the tasks were interrupted. 0: they were not yet.
+        :param before: The tasks before they were cleared. None: they were not.
         """
 
         def has_started(name: str, task: Task) -> bool:
             point = name.removeprefix(f"{action}_")
-            if point in DURING_REQUEST and not min_tries:
+            if point in DURING_REQUEST and not since:
                 return bool(self._vendors.imports()[name])
             if point == "request":
                 return task.state == "failed"
-            polls = (poll["at"] for poll in self._vendors.polls(name))
             is_waiting = task.state == waiting_state(point)
-            return is_waiting and task.try_number >= min_tries and any(at > since for at in polls)
+            has_new_try = before is None or task.try_number > before[name].try_number
+            return is_waiting and has_new_try and any(poll["at"] > since for poll in self._vendors.polls(name))
 
         def have_started() -> bool:
             self._airflow.check_running()
             tasks = self._command.tasks(action)
             return bool(tasks) and all(has_started(name, task) for name, task in tasks.items())
 
-        wait_until(f"the tasks of {action} to wait for their imports", have_started, timeout=240, interval=1)
-
-
-def _tasks_of(action: str) -> list[str]:
-    return [f"{action}_{point}" for point in (*WAITING, *DURING_REQUEST)]
+        wait_until(f"the tasks of {action} to wait for their imports", have_started, timeout=300, interval=1)

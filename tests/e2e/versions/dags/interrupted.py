@@ -28,6 +28,7 @@ MODES: dict[str, dict[str, Any]] = {
     "reschedule": {"deferrable": False, "mode": "reschedule"},
 }
 COMMON: dict[str, Any] = {"poke_interval": 5, "timeout": 600}
+DEFAULTS: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=1)}
 
 
 def add_tasks(action: str) -> None:
@@ -63,5 +64,6 @@ def add_tasks(action: str) -> None:
 
 if HAS_ALL_TASKS:
     for action in ACTIONS:
-        with DAG(action, schedule=None, default_args={"retries": 3, "retry_delay": timedelta(seconds=1)}):
+        # Three of the tasks occupy a worker all the time.
+        with DAG(action, schedule=None, default_args=DEFAULTS, max_active_tasks=5):
             add_tasks(action)

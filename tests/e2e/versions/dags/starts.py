@@ -135,9 +135,11 @@ def arguments_of(kind: str, task_id: str) -> dict[str, Any]:
     return {"collection_name": task_id, **files}
 
 
-COMMON: dict[str, Any] = {"poke_interval": 5, "timeout": 240}
+COMMON: dict[str, Any] = {"poke_interval": 5, "timeout": 600}
+DEFAULTS: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=1)}
 
-with DAG("starts", schedule=None, default_args={"retries": 3, "retry_delay": timedelta(seconds=1)}):
+# A process that starts takes a whole processor: more at once would starve the API server.
+with DAG("starts", schedule=None, default_args=DEFAULTS, max_active_tasks=4):
     for kind, points in POINTS.items():
         operator, arguments = OPERATORS[kind]
         for point in points:
