@@ -22,7 +22,7 @@ COMPONENTS_HERE = {name: command for name, command in COMPONENTS.items() if name
 SETTINGS = {
     "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True",
     # Some tasks occupy a worker all the time, and cost nothing.
-    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__CORE__PARALLELISM": "10",
 }
 
 #: The vendor's responses for each import, in the order of the polls.

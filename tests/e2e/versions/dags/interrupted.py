@@ -28,7 +28,8 @@ MODES: dict[str, dict[str, Any]] = {
     "reschedule": {"deferrable": False, "mode": "reschedule"},
 }
 COMMON: dict[str, Any] = {"poke_interval": 5, "timeout": 600}
-DEFAULTS: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=1)}
+# Before the tasks of other DAGs, because a request cannot be held for longer than a few minutes.
+DEFAULTS: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=1), "priority_weight": 10}
 
 
 def add_tasks(action: str) -> None:
