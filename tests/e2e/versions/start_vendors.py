@@ -20,7 +20,7 @@ IMPORT_SECONDS = 12.0
 _REQUEST_SECONDS = 300
 
 _FAULTS: dict[str, tuple[dict[str, object], bool]] = {
-    "slow": ({"delay": 6}, True),
+    "slow": ({"delay": 25}, True),
     "lost_answer": ({"reset": True}, True),
     "refused": ({"status": 400, "body": '{"Message": "no column accountId"}'}, False),
 }

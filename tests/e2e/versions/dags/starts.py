@@ -29,7 +29,7 @@ from airflow_import_progress.operators.rocketchat import (
 from airflow_import_progress.operators.zilliz import ZillizImportOperator
 
 #: The seconds after which a process is killed while its request is processed.
-REQUEST_SECONDS = 2.0
+REQUEST_SECONDS = 10.0
 
 # The sandbox processes a request at once, so that a search need not wait for its effect as long as at a vendor.
 zilliz.MAX_START_SECONDS = rocketchat_base.EFFECT_TIMEOUT = 15.0
