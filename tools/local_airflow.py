@@ -119,19 +119,7 @@ class LocalAirflow:
             self._report("Creating Airflow's database")
             self._migrate_database()
             self._report("Starting Airflow's API server, scheduler, DAG processor and triggerer")
-            started_at = datetime.now(UTC)
-            at_once = [component for component in self._commands if component in COMPONENTS]
-            for component in at_once:
-                self._launch(component)
-            if "api-server" in self._commands:
-                self._wait_for_api_server()
-                self.api.log_in(next(iter(self._users), None))
-                for component in at_once:
-                    self._wait_for_job(component, started_at)
-            # One after the other, because the jobs of two triggerers differ only in when they were started.
-            for component in self._commands:
-                if component not in COMPONENTS:
-                    self.start(component)
+            self.start_all()
         except BaseException:
             self._shut_down()
             raise
@@ -159,6 +147,23 @@ class LocalAirflow:
         self._wait_for_api_server()
         self._wait_for_job(component, started_at)
 
+    def start_all(self) -> None:
+        """Start all components that are not running, and wait until they are up."""
+        started_at = datetime.now(UTC)
+        missing = [component for component in self._commands if component not in self._processes]
+        at_once = [component for component in missing if component in COMPONENTS]
+        for component in at_once:
+            self._launch(component)
+        if "api-server" in self._commands:
+            self._wait_for_api_server()
+            self.api.log_in(next(iter(self._users), None))
+            for component in at_once:
+                self._wait_for_job(component, started_at)
+        # One after the other, because the jobs of two triggerers differ only in when they were started.
+        for component in missing:
+            if component not in COMPONENTS:
+                self.start(component)
+
     def stop(self, component: str) -> None:
         """Stop a component with SIGTERM, as an operator would, and wait until it is gone."""
         process = self._processes.pop(component)
@@ -172,6 +177,14 @@ class LocalAirflow:
         kill_sessions({process.pid})
         process.wait()
         self._guard.forget(process.pid)
+
+    def kill_all(self) -> None:
+        """Kill all components and their children with SIGKILL, as a power failure would."""
+        kill_sessions({process.pid for process in self._processes.values()})
+        for process in self._processes.values():
+            process.wait()
+            self._guard.forget(process.pid)
+        self._processes.clear()
 
     def process_id(self, component: str) -> int:
         """Return the id of a component's first process, which leads the session of its other processes."""

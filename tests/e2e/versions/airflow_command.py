@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Airflow's command line, which all versions have in common."""
+"""Airflow's command line, its database and its log files, which all versions have in common."""
 
 from __future__ import annotations
 
@@ -7,13 +7,44 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
+from typing import Any
 
-from tools.airflow_api import wait_until
+import sqlalchemy
+from sqlalchemy.pool import NullPool
+
+from tools.airflow_api import FINAL_RUN_STATES, wait_until
 from tools.local_airflow import LocalAirflow
 
 # Airflow 2 has no API server.
 HAS_API_SERVER = importlib.util.find_spec("airflow.sdk") is not None
-FINAL_STATES = {"success", "failed", "upstream_failed", "skipped"}
+
+_TASKS = sqlalchemy.text(
+    "SELECT task_id, map_index, state, try_number FROM task_instance WHERE dag_id = :dag_id AND run_id = 'run'"
+)
+_RUN_STATE = sqlalchemy.text("SELECT state FROM dag_run WHERE dag_id = :dag_id AND run_id = 'run'")
+# As the UI of Airflow 2 does, whose command line cannot.
+_MARK_FAILED_IN_AIRFLOW_2 = """
+import sys
+from airflow.models import DagBag
+from airflow.utils.state import TaskInstanceState
+dag = DagBag(read_dags_from_db=True).get_dag(sys.argv[1])
+for task_id in sys.argv[2:]:
+    dag.set_task_instance_state(task_id=task_id, run_id="run", state=TaskInstanceState.FAILED)
+"""
+
+
+@dataclass(frozen=True)
+class Task:
+    """
+    A task instance.
+
+    :param state: Its state.
+    :param try_number: The number of its last try.
+    """
+
+    state: str | None
+    try_number: int
 
 
 class AirflowCommand:
@@ -25,20 +56,14 @@ class AirflowCommand:
 
     def __init__(self, airflow: LocalAirflow) -> None:
         self._airflow = airflow
+        # Every connection is closed after its use.
+        self._database = sqlalchemy.create_engine(
+            airflow.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"], poolclass=NullPool
+        )
 
     def __call__(self, *arguments: str) -> str | None:
         """Return the output of an Airflow command, or None if the command fails."""
-        self._airflow.check_running()
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "airflow", *arguments],
-            cwd=self._airflow.home,
-            env=self._airflow.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        (self._airflow.logs / "last-command.log").write_text(done.stdout + done.stderr)
-        return done.stdout if done.returncode == 0 else None
+        return self._run("-m", "airflow", *arguments)
 
     def trigger(self, dag_id: str, conf: object = None) -> None:
         """Start a run of a DAG, as soon as the DAG is parsed. The id of the run is ``run``."""
@@ -47,7 +72,7 @@ class AirflowCommand:
 
     def clear(self, dag_id: str, *task_ids: str) -> None:
         """Clear tasks of the run, as a person does."""
-        if hasattr(self._airflow, "api") and HAS_API_SERVER:
+        if HAS_API_SERVER:
             # The command of Airflow 3 does not find a run without a logical date.
             self._airflow.api.clear(dag_id, "run", *task_ids)
             return
@@ -55,16 +80,46 @@ class AirflowCommand:
         if self("tasks", "clear", dag_id, "--task-regex", regex, "--yes") is None:
             raise RuntimeError("the tasks could not be cleared")
 
-    def final_states(self, dag_id: str) -> dict[str, str]:
-        """Wait for the end of all tasks of the run, and return their states. Mapped tasks have an index."""
+    def mark_failed(self, dag_id: str, *task_ids: str) -> None:
+        """Mark tasks of the run as failed, as a person does."""
+        if HAS_API_SERVER:
+            for task_id in task_ids:
+                self._airflow.api.mark(dag_id, "run", task_id, "failed")
+        elif self._run("-c", _MARK_FAILED_IN_AIRFLOW_2, dag_id, *task_ids) is None:
+            raise RuntimeError("the tasks could not be marked")
 
-        def states() -> dict[str, str] | None:
-            if (listed := self("tasks", "states-for-dag-run", dag_id, "run", "--output", "json")) is None:
-                return None
-            found = {}
-            for task in json.loads(listed[listed.index("[{") :]):
-                index = str(task.get("map_index", ""))
-                found[f"{task['task_id']}[{index}]" if index.isdigit() else task["task_id"]] = task["state"]
-            return found if found and set(found.values()) <= FINAL_STATES else None
+    def tasks(self, dag_id: str) -> dict[str, Task]:
+        """Return the tasks of the run. Mapped ones have an index."""
+        return {
+            f"{row.task_id}[{row.map_index}]" if row.map_index >= 0 else row.task_id: Task(row.state, row.try_number)
+            for row in self._rows(_TASKS, dag_id)
+        }
 
-        return wait_until("the run to end", states, timeout=400, interval=3)
+    def final_states(self, dag_id: str) -> dict[str, str | None]:
+        """Wait for the end of the run, and return the states of its tasks. Mapped tasks have an index."""
+
+        # Not for the end of the tasks: if they are cleared before the scheduler has ended the run, the run stays ended.
+        def has_ended() -> bool:
+            self._airflow.check_running()
+            return self._rows(_RUN_STATE, dag_id)[0].state in FINAL_RUN_STATES
+
+        wait_until(f"the run of {dag_id} to end", has_ended, timeout=400)
+        return {name: task.state for name, task in self.tasks(dag_id).items()}
+
+    def _rows(self, statement: Any, dag_id: str) -> list[Any]:
+        # Not by a command: each would take seconds of the processors on which the tasks run.
+        with self._database.connect() as connection:
+            return list(connection.execute(statement, {"dag_id": dag_id}))
+
+    def _run(self, *arguments: str) -> str | None:
+        self._airflow.check_running()
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, *arguments],
+            cwd=self._airflow.home,
+            env=self._airflow.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        (self._airflow.logs / "last-command.log").write_text(done.stdout + done.stderr)
+        return done.stdout if done.returncode == 0 else None

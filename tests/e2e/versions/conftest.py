@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,19 @@ import pytest
 from airflow_import_progress.sandbox import Sandbox
 from tests.e2e.versions.airflow_command import HAS_API_SERVER, AirflowCommand
 from tests.e2e.versions.finished_run import FinishedRun
+from tests.e2e.versions.start_scenario import StartOutcomes, StartScenario
+from tests.e2e.versions.start_vendors import IMPORT_SECONDS, StartVendors
 from tests.support.metrics import StatsdListener, listening
 from tools.examples import connections_to
 from tools.local_airflow import COMPONENTS, LocalAirflow
 
 # Airflow 2 runs a DAG processor only with this setting.
 COMPONENTS_HERE = {name: command for name, command in COMPONENTS.items() if name != "api-server" or HAS_API_SERVER}
-SETTINGS = {"AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True"}
+SETTINGS = {
+    "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True",
+    # Some tasks occupy a worker all the time, and cost nothing.
+    "AIRFLOW__CORE__PARALLELISM": "10",
+}
 
 
 def settings_of(statsd: StatsdListener) -> dict[str, str]:
@@ -47,31 +52,15 @@ IMPORTS = {
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """The vendors' sandbox, in which an uploaded import takes a few polls."""
-    with Sandbox(import_duration=12) as running:
+    with Sandbox(import_duration=IMPORT_SECONDS) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def faulty_sandboxes() -> Iterator[dict[str, Sandbox]]:
-    """Sandboxes whose first answer to an upload is faulty, by the name of the fault."""
-    faults: dict[str, tuple[dict[str, object], bool]] = {
-        "slow": ({"delay": 6}, True),
-        "lost_answer": ({"reset": True}, True),
-        "refused": ({"status": 400, "body": '{"Message": "no column accountId"}'}, False),
-    }
-    with ExitStack() as stack:
-        running = {name: stack.enter_context(Sandbox(import_duration=12)) for name in faults}
-        for name, (fault, processed) in faults.items():
-            running[name].add_fault(fault, path_contains="leavePeriods", processed=processed)
+def start_vendors(sandbox: Sandbox) -> Iterator[StartVendors]:
+    """The vendors at which tasks start imports."""
+    with StartVendors(sandbox) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def workspaces() -> Iterator[dict[str, Sandbox]]:
-    """Sandboxes with a workspace of Rocket.Chat each, by the point at which the process that imports is killed."""
-    with ExitStack() as stack:
-        points = ("before_request", "after_answer", "before_end")
-        yield {point: stack.enter_context(Sandbox(import_duration=12)) for point in points}
 
 
 @pytest.fixture(scope="session")
@@ -82,17 +71,14 @@ def statsd() -> Iterator[StatsdListener]:
 
 
 @pytest.fixture(scope="session")
-def airflow_options(
-    sandbox: Sandbox, faulty_sandboxes: dict[str, Sandbox], workspaces: dict[str, Sandbox], statsd: StatsdListener
-) -> dict[str, Any]:
+def airflow_options(sandbox: Sandbox, start_vendors: StartVendors, statsd: StatsdListener) -> dict[str, Any]:
     """The components and settings that the installed version needs."""
-    more = {f"lucca_{name}": running.airflow_connection("lucca") for name, running in faulty_sandboxes.items()}
-    more |= {f"rocketchat_{name}": running.airflow_connection("rocketchat") for name, running in workspaces.items()}
-    # The sensors have one of their own, because their metrics are counted.
-    more["lucca_gates"] = sandbox.airflow_connection("lucca")
     return {
         "dags_folder": Path(__file__).parent / "dags",
-        "connections": connections_to(sandbox) | more,
+        # The sensors have a connection of their own, because their metrics are counted.
+        "connections": connections_to(sandbox)
+        | start_vendors.connections()
+        | {"lucca_gates": sandbox.airflow_connection("lucca")},
         "components": COMPONENTS_HERE,
         "settings": SETTINGS | settings_of(statsd),
     }
@@ -112,8 +98,23 @@ def command(airflow: LocalAirflow) -> AirflowCommand:
 
 
 @pytest.fixture(scope="session")
-def run(airflow: LocalAirflow, command: AirflowCommand, sandbox: Sandbox) -> FinishedRun:
+def start_scenario(airflow: LocalAirflow, command: AirflowCommand, start_vendors: StartVendors) -> StartScenario:
+    """What happens to tasks that start imports. It has begun."""
+    scenario = StartScenario(airflow, command, start_vendors)
+    scenario.begin()
+    return scenario
+
+
+# After the scenario has begun, so that both are under way side by side.
+@pytest.fixture(scope="session")
+def run(airflow: LocalAirflow, command: AirflowCommand, sandbox: Sandbox, start_scenario: StartScenario) -> FinishedRun:
     """The run of the DAG with sensors, after its end."""
     ids = {name: sandbox.create_import("lucca", "leave", {"answers": said}) for name, said in IMPORTS.items()}
     command.trigger("gates", ids)
     return FinishedRun(airflow, command.final_states("gates"), ids)
+
+
+@pytest.fixture(scope="session")
+def start_outcomes(start_scenario: StartScenario) -> StartOutcomes:
+    """The outcomes of what happens to tasks that start imports."""
+    return start_scenario.run()

@@ -2,8 +2,8 @@
 """
 Imports that operators start, in tries that are killed at any point.
 
-The first try of a task kills its own process with SIGKILL where its ``point`` says. A file in Airflow's home remembers
-that it has done so.
+The first try of a task kills its own process with SIGKILL at the point with which the task's id ends. A file in
+Airflow's home remembers that it has done so.
 """
 
 from __future__ import annotations
@@ -11,54 +11,41 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import zipfile
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG
+from import_files import BAD_LEAVES, HOME, LEAVES, LOCATIONS, archive, written
+from start_specs import FAULTS, HAS_ALL_TASKS, POINTS
 
 from airflow_import_progress.operators import rocketchat_base, zilliz
-from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator
-from airflow_import_progress.operators.rocketchat import RocketChatFileImportOperator
+from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator, LuccaUserLocationImportOperator
+from airflow_import_progress.operators.rocketchat import (
+    RocketChatFileImportOperator,
+    RocketChatPendingFilesImportOperator,
+    RocketChatUserImportOperator,
+)
 from airflow_import_progress.operators.zilliz import ZillizImportOperator
 
-HEADER = (
-    "legalEntity;employeeNumber;lastName;firstName;accountId;startDate;flagStartDate;endDate;flagEndDate;isApproved\n"
-)
-GOOD = f"{HEADER}Acme;1;Lovelace;Ada;2;01/02/2026;AM;02/02/2026;PM;true\n"
-BAD = f"{HEADER}Acme;1;Lovelace;Ada;2;never;AM;02/02/2026;PM;true\n"
-
-#: The points at which a try is killed.
-POINTS = ("before_request", "during_request", "after_answer", "while_waiting", "before_end", "after_end")
-#: The points for the vendors that can be searched for an import.
-SEARCHED_POINTS = ("before_request", "after_answer", "before_end")
 #: The seconds after which a process is killed while its request is processed.
-REQUEST_SECONDS = 2.0
+REQUEST_SECONDS = 10.0
 
 # The sandbox processes a request at once, so that a search need not wait for its effect as long as at a vendor.
 zilliz.MAX_START_SECONDS = rocketchat_base.EFFECT_TIMEOUT = 15.0
 
-HOME = Path(os.environ["AIRFLOW_HOME"])
-
 
 class Killed:
-    """The first try of an operator is killed at the point that the id of its task ends with, if any."""
+    """The first try of an operator is killed at the point with which the id of its task ends, if any."""
 
     task_id: str
-
-    @property
-    def point(self) -> str:
-        """The point."""
-        return self.task_id.removeprefix("poke_").removeprefix("rocketchat_").removeprefix("zilliz_")
 
     def prepare(self, hook: Any) -> Any:
         prepared = super().prepare(hook)  # type: ignore[misc]
 
         def send() -> Any:
             self._die("before_request")
-            if self.point == "during_request":
+            if self._dies("during_request"):
                 threading.Timer(REQUEST_SECONDS, self._die, ["during_request"]).start()
             import_ = prepared.send()
             self._die("after_answer")
@@ -66,77 +53,104 @@ class Killed:
 
         return replace(prepared, send=send)
 
+    def continue_import(self, hook: Any, import_: Any, record: Any) -> bool:
+        continued: bool = super().continue_import(hook, import_, record)  # type: ignore[misc]
+        self._die("after_run")
+        return continued
+
     def _wait(self, context: Any) -> Any:
         self._die("while_waiting")
         return super()._wait(context)  # type: ignore[misc]
 
-    def execute_complete(self, context: Any, event: Any = None, **kwargs: Any) -> Any:
+    def execute_complete(self, context: Any, event: Any = None, *args: Any, **kwargs: Any) -> Any:
         self._die("before_end")
-        result = super().execute_complete(context, event, **kwargs)  # type: ignore[misc]
+        result = super().execute_complete(context, event, *args, **kwargs)  # type: ignore[misc]
         self._die("after_end")
         return result
 
+    def _dies(self, point: str) -> bool:
+        return self.task_id.endswith(f"_{point}") and not self._mark.exists()
+
     def _die(self, point: str) -> None:
-        mark = HOME / f"killed-{self.task_id}"
-        if point == self.point and not mark.exists():
-            mark.touch()
+        if self._dies(point):
+            self._mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+    @property
+    def _mark(self) -> Any:
+        return HOME / f"killed-{self.task_id}"
 
 
 class KilledLeaves(Killed, LuccaLeaveImportOperator):
     """An import of leaves that is killed."""
 
 
+class KilledLocations(Killed, LuccaUserLocationImportOperator):
+    """An import of user locations that is killed."""
+
+
 class KilledFile(Killed, RocketChatFileImportOperator):
     """An import of a file into Rocket.Chat that is killed."""
 
 
+class KilledUsers(Killed, RocketChatUserImportOperator):
+    """An import of users into Rocket.Chat that is killed."""
+
+
+class KilledPendingFiles(Killed, RocketChatPendingFilesImportOperator):
+    """A download of pending files of Rocket.Chat that is killed."""
+
+
 class KilledJob(Killed, ZillizImportOperator):
-    """An import job of Zilliz that is killed."""
+    """An import job of Zilliz Cloud or of a Milvus that is killed."""
 
 
-def written(name: str, content: str) -> str:
-    """Return the path of a file with this content in Airflow's home."""
-    file = HOME / f"{name}.csv"
-    if not file.exists():
-        file.write_text(content)
-    return str(file)
+USERS = [{"importIds": ["1"], "emails": ["jdoe@x.example"], "username": "jdoe"}]
+
+#: The operator of each kind of import, and those of its arguments that do not depend on the task.
+OPERATORS: dict[str, tuple[type[Any], dict[str, Any]]] = {
+    "leaves": (KilledLeaves, {}),
+    "leaves_poke": (KilledLeaves, {"deferrable": False}),
+    "locations": (KilledLocations, {}),
+    "rocketchat_file": (KilledFile, {"file": archive(), "importer_key": "csv"}),
+    "rocketchat_users": (KilledUsers, {"users": USERS}),
+    "rocketchat_pending": (KilledPendingFiles, {"kind": "files"}),
+    "zilliz_v1": (KilledJob, {}),
+    "zilliz_v2": (KilledJob, {"zilliz_conn_id": "zilliz_v2"}),
+    "milvus": (KilledJob, {"zilliz_conn_id": "milvus"}),
+}
 
 
-def archive() -> str:
-    """Return the path of an archive of users for Rocket.Chat."""
-    file = HOME / "users.zip"
-    if not file.exists():
-        with zipfile.ZipFile(file, "w") as made:
-            made.writestr("users.csv", "jdoe,jdoe@x.example,John Doe\n")
-    return str(file)
-
-
-COMMON: dict[str, Any] = {"poke_interval": 5, "timeout": 240}
-
-with DAG("starts", schedule=None, default_args={"retries": 3, "retry_delay": timedelta(seconds=1)}):
-    for point in (*POINTS, "never"):
-        conn_id = "lucca_slow" if point == "during_request" else "lucca_default"
-        KilledLeaves(task_id=point, file=written(point, GOOD), lucca_conn_id=conn_id, **COMMON)
-    for fault in ("lost_answer", "refused"):
-        file = written(fault, GOOD)
-        KilledLeaves(task_id=fault, file=file, lucca_conn_id=f"lucca_{fault}", **COMMON)
-    KilledLeaves(task_id="failed", file=written("failed", BAD), **COMMON)
-    KilledLeaves(task_id="poke_while_waiting", file=written("poke_while_waiting", GOOD), deferrable=False, **COMMON)
-    KilledLeaves.partial(task_id="mapped", **COMMON).expand(file=[written("mapped_0", GOOD), written("mapped_1", GOOD)])
-    for point in SEARCHED_POINTS:
+def arguments_of(kind: str, task_id: str) -> dict[str, Any]:
+    """Return the arguments of an operator by which the sandbox recognizes the task."""
+    if kind.startswith("leaves"):
+        conn_id = "lucca_slow" if task_id.endswith("during_request") else "lucca_default"
+        return {"file": written(task_id, LEAVES), "lucca_conn_id": conn_id}
+    if kind == "locations":
+        return {"file": written(task_id, LOCATIONS)}
+    if kind.startswith("rocketchat"):
         # A workspace has one import at a time.
-        KilledFile(
-            task_id=f"rocketchat_{point}",
-            file=archive(),
-            importer_key="csv",
-            rocketchat_conn_id=f"rocketchat_{point}",
-            **COMMON,
-        )
-        KilledJob(
-            task_id=f"zilliz_{point}",
-            collection_name=point,
-            object_urls=f"s3://bucket/{point}.parquet",
-            cluster_id="in01-sandbox",
-            **COMMON,
+        return {"rocketchat_conn_id": task_id}
+    files = {"files": f"{task_id}.parquet"} if kind == "milvus" else {"object_urls": f"s3://bucket/{task_id}.parquet"}
+    return {"collection_name": task_id, **files}
+
+
+COMMON: dict[str, Any] = {"poke_interval": 5, "timeout": 600}
+DEFAULTS: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=1)}
+
+# A process that starts takes a whole processor: more at once would starve the API server.
+with DAG("starts", schedule=None, default_args=DEFAULTS, max_active_tasks=4):
+    for kind, points in POINTS.items():
+        operator, arguments = OPERATORS[kind]
+        for point in points:
+            task_id = f"{kind}_{point}"
+            operator(task_id=task_id, **arguments, **arguments_of(kind, task_id), **COMMON)
+    for fault in FAULTS:
+        task_id = f"leaves_{fault}"
+        KilledLeaves(task_id=task_id, file=written(task_id, LEAVES), lucca_conn_id=f"lucca_{fault}", **COMMON)
+    if HAS_ALL_TASKS:
+        KilledLeaves(task_id="leaves_good", file=written("leaves_good", LEAVES), **COMMON)
+        KilledLeaves(task_id="leaves_bad", file=written("leaves_bad", BAD_LEAVES), **COMMON)
+        KilledLeaves.partial(task_id="leaves_mapped", **COMMON).expand(
+            file=[written(f"leaves_mapped_{index}", LEAVES) for index in range(2)]
         )
