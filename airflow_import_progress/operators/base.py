@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_import_progress import clock
-from airflow_import_progress.compat import first_poke_at, has_task_state_store
+from airflow_import_progress.compat import first_poke_at
+from airflow_import_progress.compat.stored import has_task_state_store
 from airflow_import_progress.exceptions import (
     ImportFailedError,
     ImportFileError,

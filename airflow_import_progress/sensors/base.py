@@ -319,13 +319,10 @@ class BaseImportSensor(SensorWithoutWorkers):
             metrics=self._metrics(context),
         )
         publisher = WorkerPublisher(wait, context.get("ti"), self.hook_class.hook_name)
-        is_first_poke = first_poke is None
-        if is_first_poke:
+        if is_first_poke := first_poke is None:
             wait.begin()
         try:
-            progress = self._wait_on_worker(
-                wait, publisher, context, reschedules=reschedules, is_first_poke=is_first_poke
-            )
+            progress = self._wait_on_worker(wait, publisher, context, reschedules=reschedules, is_first=is_first_poke)
         except (AirflowSensorTimeout, ImportFailedError, ImportProgressError) as error:
             wait.end(error)
             publisher.publish()
@@ -338,11 +335,11 @@ class BaseImportSensor(SensorWithoutWorkers):
         return clock.current.time_of(first_poke) if first_poke else clock.current.time()
 
     def _wait_on_worker(
-        self, wait: Wait, publisher: WorkerPublisher, context: Context, *, reschedules: bool, is_first_poke: bool
+        self, wait: Wait, publisher: WorkerPublisher, context: Context, *, reschedules: bool, is_first: bool
     ) -> ImportProgress:
         with self.get_hook() as hook:
             self._hook_that_polled = publisher.hook = hook
-            hook.connection_cache.is_known = not is_first_poke
+            hook.connection_cache.is_known = not is_first
             self._store_link(context, hook, wait.import_)
             while True:
                 try:

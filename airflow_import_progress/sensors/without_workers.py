@@ -15,12 +15,12 @@ from uuid import UUID
 
 from airflow_import_progress.compat import (
     has_listeners,
-    has_own_xcom_backend,
     has_post_execute,
     has_pre_execute,
     source_of,
     waits_without_workers,
 )
+from airflow_import_progress.compat.stored import has_own_xcom_backend
 from airflow_import_progress.sensors.arguments import NOT_GIVEN, is_resolved_later
 from airflow_import_progress.sensors.identification import IdentifyingSensor
 

@@ -8,7 +8,13 @@ from abc import ABC, abstractmethod
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from airflow_import_progress.compat import delete_variable, get_variable, never_expire, set_variable, task_state_store
+from airflow_import_progress.compat.stored import (
+    delete_variable,
+    get_variable,
+    never_expire,
+    set_variable,
+    task_state_store,
+)
 from airflow_import_progress.starting.record import StartRecord, StartState
 
 if TYPE_CHECKING:

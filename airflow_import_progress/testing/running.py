@@ -13,14 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-from airflow_import_progress.compat import (
-    DAG,
-    AirflowRescheduleException,
-    BaseOperator,
-    TaskDeferred,
-    has_task_state_store,
-    import_string,
-)
+from airflow_import_progress.compat import DAG, AirflowRescheduleException, BaseOperator, TaskDeferred, import_string
+from airflow_import_progress.compat.stored import has_task_state_store
 from airflow_import_progress.starting import store
 from airflow_import_progress.waiting import publishing
 

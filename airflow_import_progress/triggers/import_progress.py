@@ -11,7 +11,8 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_import_progress import clock
-from airflow_import_progress.compat import AirflowSensorTimeout, has_own_xcom_backend, import_string, push_result
+from airflow_import_progress.compat import AirflowSensorTimeout, import_string
+from airflow_import_progress.compat.stored import has_own_xcom_backend, push_result
 from airflow_import_progress.exceptions import ImportFailedError, ImportPollError, ImportProgressError
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.imports import Import

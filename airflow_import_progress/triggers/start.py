@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_import_progress import clock
-from airflow_import_progress.compat import forget_result, import_string, pull_result
+from airflow_import_progress.compat import import_string
+from airflow_import_progress.compat.stored import forget_result, pull_result
 from airflow_import_progress.triggers.import_progress import LAST_POLL_GRACE, ImportProgressTrigger
 from airflow_import_progress.waiting.event import not_started_event
 from airflow_import_progress.waiting.state import WaitState

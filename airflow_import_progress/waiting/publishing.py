@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from airflow_import_progress.compat import apull_xcom, apush_xcom, publishes_progress, push_xcom
+from airflow_import_progress.compat.stored import apull_xcom, apush_xcom, publishes_progress, push_xcom
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.waiting.published import XCOM_KEY, History, PublishedProgress

@@ -8,7 +8,8 @@ from functools import partial
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_import_progress.compat import AirflowRescheduleException, has_task_state_store
+from airflow_import_progress.compat import AirflowRescheduleException
+from airflow_import_progress.compat.stored import has_task_state_store
 from airflow_import_progress.starting.store import STATE_KEY
 from tests.support.behaviors import MODES
 from tests.support.sensors import TaskInstance, a_dag, fired, inflated

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_import_progress import compat
+from airflow_import_progress.compat import stored
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 SENSOR = SimpleNamespace(retries=2)
@@ -47,8 +48,8 @@ def test_every_public_name_of_airflow_is_found_without_a_warning(name):
 
 
 def test_an_airflow_that_has_moved_what_publishing_takes_publishes_nothing(monkeypatch):
-    monkeypatch.setattr(compat, "_comms", lambda: SimpleNamespace())
-    assert compat.publishes_progress() is False
+    monkeypatch.setattr(stored, "_comms", lambda: SimpleNamespace())
+    assert stored.publishes_progress() is False
 
 
 def test_a_name_that_airflow_does_not_have_is_an_attribute_error():

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_import_progress import compat
-from airflow_import_progress.compat import has_task_state_store
+from airflow_import_progress.compat import stored
+from airflow_import_progress.compat.stored import has_task_state_store
 from airflow_import_progress.starting.record import NextStep, StartRecord, StartState, next_step
 from airflow_import_progress.starting.store import (
     STATE_KEY,
@@ -134,7 +135,7 @@ def variables(monkeypatch):
     airflow = compat._of_airflow
     monkeypatch.setattr(compat, "_of_airflow", lambda name: variables if name == "Variable" else airflow(name))
     # As in Airflow 3.0, whose Variables raise if they cannot be read.
-    monkeypatch.setattr(compat, "_supervisor", object)
+    monkeypatch.setattr(stored, "_supervisor", object)
     return variables
 
 
@@ -219,19 +220,19 @@ class TestSupervisor:
     """Variables from Airflow 3.1 on."""
 
     def test_a_variable_is_read(self, monkeypatch):
-        monkeypatch.setattr(compat, "_supervisor", lambda: Supervisor(value='{"start": 1}'))
-        assert compat.get_variable("name") == {"start": 1}
+        monkeypatch.setattr(stored, "_supervisor", lambda: Supervisor(value='{"start": 1}'))
+        assert stored.get_variable("name") == {"start": 1}
 
     def test_a_variable_that_is_missing_is_none(self, monkeypatch):
         error = SimpleNamespace(name="VARIABLE_NOT_FOUND")
-        monkeypatch.setattr(compat, "_supervisor", lambda: Supervisor(error=error))
-        assert compat.get_variable("name") is None
+        monkeypatch.setattr(stored, "_supervisor", lambda: Supervisor(error=error))
+        assert stored.get_variable("name") is None
 
     def test_a_variable_that_could_not_be_read_is_never_taken_for_a_missing_one(self, monkeypatch):
         error = SimpleNamespace(name="GENERIC_ERROR")
-        monkeypatch.setattr(compat, "_supervisor", lambda: Supervisor(error=error))
+        monkeypatch.setattr(stored, "_supervisor", lambda: Supervisor(error=error))
         with pytest.raises(RuntimeError, match="could not read the Variable 'name'"):
-            compat.get_variable("name")
+            stored.get_variable("name")
 
 
 def test_notes_that_json_changes_are_stored(store):
@@ -327,4 +328,4 @@ def test_the_state_store_is_used_where_there_is_one():
 def test_airflow_has_a_retention_without_an_end():
     if not has_task_state_store():
         pytest.skip("from Airflow 3.3 on")
-    assert compat.never_expire() is not None
+    assert stored.never_expire() is not None

@@ -12,7 +12,7 @@ import sys
 import psutil
 import pytest
 
-from airflow_import_progress.compat import publishes_progress
+from airflow_import_progress.compat.stored import publishes_progress
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.waiting.published import PublishedProgress
 from tests.e2e.versions.finished_run import FinishedRun

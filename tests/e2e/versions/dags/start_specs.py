@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping, Sequence
 
-from airflow_import_progress.compat import has_task_state_store
+from airflow_import_progress.compat.stored import has_task_state_store
 
 #: Whether the DAGs have all tasks. The record of a start is the same from Airflow 2.11 to 3.2, so that a few tasks show
 #: that it works with the versions in between.
