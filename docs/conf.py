@@ -35,10 +35,10 @@ autodoc_typehints_description_target = "documented"
 nitpicky = True
 nitpick_ignore_regex = [
     # No inventory of another project is downloaded, so what is documented elsewhere has no link.
-    ("py:.*", r"(abc|airflow|aiohttp|collections|datetime|enum|pendulum|requests|typing|yarl)\..*"),
+    ("py:.*", r"(abc|airflow|aiohttp|collections|datetime|enum|pendulum|pytest|requests|typing|yarl)\..*"),
     # Annotations with names that only type checkers import stay as they are written.
     ("py:class", r"Connection|Context|ImportFileSource|JobFiles|ObjectStoragePath|OnActionRequired|PendingKind"),
-    ("py:class", r"Selection|XComArg|datetime|timedelta"),
+    ("py:class", r"BaseOperator|Sandbox|Selection|XComArg|datetime|timedelta"),
     # Bases and arguments that are not part of the API.
     ("py:class", r"airflow_import_progress\..*\.(_\w+|JobArguments|JobSearch|ListedJobs|NewJob|Readable)"),
     ("py:class", r"airflow_import_progress\..*\.(Schedule|SensorWithoutWorkers|Source|SteppingSensor)"),
