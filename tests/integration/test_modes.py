@@ -107,7 +107,8 @@ def test_an_import_that_never_ends_times_out(run, leave_import, clock):
         f"Last known: [###########---------] 57 % · running (status 57). "
         f"The import may still be running at the vendor; clear this task to wait again."
     )
-    assert clock.now - started == pytest.approx(600)
+    # The last poll may have to queue for the vendor's rate limit.
+    assert clock.now - started == pytest.approx(600, abs=1.5)
 
 
 @pytest.mark.parametrize("timeout", [0, 1, 4, 5, 6, 9])
