@@ -96,10 +96,14 @@ async def _import(request: web.Request) -> web.Response:
         ids = world.state(GitLabState).ids
         if full_path in ids:
             return _error(400, "Path has already been taken")
-        ids[full_path] = GitLab.new_import_id("project")
-        added = world.add_import(
-            "gitlab", "project", _script(file, world.import_duration), ids[full_path], file_name=file.filename
+        added = world.start_import(
+            "gitlab",
+            "project",
+            _script(file, world.import_duration),
+            GitLab.new_import_id("project"),
+            file_name=file.filename,
         )
+        ids[full_path] = added.import_id
     return web.json_response(_body(added, full_path, 0.0), status=201)
 
 
