@@ -114,7 +114,11 @@ class NewJob:
 
         :param collection_name: The collection.
         :param arguments: The other ones.
+        :raises TypeError: if there is no such argument.
         """
+        # Python does not check the names: a misspelt one would import to another place.
+        if unknown := arguments.keys() - JobArguments.__annotations__.keys():
+            raise TypeError(f"an import job has no arguments {', '.join(sorted(unknown))}")
         return cls(
             collection_name=collection_name,
             object_urls=arguments.get("object_urls"),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: The extra with the token of short-term credentials, as in Airflow's connections to AWS.
 TOKEN_EXTRA = "aws_session_token"  # noqa: S105
+#: How long a poll waits for the look-up of a storage's connection, in seconds.
+LEARN_TIMEOUT = 10.0
 #: Access keys of AWS, Google Cloud, Alibaba Cloud and Tencent Cloud.
 ACCESS_KEY = re.compile(
     rb"(?<![A-Za-z0-9])(?:A[KS]IA[A-Z0-9]{16}|GOOG[A-Z0-9]{20,}|LTAI[A-Za-z0-9]{12,}|AKID[A-Za-z0-9]{13,})"
@@ -110,8 +113,10 @@ class StorageConnections:
         :param conn_id: The connection; None: the job was started without one.
         """
         if conn_id is not None:
-            with suppress(ImportProgressError):
-                await self.aget(conn_id)
+            # Not for long, because the look-up only serves the texts: the wait must go on.
+            with suppress(ImportProgressError, TimeoutError):
+                async with asyncio.timeout(LEARN_TIMEOUT):
+                    await self.aget(conn_id)
 
     def redact(self, response: Response) -> Response:
         """

@@ -33,6 +33,8 @@ HOST = re.compile(
 #: The path below which a vendor or a gateway is served: without segments such as ``..``, and without a query.
 PATH = re.compile(r"(/(?!(\.|%2e){1,2}(/|$))([A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})+)*", re.ASCII | re.IGNORECASE)
 PLACEHOLDER = re.compile(r"\{(\w*)\}", re.ASCII)
+#: Slowest upload that is not given up, in bytes per second.
+MIN_UPLOAD_RATE = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,14 @@ class VendorConnection:
     proxy: str | None = field(default=None, repr=False)
     requests_per_minute: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def max_request_seconds(self, body_bytes: int = 0) -> float:
+        """
+        Return the longest duration of a request, in seconds. An upload has more time than other requests.
+
+        :param body_bytes: The size of the body that is uploaded.
+        """
+        return self.timeout + body_bytes / MIN_UPLOAD_RATE
 
     @cached_property
     def key(self) -> tuple[str | float | None, ...]:

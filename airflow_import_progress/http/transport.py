@@ -37,9 +37,6 @@ READ_CHUNK_BYTES = 64 * 1024
 #: Longest header that is read, in bytes: the limit of http.client, and so of requests.
 MAX_HEADER_BYTES = 64 * 1024
 
-#: Slowest upload that is not given up, in bytes per second.
-MIN_UPLOAD_RATE = 64 * 1024
-
 #: Maximum number of headers: the limit of http.client, and so of requests.
 MAX_HEADERS = 100
 #: The key of a request with its authentication, and of the connection that it is sent over.
@@ -115,7 +112,7 @@ def _headers(request: Request) -> dict[str, str]:
 
 def _time_limit(connection: VendorConnection, request: Request) -> float:
     """Return the maximum duration of a request, in seconds."""
-    return connection.timeout + (request.data.size / MIN_UPLOAD_RATE if isinstance(request.data, Body) else 0.0)
+    return connection.max_request_seconds(request.data.size if isinstance(request.data, Body) else 0)
 
 
 def _send_error(

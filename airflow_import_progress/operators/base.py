@@ -208,16 +208,15 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             notes=prepared.notes,
         )
         self._save_intent(store, record)
-        store.still(record)
         try:
             # Any other error leaves the record as it is: the next try searches for the import.
             with self._start_metrics.starting():
                 import_ = prepared.send()
         except ImportStartUnknownError as error:
             self._lost_at = clock.current.time()
-            return self._find_or_raise(store, hook, store.load() or record, max_tries, str(error))
+            return self._find_or_raise(store, hook, self._latest(store, record), max_tries, str(error))
         except ImportFailedError:
-            self._save(store, store.load_or(record).reported(StartState.ENDED, max_tries))
+            self._save(store, self._latest(store, record).reported(StartState.ENDED, max_tries))
             raise
         except (ImportFileError, ImportStartRefusedError):
             self._forget(store, record)

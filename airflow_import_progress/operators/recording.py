@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_import_progress.exceptions import ImportActionRequiredError, ImportFailedError
 from airflow_import_progress.sensors.base import BaseImportSensor
 from airflow_import_progress.starting.record import StartRecord, StartState
-from airflow_import_progress.starting.store import StartStore
+from airflow_import_progress.starting.store import RecordChangedError, StartStore
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Context
@@ -67,12 +67,16 @@ class RecordingSensor(BaseImportSensor):
             self._save(store, record.reported(StartState.ENDED, context["ti"].max_tries))
 
     def _save_intent(self, store: StartStore, record: StartRecord) -> None:
+        """Store that a start is being made, and read it again: another try may store its own at the same time."""
         try:
             store.save(record)
+            store.still(record)
+        except RecordChangedError:
+            raise
         except Exception as error:
             # What may have been stored would be taken for a start whose answer was lost.
             with suppress(Exception):
-                store.remove()
+                self._forget(store, record)
             raise RuntimeError(
                 f"{self._subject}: no import was started, because the record of the start, {store.place}, could not be "
                 f"stored ({type(error).__name__}: {error}). Once Airflow can store it, retry or clear this task."
@@ -84,8 +88,22 @@ class RecordingSensor(BaseImportSensor):
         store.remove()
         self._record = None
 
+    def _latest(self, store: StartStore, record: StartRecord) -> StartRecord:
+        """Return the record of this try with the notes that were added, but not that of a later try."""
+        latest = store.load_or(record)
+        return latest if latest.sent_at == record.sent_at else record
+
     def _save(self, store: StartStore, record: StartRecord) -> None:
+        """Store the record of this try, but not over that of a later one."""
         try:
+            stored = store.load()
+            if stored is not None and stored.sent_at != record.sent_at:
+                self.log.warning(
+                    "%s: a later try of this task has begun meanwhile. Its record of the start, %s, stays as it is.",
+                    self._subject,
+                    store.place,
+                )
+                return
             store.save(record)
         except Exception as error:
             # The import has been started, or its outcome is certain: that must not be lost by an error here. The older

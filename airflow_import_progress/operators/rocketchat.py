@@ -141,7 +141,10 @@ class RocketChatFileImportOperator(RocketChatImportOperator):
             description=str(file),
             digest=file.digest(),
             send=lambda: self._send(
-                rocketchat, lambda before: file_upload(source, self.importer_key, name=name, before=before)
+                rocketchat,
+                lambda before: file_upload(source, self.importer_key, name=name, before=before),
+                # In base64.
+                body_bytes=file.size * 4 // 3,
             ),
             notes={"file_name": name},
         )
@@ -180,8 +183,10 @@ class RocketChatFileImportOperator(RocketChatImportOperator):
     def _file_name(self, record: StartRecord) -> str | None:
         return file_name_of(cast("str", self.file_url)) if self._downloads else super()._file_name(record)
 
-    def _send(self, rocketchat: RocketChatHook, conversation: Callable[[Reported], Conversation[str]]) -> Import:
-        return self._import(rocketchat.start_import(conversation(self._begin(rocketchat))))
+    def _send(
+        self, rocketchat: RocketChatHook, conversation: Callable[[Reported], Conversation[str]], body_bytes: int = 0
+    ) -> Import:
+        return self._import(rocketchat.start_import(conversation(self._begin(rocketchat, body_bytes))))
 
 
 class RocketChatUserImportOperator(RocketChatImportOperator):

@@ -92,7 +92,7 @@ class RocketChatImportOperator(BaseImportOperator):
         reported = rocketchat.run(read_operation())
         if reported.operation_id == record.notes["operation_before"]:
             # An earlier try may still send its request, if Airflow has lost it and it has not ended.
-            ended_at = self._lost_at or record.sent_at + record.notes.get("request_timeout", 0.0)
+            ended_at = self._lost_at or record.notes["may_be_sent_until"]
             if clock.current.time() < ended_at + EFFECT_TIMEOUT:
                 raise ImportPollError(f"{self._subject}: the workspace reports no new import yet.", transient=True)
             raise ImportNotFoundError
@@ -118,8 +118,12 @@ class RocketChatImportOperator(BaseImportOperator):
     def _import(self, operation_id: str) -> RocketChatImport:
         return self.import_class(operation_id=operation_id, importer_key=self.importer_key)
 
-    def _begin(self, rocketchat: RocketChatHook) -> Reported:
-        """Check that the workspace is free, and note its operation, which a new one is compared with."""
+    def _begin(self, rocketchat: RocketChatHook, body_bytes: int = 0) -> Reported:
+        """
+        Check that the workspace is free, and note its operation, which a new one is compared with.
+
+        :param body_bytes: The size of the body of the request that follows.
+        """
         try:
             before = rocketchat.run(read_operation())
         except ImportRequestError as error:
@@ -135,7 +139,7 @@ class RocketChatImportOperator(BaseImportOperator):
         self.note(
             operation_before=before.operation_id,
             clock_ahead=before.clock_ahead,
-            request_timeout=rocketchat.connection_cache.get().timeout,
+            may_be_sent_until=clock.current.time() + rocketchat.connection_cache.get().max_request_seconds(body_bytes),
         )
         return before
 

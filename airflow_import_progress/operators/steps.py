@@ -64,7 +64,7 @@ class SteppingSensor(BaseImportSensor):
                 if failures >= self.max_consecutive_failures:
                     raise
                 if self._waiting_since is not None:
-                    gap = min(gap, self._waiting_since + self.timeout - clock.current.time())
+                    gap = max(0.0, min(gap, self._waiting_since + self.timeout - clock.current.time()))
                 elif clock.current.time() + gap > begun_at + self.timeout:
                     raise
                 self.log.warning(

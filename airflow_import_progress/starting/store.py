@@ -26,6 +26,10 @@ STATE_KEY = "airflow_import_progress.start"
 VARIABLE_PREFIX = "import_progress_start_"
 
 
+class RecordChangedError(RuntimeError):
+    """Raised if the record of a start is not the one that this try of the task has stored or read."""
+
+
 class StartStore(ABC):
     """Read and write the record of one task instance."""
 
@@ -62,7 +66,7 @@ class StartStore(ABC):
         Return the record of a start as it is stored now, perhaps with other notes.
 
         :param record: The record as this try of the task knows it.
-        :raises RuntimeError: if it is missing, or another try of the task has replaced it.
+        :raises RecordChangedError: if it is missing, or another try of the task has replaced it.
         """
         stored = self.load()
         if record is None or stored is None or (stored.sent_at, stored.state) != (record.sent_at, record.state):
@@ -71,16 +75,16 @@ class StartStore(ABC):
 
     def require_unchanged(self, record: StartRecord | None) -> None:
         """
-        Raise if another try of the task has stored a record.
+        Raise if another try of the task has stored or removed a record.
 
         :param record: The record as this try of the task knows it; None: there was none.
-        :raises RuntimeError: if there is another one.
+        :raises RecordChangedError: if it is another one.
         """
-        if self.load() not in (None, record):
+        if self.load() != record:
             raise self._changed()
 
-    def _changed(self) -> RuntimeError:
-        return RuntimeError(
+    def _changed(self) -> RecordChangedError:
+        return RecordChangedError(
             f"The record of the start, {self.place}, was changed or removed while this try of the task ran, probably "
             f"by a later try that Airflow began because it had lost this one. So this try sends nothing any more. If "
             f"no other try runs, clear this task."

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, cast
 
 import pytest
+from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_import_progress.compat import DAG, AirflowRescheduleException, BaseOperator, TaskDeferred, import_string
 from airflow_import_progress.compat.stored import has_task_state_store
@@ -76,6 +77,8 @@ def run(task: BaseOperator) -> Any:
                 ti.is_rescheduled = True
             except TaskDeferred as deferred:
                 event = asyncio.run(_first_event(*deferred.trigger.serialize()))
+                if isinstance(event, TaskSuccessEvent):
+                    return None
                 kwargs = {**(deferred.kwargs or {}), "event": event}
                 call = partial(task.resume_execution, deferred.method_name, kwargs, context)
 
@@ -96,4 +99,4 @@ async def _first_event(path: str, arguments: Mapping[str, Any]) -> Any:
     trigger = import_string(path)(**json.loads(json.dumps(arguments)))
     async with aclosing(trigger.run()) as events:
         async for event in events:
-            return json.loads(json.dumps(event.payload))
+            return event if isinstance(event, TaskSuccessEvent) else json.loads(json.dumps(event.payload))

@@ -14,8 +14,10 @@ import math
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from threading import BoundedSemaphore
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -36,6 +38,8 @@ PREFIX = "import_progress"
 LOAD_TIMEOUT = 5.0
 #: Shortest gap between two values of a gauge, in seconds.
 MIN_GAUGE_GAP = 10.0
+#: Most metrics that wait to be sent in a thread. Further ones are dropped.
+MAX_UNSENT = 1000
 #: Longest part of a name: Airflow refuses names of more than 250 characters, and logs each of them.
 MAX_NAME_PART = 80
 
@@ -51,6 +55,9 @@ class Recorder:
         self._stats: Any = None
         self._has_tags = True
         self._has_logged = False
+        #: Sends in place of the event loop, where sending may block. None: the caller sends.
+        self._sender: ThreadPoolExecutor | None = None
+        self._places = BoundedSemaphore(MAX_UNSENT)
         self._loading: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[None]] = WeakKeyDictionary()
 
     def load(self, *, in_triggerer: bool = False) -> None:
@@ -70,6 +77,9 @@ class Recorder:
                 # Airflow 3.2 first uses the client of the process that it was forked from.
                 for _ in range(2):
                     loaded.timer(f"{PREFIX}.lag")
+                if in_triggerer and _is_on("statsd_datadog_enabled"):
+                    # Its client looks up the address of its server when it sends, again and again while that fails.
+                    self._sender = ThreadPoolExecutor(1, "import_progress_metrics")
                 self._stats = loaded
         except Exception as error:
             self._log_failure(error)
@@ -96,6 +106,13 @@ class Recorder:
         """
         if self._stats is None:
             return
+        if self._sender is None:
+            self._send(method, name, value, tags, team)
+        elif self._places.acquire(blocking=False):
+            sent = self._sender.submit(self._send, method, name, value, tags, team)
+            sent.add_done_callback(lambda _: self._places.release())
+
+    def _send(self, method: str, name: str, value: Any, tags: dict[str, str], team: dict[str, str]) -> None:
         try:
             send = getattr(self._stats, method)
             if self._has_tags:
@@ -248,16 +265,17 @@ def kind_of(error: ImportProgressError) -> str:
 
 def _are_tags_sent() -> bool | None:
     """Return whether metrics are sent with their tags, which plain StatsD drops. None: Airflow sends no metrics."""
+    if _is_on("statsd_datadog_enabled"):
+        return _is_on("statsd_datadog_metrics_tags", default=True)
+    if _is_on("statsd_on"):
+        return _is_on("statsd_influxdb_enabled")
+    return True if _is_on("otel_on") else None
+
+
+def _is_on(option: str, *, default: bool = False) -> bool:
     from airflow.configuration import conf
 
-    def is_on(option: str, *, default: bool = False) -> bool:
-        return bool(conf.getboolean("metrics", option, fallback=default))
-
-    if is_on("statsd_datadog_enabled"):
-        return is_on("statsd_datadog_metrics_tags", default=True)
-    if is_on("statsd_on"):
-        return is_on("statsd_influxdb_enabled")
-    return True if is_on("otel_on") else None
+    return bool(conf.getboolean("metrics", option, fallback=default))
 
 
 def _outcome(error: Exception | None) -> str:

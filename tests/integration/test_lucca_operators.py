@@ -23,6 +23,7 @@ from airflow_import_progress.operators.base import BaseImportOperator
 from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator, LuccaUserLocationImportOperator
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
+from airflow_import_progress.starting.prepared import ImportNotFoundError
 from airflow_import_progress.starting.store import StartStore
 from tests.support.sandbox_client import API_KEY
 
@@ -378,6 +379,73 @@ def test_a_lost_try_whose_request_was_sent_reports_the_second_import(lucca, oper
     with pytest.raises(ImportStartUnknownError, match="may be imported twice"):
         task.run()
     assert task.record["import_fields"] == {"summary_id": later[1]["import_id"]}
+
+
+@pytest.mark.parametrize("error", [ImportStartUnknownError("the connection broke"), ImportFailedError("at once")])
+def test_a_lost_try_whose_request_fails_leaves_the_record_of_a_later_one(
+    slow_lucca, operator_task, leaves, monkeypatch, error
+):
+    task = operator_task(LuccaLeaveImportOperator, file=leaves, timeout=60)
+    start, later = LuccaHook.start_leave_import, []
+
+    def start_slowly(*args, **kwargs):
+        if later:
+            return start(*args, **kwargs)
+        later.append("begun")
+        task.clock.now += 600
+        with pytest.raises(ImportStartUnknownError):
+            task.run()
+        task.clear()
+        with pytest.raises(AirflowSensorTimeout):
+            task.run()
+        later.append(task.record)
+        raise error
+
+    monkeypatch.setattr(LuccaHook, "start_leave_import", start_slowly)
+    with pytest.raises(type(error)):
+        task.run()
+    assert task.record == later[1]
+    assert task.record["state"] == "started"
+
+
+def test_a_lost_try_does_not_start_an_import_after_the_record_of_a_later_one_was_removed(
+    lucca, operator_task, leaves, monkeypatch
+):
+    task = operator_task(LuccaLeaveImportOperator, file=leaves)
+    with monkeypatch.context() as patch:
+        patch.setattr(LuccaHook, "start_leave_import", die)
+        with pytest.raises(Killed):
+            task.run()
+
+    def removed(operator, hook, record):
+        operator._start_store.remove()
+        raise ImportNotFoundError
+
+    monkeypatch.setattr(LuccaLeaveImportOperator, "find_import", removed)
+    with pytest.raises(RuntimeError, match="was changed or removed"):
+        task.run()
+    assert posts(lucca) == []
+
+
+def test_a_record_that_cannot_be_read_again_starts_nothing_and_a_retry_starts_the_import(
+    lucca, operator_task, leaves, monkeypatch
+):
+    task = operator_task(LuccaLeaveImportOperator, file=leaves)
+    with monkeypatch.context() as patch:
+        load, loads = StartStore.load, []
+
+        def load_with_one_fault(store):
+            loads.append(store)
+            # After the first read, and that after the file was read.
+            if len(loads) == 3:
+                raise OSError("503 of Airflow's API server")
+            return load(store)
+
+        patch.setattr(StartStore, "load", load_with_one_fault)
+        with pytest.raises(RuntimeError, match="no import was started"):
+            task.run()
+    assert (posts(lucca), task.record) == ([], None)
+    assert task.run()["state"] == "succeeded"
 
 
 def test_a_rescheduled_try_reads_the_file_once(slow_lucca, operator_task, leaves, monkeypatch):

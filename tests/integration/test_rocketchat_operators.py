@@ -24,6 +24,7 @@ from airflow_import_progress.exceptions import (
 from airflow_import_progress.hooks import rocketchat_login, rocketchat_start
 from airflow_import_progress.hooks.rocketchat import RocketChatHook
 from airflow_import_progress.hooks.rocketchat_import import RocketChatImport
+from airflow_import_progress.http import connection as connection_module
 from airflow_import_progress.operators.rocketchat import (
     RocketChatFileImportOperator,
     RocketChatPendingFilesImportOperator,
@@ -635,6 +636,18 @@ def test_a_request_of_a_lost_try_may_arrive_as_late_as_it_may_take(rocketchat, p
     begun_at = task.clock.now
     assert task.run()["state"] == "succeeded"
     assert task.clock.now - begun_at >= 300
+
+
+def test_an_upload_of_a_lost_try_may_take_as_long_as_its_size_allows(rocketchat, file_task, monkeypatch):
+    monkeypatch.setattr(connection_module, "MIN_UPLOAD_RATE", 1.0)
+    task = file_task()
+    with monkeypatch.context() as patch:
+        patch.setattr(RocketChatHook, "start_import", die)
+        with pytest.raises(Killed):
+            task.run()
+    begun_at = task.clock.now
+    assert task.run()["state"] == "succeeded"
+    assert task.clock.now - begun_at >= task.arguments["file"].stat().st_size
 
 
 # The timeout

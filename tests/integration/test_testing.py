@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_import_progress import clock
-from airflow_import_progress.compat import AirflowSensorTimeout
+from airflow_import_progress.compat import AirflowSensorTimeout, waits_without_workers
 from airflow_import_progress.exceptions import ImportFailedError, ImportPollError
 from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator
 from airflow_import_progress.operators.rocketchat import RocketChatUserImportOperator
@@ -231,6 +231,14 @@ def test_the_plugin_imports_neither_airflow_nor_the_sandbox_until_it_is_used():
 
 
 # Its clock
+
+
+def test_a_wait_that_ends_in_the_triggerer_without_a_result_has_none(import_sandbox):
+    arguments = {"end_from_trigger": True, "do_xcom_push": False} if waits_without_workers() else {"deferrable": True}
+    summary_id = import_sandbox.lucca.leave_import().start()
+    sensor = LuccaLeaveImportSensor(task_id="wait", summary_id=summary_id, **arguments)
+    progress = import_sandbox.run(sensor)
+    assert progress is None if waits_without_workers() else progress["state"] == "succeeded"
 
 
 def test_a_date_of_airflow_is_translated_by_the_jumps_before_it():

@@ -23,7 +23,7 @@ from airflow_import_progress.files import ImportFile
 from airflow_import_progress.hooks import rocketchat_login
 from airflow_import_progress.hooks.lucca import LuccaHook
 from airflow_import_progress.hooks.rocketchat import RocketChatHook
-from airflow_import_progress.http import transport
+from airflow_import_progress.http import connection, transport
 from airflow_import_progress.http.body import Base64JsonBody, JsonBody, MultipartBody
 from tests.support.http_server import handling, serving
 
@@ -450,7 +450,7 @@ def test_a_file_that_cannot_be_opened_is_not_sent(connect_here, upload, tmp_path
 @pytest.mark.usefixtures("open_connections")
 def test_an_upload_that_takes_too_long_is_given_up(connect_here, upload, monkeypatch):
     # The rate of an upload that is not given up: so high that no time is added.
-    monkeypatch.setattr(transport, "MIN_UPLOAD_RATE", 1e12)
+    monkeypatch.setattr(connection, "MIN_UPLOAD_RATE", 1e12)
 
     is_over = threading.Event()
 

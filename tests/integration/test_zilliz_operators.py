@@ -19,7 +19,9 @@ from airflow_import_progress.exceptions import (
     ImportStartRefusedError,
     ImportStartUnknownError,
 )
+from airflow_import_progress.hooks import zilliz_storage
 from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob, ZillizStartedJob
+from airflow_import_progress.hooks.zilliz_storage import StorageConnections
 from airflow_import_progress.http.connection_cache import ConnectionCache
 from airflow_import_progress.operators import zilliz as operators_zilliz
 from airflow_import_progress.operators.zilliz import ZillizImportOperator
@@ -355,6 +357,16 @@ def test_without_the_connection_of_the_storage_a_job_still_succeeds(task, monkey
     if task.kind == "milvus":
         pytest.skip("a Milvus receives no credentials")
     assert task(storage_conn_id="storage").run()["state"] == "succeeded"
+
+
+async def test_a_poll_does_not_wait_long_for_the_connection_of_the_storage(monkeypatch):
+    async def look_up_without_end(cache):
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(ConnectionCache, "aget", look_up_without_end)
+    monkeypatch.setattr(zilliz_storage, "LEARN_TIMEOUT", 0.01)
+    async with asyncio.timeout(10):
+        await StorageConnections(ZillizHook()).alearn("storage")
 
 
 def test_credentials_that_the_vendor_repeats_during_a_search_are_redacted(zilliz, task_v2, lose_answer, logged):

@@ -335,6 +335,24 @@ async def test_a_triggerer_loads_the_stats_off_its_event_loop_and_once(monkeypat
 
 
 @pytest.mark.usefixtures("sends_metrics")
+async def test_the_client_of_datadog_does_not_send_on_the_event_loop_of_a_triggerer(monkeypatch):
+    threads, is_sent, stats = [], threading.Event(), RecordingStats()
+
+    def incr(*args, **kwargs):
+        threads.append(threading.current_thread())
+        is_sent.set()
+
+    monkeypatch.setattr(stats, "incr", incr)
+    monkeypatch.setattr(metrics_module, "stats", lambda *, in_triggerer: stats)
+    monkeypatch.setattr(metrics_module, "_is_on", lambda option: option == "statsd_datadog_enabled")
+    recorder = Recorder()
+    await recorder.aload()
+    recorder.record("incr", "poll", 1, TAGS, {})
+    assert await asyncio.to_thread(is_sent.wait, 10)
+    assert threads[0] is not threading.current_thread()
+
+
+@pytest.mark.usefixtures("sends_metrics")
 async def test_a_wait_does_not_wait_long_for_a_name_server(monkeypatch):
     answers = threading.Event()
 

@@ -96,6 +96,11 @@ def test_v2_receives_lists_of_addresses_the_credentials_and_their_token():
     }
 
 
+def test_an_argument_that_does_not_exist_is_refused():
+    with pytest.raises(TypeError, match="no arguments dbname, partition"):
+        NewJob.of("articles", object_urls="s3://bucket/1.parquet", partition="p", dbname="db")
+
+
 def test_milvus_receives_lists_of_files():
     job = a_job(files=[["a/1.npy", "a/2.npy"], ["b.json"]], place=JobPlace(db_name="db"))
     request = job.request(None, MILVUS)
