@@ -57,6 +57,11 @@ class Import(NotForXCom, ABC):
         """Return the fields as plain JSON values; they are the arguments of the class."""
         return asdict(self)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "import_id" in vars(cls).get("__annotations__", ()):
+            raise TypeError(f"{cls.__name__} must give its field another name than import_id, which is a property.")
+
     @classmethod
     def text_fields(cls) -> tuple[str, ...]:
         """Return the names of the fields that are texts."""

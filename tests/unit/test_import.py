@@ -86,3 +86,10 @@ def test_what_an_upstream_task_returned_instead_is_not_told_at_any_length():
     with pytest.raises(ValueError, match="not \\['row', 'row'") as caught:
         checked_id("summary_id", ["row"] * 100_000)
     assert len(str(caught.value)) < 600
+
+
+def test_a_field_may_not_take_the_name_of_the_property():
+    with pytest.raises(TypeError, match="NamedTwice must give its field another name than import_id"):
+
+        class NamedTwice(Import):
+            import_id: str
