@@ -92,7 +92,7 @@ class RocketChatImportOperator(BaseImportOperator):
         reported = rocketchat.run(read_operation())
         if reported.operation_id == record.notes["operation_before"]:
             # An earlier try may still send its request, if Airflow has lost it and it has not ended.
-            ended_at = self._lost_at or record.notes["may_be_sent_until"]
+            ended_at = self._lost_at or record.notes.get("may_be_sent_until", record.sent_at)
             if clock.current.time() < ended_at + EFFECT_TIMEOUT:
                 raise ImportPollError(f"{self._subject}: the workspace reports no new import yet.", transient=True)
             raise ImportNotFoundError
