@@ -96,8 +96,9 @@ class NewJob:
     groups: tuple[tuple[str, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("collection_name", "storage_conn_id", "partition_name"):
-            if getattr(self, name) is not None or name == "collection_name":
+        object.__setattr__(self, "collection_name", checked_id("collection_name", self.collection_name))
+        for name in ("storage_conn_id", "partition_name"):
+            if getattr(self, name) is not None:
                 object.__setattr__(self, name, checked_id(name, getattr(self, name)))
         if (self.object_urls is None) == (self.files is None):
             raise ValueError("give either object_urls, for Zilliz Cloud, or files, for a Milvus")
@@ -114,11 +115,11 @@ class NewJob:
 
         :param collection_name: The collection.
         :param arguments: The other ones.
-        :raises TypeError: if there is no such argument.
+        :raises TypeError: if the name of an argument is unknown.
         """
         # Python does not check the names: a misspelt one would import to another place.
         if unknown := arguments.keys() - JobArguments.__annotations__.keys():
-            raise TypeError(f"an import job has no arguments {', '.join(sorted(unknown))}")
+            raise TypeError(f"unknown arguments of an import job: {', '.join(sorted(unknown))}")
         return cls(
             collection_name=collection_name,
             object_urls=arguments.get("object_urls"),

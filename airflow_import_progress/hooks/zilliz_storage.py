@@ -48,7 +48,7 @@ class StorageCredentials:
     token: str = field(default="", repr=False)
 
     def fields(self) -> dict[str, str]:
-        """Return the fields of a request's body. Their names are the same in v1 and v2, but v1 has no token."""
+        """Return the fields of a request's body. v1 and v2 use the same names, and only v2 accepts a token."""
         fields = {"accessKey": self.access_key, "secretKey": self.secret_key, "token": self.token}
         return {name: value for name, value in fields.items() if value}
 

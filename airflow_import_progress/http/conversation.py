@@ -21,19 +21,21 @@ def run(conversation: Conversation[T], send: Callable[[Request], Response]) -> T
     :param conversation: The conversation.
     :param send: Sends a request and returns the answer.
     """
-    earlier_changes: list[bool] = []
+    # Whether a request before the current one may have changed something at the vendor.
+    is_after_change = False
     try:
         request = next(conversation)
         while True:
             response = send(request)
             may_have_changed = _may_have_changed_something(request, response)
             request = conversation.send(response)
-            earlier_changes.append(may_have_changed)
+            is_after_change = is_after_change or may_have_changed
     except StopIteration as end:
         result: T = end.value
         return result
     except ImportProgressError as error:
-        _mark(error, earlier_changes)
+        if is_after_change:
+            error.not_sent, error.is_after_change = False, True
         raise
     finally:
         conversation.close()
@@ -46,7 +48,8 @@ async def arun(conversation: Conversation[T], send: Callable[[Request], Awaitabl
     :param conversation: The conversation.
     :param send: Sends a request and returns the answer.
     """
-    earlier_changes: list[bool] = []
+    # Whether a request before the current one may have changed something at the vendor.
+    is_after_change = False
     try:
         request = next(conversation)
         while True:
@@ -56,12 +59,13 @@ async def arun(conversation: Conversation[T], send: Callable[[Request], Awaitabl
                 # Parsed in a thread, because a long body would block the event loop. It is parsed only once.
                 await asyncio.to_thread(response.parsed_or_none)
             request = conversation.send(response)
-            earlier_changes.append(may_have_changed)
+            is_after_change = is_after_change or may_have_changed
     except StopIteration as end:
         result: T = end.value
         return result
     except ImportProgressError as error:
-        _mark(error, earlier_changes)
+        if is_after_change:
+            error.not_sent, error.is_after_change = False, True
         raise
     finally:
         conversation.close()
@@ -86,12 +90,6 @@ def through(
         return result
     finally:
         conversation.close()
-
-
-def _mark(error: ImportProgressError, earlier_changes: list[bool]) -> None:
-    """Mark an error if a request before the one that failed may have changed something at the vendor."""
-    if any(earlier_changes):
-        error.not_sent, error.is_after_change = False, True
 
 
 def _may_have_changed_something(request: Request, response: Response) -> bool:

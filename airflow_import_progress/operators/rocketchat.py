@@ -314,7 +314,7 @@ class RocketChatPendingFilesImportOperator(RocketChatImportOperator):
         self.importer_key = f"pending-{kind}"
 
     def prepare(self, hook: ImportProgressHook) -> PreparedStart:
-        """Return the start. It has no file or data to check."""
+        """Return the prepared start. There is no file to check."""
         rocketchat = cast("RocketChatHook", hook)
         return PreparedStart(
             description=f"the pending {self.kind}",

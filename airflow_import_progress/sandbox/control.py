@@ -253,7 +253,7 @@ class Control:
             raise InvalidInputError("kind", f"must be one of {', '.join(owner.kinds)}")
         course = Script.from_json({} if script is None else script, self._world.import_duration)
         if course.results is not None and kind not in owner.kinds_with_results:
-            raise InvalidInputError("script.results", f"{owner.name} has no results of the kind {kind}")
+            raise InvalidInputError("script.results", f"{owner.name} reports no results for imports of the kind {kind}")
         return course, owner.new_import_id(kind) if import_id is None else require_text(import_id, "import_id")
 
     def _add_secrets(self, vendor: Vendor, credentials: Mapping[str, str]) -> None:

@@ -53,5 +53,5 @@ def _vendor(path: str) -> Vendor:
     # Called here too, so that an error does not break the sandbox for the others.
     web.Application().add_routes(vendor.routes())
     if not vendor.kinds or "conn_type" not in vendor.airflow_connection(vendor.credentials):
-        raise ValueError("it has no kinds, or its connection has no conn_type")
+        raise ValueError("its kinds are empty, or its airflow_connection() returns no conn_type")
     return vendor

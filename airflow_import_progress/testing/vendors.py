@@ -33,7 +33,7 @@ class ImportSandbox:
     def __init__(self) -> None:
         #: The virtual clock: ``time()`` returns the seconds since the epoch, and ``sleep()`` puts it forward.
         self.clock = VirtualClock()
-        #: The sandbox itself, for everything that has no method here, such as ``add_fault()`` and ``requests()``.
+        #: The sandbox, for what this class has no method for, such as ``add_fault()`` and ``requests()``.
         self.sandbox = Sandbox(import_duration=IMPORT_DURATION, clock=self.clock.time)
         self._patch = pytest.MonkeyPatch()
 
