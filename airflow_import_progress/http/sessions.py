@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     import aiohttp
     import requests
 
-#: Requests whose answer is shared.
-_single_flight: SingleFlight[tuple[asyncio.AbstractEventLoop, AuthenticatedKey], Response] = SingleFlight()
+#: Requests whose answer is shared: log-ins, which must be kept by one wait before another logs in again.
+_single_flight: SingleFlight[tuple[asyncio.AbstractEventLoop, AuthenticatedKey], Response] = SingleFlight(
+    until_read=True
+)
 
 
 class Sessions:

@@ -21,9 +21,15 @@ class _Attempt(Generic[T]):
 
 
 class SingleFlight(Generic[K, T]):
-    """Run attempts, one per key at a time."""
+    """
+    Run attempts, one per key at a time.
 
-    def __init__(self) -> None:
+    :param until_read: Whether an attempt that is over is shared until a caller has read its result, for results that
+        the callers keep. By default it is not shared any more as soon as it is over.
+    """
+
+    def __init__(self, *, until_read: bool = False) -> None:
+        self._until_read = until_read
         self._under_way: dict[K, _Attempt[T]] = {}
 
     async def do(self, key: K, attempt: Callable[[], Coroutine[Any, Any, T]], *, alone: bool = False) -> T:
@@ -40,9 +46,9 @@ class SingleFlight(Generic[K, T]):
                 return result
         if alone:
             return await self._attempt_alone(key, attempt)
-        task: asyncio.Task[Any] = asyncio.create_task(attempt())
+        task: asyncio.Task[Any] = asyncio.create_task(self._attempt_for_all(key, attempt))
+        task.add_done_callback(_mark_as_retrieved)
         under_way = self._under_way[key] = _Attempt(task)
-        task.add_done_callback(lambda _: self._forget(key, under_way))
         result = await self._join(key, under_way)
         assert result is not None  # noqa: S101
         return result
@@ -62,10 +68,21 @@ class SingleFlight(Generic[K, T]):
             return await asyncio.shield(under_way.outcome)
         finally:
             under_way.waiting -= 1
-            if not under_way.waiting and isinstance(under_way.outcome, asyncio.Task) and not under_way.outcome.done():
+            if under_way.outcome.done():
+                self._forget(key, under_way)
+            elif not under_way.waiting and isinstance(under_way.outcome, asyncio.Task):
                 # The last caller is gone. New callers must not join an attempt that is cancelled.
                 self._forget(key, under_way)
                 under_way.outcome.cancel()
+
+    async def _attempt_for_all(self, key: K, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        under_way = self._under_way.get(key)
+        try:
+            return await attempt()
+        finally:
+            # Not in a callback of the task, which would run later: meanwhile a caller could join that must not.
+            if under_way is not None and not self._until_read:
+                self._forget(key, under_way)
 
     async def _attempt_alone(self, key: K, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
         outcome: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
@@ -76,6 +93,7 @@ class SingleFlight(Generic[K, T]):
         except Exception as error:
             if under_way.waiting:
                 outcome.set_exception(error)
+                _mark_as_retrieved(outcome)
             raise
         finally:
             self._forget(key, under_way)
@@ -86,6 +104,9 @@ class SingleFlight(Generic[K, T]):
     def _forget(self, key: K, under_way: _Attempt[T]) -> None:
         if self._under_way.get(key) is under_way:
             del self._under_way[key]
-        if under_way.outcome.done() and not under_way.outcome.cancelled():
-            # Retrieved, because asyncio logs an exception that is never retrieved.
-            under_way.outcome.exception()
+
+
+def _mark_as_retrieved(outcome: asyncio.Future[Any]) -> None:
+    """Retrieve the exception of a future, because asyncio logs one that is never retrieved."""
+    if not outcome.cancelled():
+        outcome.exception()

@@ -63,6 +63,37 @@ async def test_an_attempt_that_is_over_is_not_shared(alone):
     assert [await sharing.do("it", attempts, alone=alone) for _ in range(2)] == [1, 2]
 
 
+async def call_at_its_end(sharing, call_later, **kwargs):
+    """Call again when the attempt ends, or a turn of the event loop later; return the results of both calls."""
+    calls = []
+    begun = 0
+
+    def call():
+        calls.append(asyncio.create_task(sharing.do("it", attempt, **kwargs)))
+
+    async def attempt():
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            asyncio.get_running_loop().call_soon(call) if call_later else call()
+        return begun
+
+    first = await sharing.do("it", attempt, **kwargs)
+    await turns()
+    return first, await calls[0]
+
+
+@pytest.mark.parametrize("call_later", [False, True])
+async def test_an_attempt_that_is_over_is_not_shared_even_before_its_result_is_read(alone, call_later):
+    assert await call_at_its_end(SingleFlight(), call_later, alone=alone) == (1, 2)
+
+
+@pytest.mark.parametrize("call_later", [False, True])
+async def test_an_attempt_can_be_shared_until_its_result_is_read(call_later):
+    sharing = SingleFlight(until_read=True)
+    assert [await call_at_its_end(sharing, call_later) for _ in range(2)] == [(1, 1)] * 2
+
+
 async def test_an_error_is_shared(alone):
     sharing, attempts = SingleFlight(), Attempts()
     attempts.error = ValueError("no")
