@@ -96,7 +96,7 @@ e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 e2e-ui: $(INSTALLED) ## test the UI in a real Airflow and a real browser; needs Chromium, and is skipped without it
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/ui
 
-e2e-parity: $(INSTALLED) ## test sensors and operators in every mode against every vendor behavior in a real Airflow: 374 waits, a quarter of an hour
+e2e-parity: $(INSTALLED) ## test sensors and operators in every mode against every vendor behavior in a real Airflow: 374 waits, about 18 minutes
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/parity
 
 e2e-ha: $(INSTALLED) ## test forty waits in a real Airflow while a triggerer, the scheduler and the vendors fail
