@@ -37,7 +37,7 @@ def shared_conn_fields(*, limit: str = "no limit", page: str = "Empty: no button
         },
         "requests_per_minute": {
             "label": "Requests a minute",
-            "description": f"Limit of all waits of one triggerer together, from 0.1. Empty: {limit}.",
+            "description": f"Highest rate of all waits of one triggerer together, from 0.1. Empty: {limit}.",
             "schema": {"type": ["number", "null"], "minimum": 0.1, "maximum": 100_000},
         },
         "timeout": {

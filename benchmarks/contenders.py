@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import aiohttp
 from airflow.providers.http.triggers.http import HttpSensorTrigger
@@ -18,6 +19,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_import_progress.hooks.lucca_start import LEAVE_IMPORTS_PATH
 from airflow_import_progress.hooks.rocketchat import PROGRESS_PATH
+from airflow_import_progress.http.adaptive_rate import AdaptiveRate
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
 from airflow_import_progress.waiting.rules import WaitRules
 from airflow_import_progress.waiting.state import WaitState
@@ -42,6 +44,8 @@ class Scene:
     :param connection: The vendor's Airflow connection; None: one that the cheap vendor takes.
     :param spread_out: Whether the first polls are spread over the whole interval, as they are in the long run, or
         come as they do when all the waits begin in the same second.
+    :param first_import: The number of the first import.
+    :param adapts: Whether the rate of requests follows the vendor's refusals.
     """
 
     contender: str
@@ -50,6 +54,8 @@ class Scene:
     vendor: str = "lucca"
     connection: dict[str, Any] | None = None
     spread_out: bool = True
+    first_import: int = 0
+    adapts: bool = True
 
     def waits(self, count: int) -> Iterator[BaseTrigger]:
         """
@@ -64,7 +70,9 @@ class Scene:
             "floor": self._floor,
             "idle": Idle,
         }
-        return (make[self.contender](number) for number in range(count))
+        if not self.adapts:
+            patch.object(AdaptiveRate, "on_refusal").start()
+        return (make[self.contender](self.first_import + number) for number in range(count))
 
     def _make_connections(self) -> None:
         connection = self.connection or {

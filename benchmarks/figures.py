@@ -19,6 +19,7 @@ from benchmarks.contenders import Scene, import_id
 from benchmarks.detection import requests_for_a_lag
 from benchmarks.imports_page import imports_page
 from benchmarks.operator_and_sensor import operator_and_sensor
+from benchmarks.shared_limit import shared_limit, simulated_shared_limit
 from benchmarks.triggerer import Figures, run_triggerer
 from benchmarks.vendor import cheap_vendor
 from benchmarks.without_workers import many_without_workers, without_workers
@@ -225,6 +226,8 @@ FIGURES: dict[str, Callable[[float | None], Figures]] = {
     "many_waits": many_waits,
     "requests_for_a_lag": lambda _: requests_for_a_lag(),
     "under_rate_limit": under_rate_limit,
+    "simulated_shared_limit": simulated_shared_limit,
+    "shared_limit": shared_limit,
     "one_workspace": one_workspace,
     "without_workers": without_workers,
     "many_without_workers": many_without_workers,

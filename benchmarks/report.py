@@ -25,6 +25,7 @@ NAMES = {
     "floor": "bare aiohttp",
     "idle": "sleeping only",
 }
+LIMITS = {"adapts": "adapts (this provider)", "fixed": "fixed, undivided", "divided": "fixed, divided by hand"}
 COLOURS = {"ours": "#1b7837", "peer": "#b2182b", "floor": "#878787", "idle": "#c7c7c7"}
 
 Rows = list[list[str]]
@@ -241,6 +242,37 @@ def _many_without_workers_rows(figures: dict[str, Any]) -> Rows:
     return rows
 
 
+def _shared_limit_rows(figures: dict[str, Any]) -> Rows:
+    rows = [
+        [
+            "limit",
+            "processes",
+            "foreign client",
+            "answered 429",
+            "of the limit used",
+            "largest / smallest share",
+            "polls of a wait, least",
+            "waits that ended",
+        ]
+    ]
+    for setting in figures["settings"]:
+        percents = (f"{100 * setting[name]:.1f} %" for name in ("answered_429", "used"))
+        # One process has no other one to share with.
+        share = f"{setting['largest_to_smallest_share']:.2f}" if setting["processes"] > 1 else ""
+        numbers = (f"{setting[name]}" for name in ("polls_least", "ended"))
+        rows.append(
+            [
+                LIMITS[setting["limit"]],
+                f"{setting['processes']}",
+                f"{setting['foreign']} a minute",
+                *percents,
+                share,
+                *numbers,
+            ]
+        )
+    return rows
+
+
 def _imports_page_rows(figures: dict[str, Any]) -> Rows:
     rows = [
         [
@@ -278,6 +310,8 @@ _ROWS: dict[str, Callable[[dict[str, Any]], Rows]] = {
     "many_waits": _many_rows,
     "requests_for_a_lag": _detection_rows,
     "under_rate_limit": _rate_rows,
+    "simulated_shared_limit": _shared_limit_rows,
+    "shared_limit": _shared_limit_rows,
     "one_workspace": _workspace_rows,
     "without_workers": _worker_rows,
     "many_without_workers": _many_without_workers_rows,

@@ -49,7 +49,8 @@ class VendorConnection:
     :param timeout: How long one request may take, in seconds.
     :param verify: Whether to verify TLS, or the path of a file with the certificates to trust.
     :param proxy: The proxy's address, or None.
-    :param requests_per_minute: How many requests a triggerer may send in a minute, or None for what the vendor allows.
+    :param requests_per_minute: How many requests a triggerer process sends in a minute at most, or None for what the
+        vendor allows.
     :param extra: All the extras of the connection.
     """
 

@@ -7,6 +7,7 @@ import asyncio
 import random
 
 from airflow_import_progress import clock
+from airflow_import_progress.http.adaptive_rate import AdaptiveRate
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.exchange import Response
 
@@ -23,6 +24,8 @@ MAX_SPREAD = 30.0
 class RateLimit:
     """
     Hold requests over one connection until the vendor allows them, by its rate limit and its pauses.
+
+    Other processes and clients may count against the same limit, so the rate follows the vendor's refusals.
 
     :param requests_per_minute: The limit that the vendor publishes; None: it publishes none.
     """
@@ -64,13 +67,29 @@ class RateLimit:
         queue = self._queue_for(connection, group)
         return queue is None or (not queue.lock.locked() and queue.seconds_until_free() <= 0)
 
-    def pause(self, response: Response, *, is_rate_limited: bool) -> float:
+    def on_answer(
+        self, response: Response, connection: VendorConnection, group: str, *, sent_at: float, is_rate_limited: bool
+    ) -> float:
         """
-        Hold all requests for as long as an answer asks to wait, and return by how many seconds that is longer now.
+        Follow an answer: adapt the rate, and hold all requests for as long as the answer asks to wait.
 
         :param response: The answer.
+        :param connection: The connection.
+        :param group: Which requests the vendor counts together.
+        :param sent_at: When the request was sent, by the clock's ``loop_time``.
         :param is_rate_limited: Whether the answer is that the vendor gets too many requests.
+        :return: By how many seconds the pause is longer now.
         """
+        seconds = self._pause(response, is_rate_limited=is_rate_limited)
+        if queue := self._queue_for(connection, group):
+            now = clock.current.loop_time()
+            if is_rate_limited:
+                queue.rate.on_refusal(sent_at, now, max(0.0, self._paused_until - now))
+            else:
+                queue.rate.on_answer(now)
+        return seconds
+
+    def _pause(self, response: Response, *, is_rate_limited: bool) -> float:
         seconds = response.retry_after
         if seconds is None and is_rate_limited:
             seconds = DEFAULT_PAUSE
@@ -107,8 +126,7 @@ class RateLimit:
         # The limit is part of the key, because it may be changed in the connection while waits go on.
         queue = self._queues.get((group, limit))
         if queue is None:
-            # A burst is what is allowed in a second: the burst and the minute after it must keep the limit together.
-            queue = self._queues[group, limit] = _Queue(burst=max(1.0, limit / 60), gap=SPACING_MARGIN * 60 / limit)
+            queue = self._queues[group, limit] = _Queue(AdaptiveRate(limit, clock.current.loop_time()))
         return queue
 
 
@@ -116,20 +134,24 @@ class _Queue:
     """
     Allow a burst of requests, and then one in each gap, as a leaky bucket.
 
-    :param burst: How many requests are allowed at once.
-    :param gap: The time in which one more is allowed, in seconds.
+    :param rate: The rate.
     """
 
-    def __init__(self, burst: float, gap: float) -> None:
+    def __init__(self, rate: AdaptiveRate) -> None:
         self.lock = asyncio.Lock()
-        self._tolerance = (burst - 1) * gap
-        self._gap = gap
+        self.rate = rate
         #: When the requests so far would have been sent if each had kept the gap.
         self._spaced_until = 0.0
 
+    @property
+    def _gap(self) -> float:
+        return SPACING_MARGIN * 60 / self.rate.per_minute
+
     def seconds_until_free(self) -> float:
         """Return the seconds until a request is allowed; 0 or less: it is allowed now."""
-        return self._spaced_until - self._tolerance - clock.current.loop_time()
+        # A burst is what is allowed in a second: the burst and the minute after it must keep the limit together.
+        burst = max(1.0, self.rate.per_minute / 60)
+        return self._spaced_until - (burst - 1) * self._gap - clock.current.loop_time()
 
     async def acquire(self) -> None:
         """Sleep until a request is allowed, and count it. Called with the lock held."""

@@ -154,13 +154,17 @@ class Poller:
         key: AuthenticatedKey,
         first: RequestKey | None,
     ) -> Response:
-        await self.rate_limit.acquire(connection, self.hook.rate_limit_group(request))
-        sent_at = self._sent_at[key] = asyncio.get_running_loop().time()
+        group = self.hook.rate_limit_group(request)
+        await self.rate_limit.acquire(connection, group)
+        sent_at, asked_at = asyncio.get_running_loop().time(), clock.current.loop_time()
+        self._sent_at[key] = sent_at
         outcome: Response | ImportProgressError
         try:
             outcome = self.hook.normalize_retry_after(await send(request))
             is_rate_limited = self.hook.is_rate_limited(outcome)
-            seconds = self.rate_limit.pause(outcome, is_rate_limited=is_rate_limited)
+            seconds = self.rate_limit.on_answer(
+                outcome, connection, group, sent_at=asked_at, is_rate_limited=is_rate_limited
+            )
             self.metrics.on_pause(seconds, is_rate_limited=is_rate_limited)
         except ImportProgressError as error:
             outcome = error

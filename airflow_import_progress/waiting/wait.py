@@ -29,9 +29,7 @@ from airflow_import_progress.waiting.state import WaitState
 #: How often a wait logs although nothing has changed, in seconds.
 HEARTBEAT = 600.0
 #: The advice for a vendor that gets too many requests.
-RATE_LIMIT_ADVICE = (
-    "The vendor asks for fewer requests: raise poke_interval, or lower requests_per_minute in the connection's extra."
-)
+RATE_LIMIT_ADVICE = "The vendor asks for fewer requests: raise the poke_interval of the waits on this connection."
 #: How much progress is logged as a line, in percent.
 LOG_STEP = 10
 

@@ -25,6 +25,7 @@ from airflow_import_progress.exceptions import ImportPollError, ImportRequestErr
 from airflow_import_progress.hooks import rocketchat_login
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
+from airflow_import_progress.http.adaptive_rate import DECREASE
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.connection_cache import CONNECTION_LIFETIME
 from airflow_import_progress.http.exchange import Request, Response
@@ -795,6 +796,65 @@ def test_another_limit_in_the_connection_counts_while_waits_go_on(vendor, monkey
     run(main())
     gaps = [later - earlier for earlier, later in pairwise(vendor.times)]
     assert gaps == pytest.approx([1, 1, 1, 10.5, 10.5], abs=0.05)
+
+
+def test_a_refusal_makes_requests_rarer(vendor, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", 60)
+    vendor.answers[path_of("i-0")] = [57, (429, {"retry-after": "60"})]
+
+    async def main():
+        waits = [wait("i-0", 5, 60), *(wait(f"i-{number}", 200) for number in range(1, 10))]
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    run(main())
+    gaps = [later - earlier for earlier, later in pairwise(sorted(vendor.times)[2:])]
+    assert gaps == pytest.approx([1.05 / (1 - DECREASE)] * 8, rel=0.01)
+
+
+def test_what_was_learned_of_the_limit_outlives_the_last_wait(vendor, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", 60)
+    vendor.answers[path_of("i-0")] = [57, (429, {"retry-after": "60"})]
+
+    async def main():
+        await asyncio.gather(wait("i-0", 5, 60), return_exceptions=True)
+        await asyncio.sleep(600)
+        await asyncio.gather(*(wait(f"i-{number}", 5) for number in range(1, 5)))
+
+    run(main())
+    gaps = [later - earlier for earlier, later in pairwise(vendor.times[2:])]
+    assert gaps == pytest.approx([1.05 / (1 - DECREASE)] * 3, rel=0.01)
+
+
+def test_a_pause_for_another_reason_does_not_make_requests_rarer(vendor, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", 60)
+    vendor.answers[path_of("i-0")] = [57, (503, {"retry-after": "60"})]
+
+    async def main():
+        waits = [wait("i-0", 5, 60), *(wait(f"i-{number}", 200) for number in range(1, 5))]
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    run(main())
+    gaps = [later - earlier for earlier, later in pairwise(sorted(vendor.times)[2:])]
+    assert gaps == pytest.approx([1.05] * 3, rel=0.01)
+
+
+def test_a_refusal_at_one_endpoint_of_rocket_chat_does_not_count_for_another(vendor):
+    answer = {"key": "csv", "step": "importer_importing_users", "count": {}, "success": True}
+    operation = {"_id": "1", "ts": "2026-01-01", "status": "importer_new", "valid": True}
+    vendor.answers["/api/v1/getImportProgress"] = [answer] * 3
+    vendor.answers["/api/v1/import.status"] = [(429, {"retry-after": "60"}, {})]
+    vendor.answers["/api/v1/import.status"] += [{"state": "new", "operation": operation, "success": True}] * 3
+
+    async def main():
+        await asyncio.gather(
+            wait("", 300, 0, 0, hook_class=RocketChatHook, import_=RocketChatImport()),
+            wait("", 100, hook_class=RocketChatHook, import_=RocketChatImport(operation_id="1")),
+            return_exceptions=True,
+        )
+
+    run(main())
+    at = [at for at, path in vendor.received if path == "/api/v1/getImportProgress"]
+    assert [later - earlier for earlier, later in pairwise(at)] == pytest.approx([6.3] * 2, rel=0.01)
 
 
 def vendor_look_up(**fields):

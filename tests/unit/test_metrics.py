@@ -23,6 +23,7 @@ from airflow_import_progress.exceptions import (
     ImportStartUnknownError,
 )
 from airflow_import_progress.hooks.lucca import LuccaLeaveImport
+from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.exchange import Response
 from airflow_import_progress.http.rate_limit import MAX_RETRY_AFTER, RateLimit
 from airflow_import_progress.progress import ImportProgress, ImportState
@@ -177,12 +178,13 @@ def test_an_answer_that_asks_to_wait_is_counted_with_its_seconds(stats):
 
 async def test_a_pause_that_overlaps_with_another_one_adds_only_the_rest():
     limit = RateLimit(None)
+    connection = VendorConnection(conn_id="c", base_url="https://vendor.example", password="k")
 
     def pause(seconds):
         answer = Response(
             status=429, headers={"retry-after": str(seconds)}, body=b"", request_line="GET https://vendor.example"
         )
-        return round(limit.pause(answer, is_rate_limited=True))
+        return round(limit.on_answer(answer, connection, "", sent_at=0.0, is_rate_limited=True))
 
     assert [pause(10), pause(4), pause(25), pause(10 * MAX_RETRY_AFTER)] == [10, 0, 15, MAX_RETRY_AFTER - 25]
 
