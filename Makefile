@@ -99,7 +99,7 @@ e2e-ui: $(INSTALLED) ## test the UI in a real Airflow and a real browser; needs 
 e2e-parity: $(INSTALLED) ## test sensors and operators in every mode against every vendor behavior in a real Airflow: 374 waits, about 18 minutes
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/parity
 
-e2e-ha: $(INSTALLED) ## test forty waits in a real Airflow while a triggerer, the scheduler and the vendors fail
+e2e-ha: $(INSTALLED) ## test forty waits in a real Airflow while a triggerer, the scheduler and the vendors fail, within the vendors' rate limits
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/ha
 
 e2e-ha-celery: $(CELERY_INSTALLED) ## the same with CeleryExecutor and a real Redis

@@ -54,7 +54,7 @@ PROCESSES = (1, 2, 4)
 FOREIGN = (10, 30)
 #: How long each lasts, simulated and in real time, and how long the processes have to settle, in seconds.
 SIMULATED_PHASE = 4 * 3600.0
-PHASE = 1500.0
+PHASE = 1200.0
 SETTLING = 300.0
 #: Requests a minute that a limit divided by hand leaves to others.
 LEFT_TO_OTHERS = 6
@@ -164,7 +164,7 @@ def shared_limit(seconds: float | None) -> dict[str, Any]:
 
     All settings are measured at the same time, each at a sandbox of its own: a minute has few requests.
 
-    :param seconds: How long the foreign client keeps each rate; None: 25 minutes.
+    :param seconds: How long the foreign client keeps each rate; None: 20 minutes.
     """
     phase = max(seconds or PHASE, 2 * SETTLING)
     with ThreadPoolExecutor(len(_settings())) as pool:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How many requests a minute one process may send, if others share the vendor's limit that it cannot see.
+How many requests a minute one process may send to a vendor whose limit it shares with others, which it cannot see.
 
-Additive increase, multiplicative decrease, as in TCP: each refusal lowers the rate in proportion to it, and the same is
-added for everybody while nothing is refused. Processes that send more are refused more often and lose more, so all
+Additive increase, multiplicative decrease, as in TCP: a refusal takes away a share of the rate, and while nothing is
+refused the rate grows, no matter how high it is. Processes that send more are refused more often and lose more, so all
 settle at about the same share. The figures are in ``docs/performance.md``.
 
 Pure: the time is passed in.
@@ -22,11 +22,11 @@ STILL_TOO_FAST = 30.0
 #: The share of the ceiling by which the rate grows in a minute, right after a refusal. It keeps refusals below three
 #: percent of the requests of four processes that share what a foreign client leaves of a limit.
 INCREASE = 0.002
-#: The growth is doubled when the requests since the last refusal, times the minutes since then, reach this number, and
-#: goes on rising with them. The longer nothing is refused, the more room there must be.
+#: The growth is multiplied by ``1 + requests * minutes / QUIET``, both counted since the last refusal: the longer
+#: nothing is refused, the more room there must be.
 QUIET = 100.0
 #: The lowest rate, in requests a minute: whoever is kept from sending must still notice when there is room again.
-LOWEST = 0.2
+LOWEST = 0.5
 
 
 class AdaptiveRate:
@@ -42,9 +42,11 @@ class AdaptiveRate:
         #: In requests a minute.
         self.per_minute = ceiling
         self._refused_at = float("-inf")
-        #: When the vendor allowed requests after the last refusal, and how many it has answered since then.
-        self._quiet_since = now
+        #: When the vendor allowed requests after the last refusal; the requests that it has answered since then, and
+        #: the minutes in which it did.
+        self._allowed_at = now
         self._requests = 0
+        self._minutes = 0.0
         self._grown_until = now
 
     def on_answer(self, now: float) -> None:
@@ -53,29 +55,35 @@ class AdaptiveRate:
 
         :param now: The time.
         """
+        self._requests += 1
         if self.per_minute == self._ceiling:
             return
-        self._requests += 1
-        # At most for a minute: a process that sent nothing has learnt nothing.
+        # At most for a minute: a process that sent nothing has learned nothing.
         minutes = min(max(now - self._grown_until, 0.0) / 60, 1.0)
-        silence = self._requests * max(now - self._quiet_since, 0.0) / 60 / QUIET
-        self.per_minute = min(self.per_minute + INCREASE * self._ceiling * minutes * (1 + silence), self._ceiling)
+        self._minutes += minutes
+        growth = INCREASE * self._ceiling * minutes * (1 + self._requests * self._minutes / QUIET)
+        self.per_minute = min(self.per_minute + growth, self._ceiling)
         self._grown_until = max(self._grown_until, now)
 
-    def on_refusal(self, sent_at: float, now: float, pause: float) -> None:
+    def on_refusal(self, sent_at: float, now: float, pause: float) -> bool:
         """
-        Decrease the rate after a request that was refused because there were too many.
+        Decrease the rate after a refusal because the vendor gets too many requests.
+
+        The rate stays as it is if it has not been tried yet: if the request was sent before the last refusal, or if
+        nothing was answered since then. In both cases the vendor still counts what was sent at the higher rate.
 
         :param sent_at: When the request was sent.
         :param now: The time.
         :param pause: The seconds from now for which nothing is sent.
+        :return: Whether the rate has been decreased.
         """
-        if sent_at <= self._refused_at:
-            # Sent at the rate that has been decreased already.
-            return
-        is_still_too_fast = sent_at - self._quiet_since < STILL_TOO_FAST
+        self._grown_until = max(self._grown_until, now + pause)
+        if sent_at <= self._refused_at or not self._requests:
+            self._allowed_at = self._grown_until
+            return False
+        is_still_too_fast = sent_at - self._allowed_at < STILL_TOO_FAST
         decreased = self.per_minute * (1 - (STRONG_DECREASE if is_still_too_fast else DECREASE))
         self.per_minute = max(decreased, min(LOWEST, self._ceiling))
-        self._refused_at = now
-        self._quiet_since = self._grown_until = now + pause
-        self._requests = 0
+        self._refused_at, self._allowed_at = now, self._grown_until
+        self._requests, self._minutes = 0, 0.0
+        return True

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 
 from airflow_import_progress import clock
 from airflow_import_progress.http.adaptive_rate import AdaptiveRate
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.exchange import Response
+
+log = logging.getLogger(__name__)
 
 #: Factor by which the gap between requests exceeds that of the limit, because their travel times differ.
 SPACING_MARGIN = 1.05
@@ -83,10 +86,14 @@ class RateLimit:
         seconds = self._pause(response, is_rate_limited=is_rate_limited)
         if queue := self._queue_for(connection, group):
             now = clock.current.loop_time()
-            if is_rate_limited:
-                queue.rate.on_refusal(sent_at, now, max(0.0, self._paused_until - now))
-            else:
+            if not is_rate_limited:
                 queue.rate.on_answer(now)
+            elif queue.rate.on_refusal(sent_at, now, max(0.0, self._paused_until - now)):
+                log.info(
+                    "Connection '%s': the vendor gets too many requests, so this process sends at most %.3g a minute.",
+                    connection.conn_id,
+                    queue.rate.per_minute,
+                )
         return seconds
 
     def _pause(self, response: Response, *, is_rate_limited: bool) -> float:
@@ -110,6 +117,11 @@ class RateLimit:
     def is_rate_limited(self) -> bool:
         """Whether the vendor asks to wait because it gets too many requests."""
         return self.is_paused and self._is_pause_of_rate_limit
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether requests wait for their turn."""
+        return any(queue.lock.locked() for queue in self._queues.values())
 
     async def _pause_over(self) -> float:
         """Sleep until the vendor's pause is over, and return how long that was."""

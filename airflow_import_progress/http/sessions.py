@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     import aiohttp
     import requests
 
-#: Requests whose answer is shared: log-ins, which must be kept by one wait before another logs in again.
-_single_flight: SingleFlight[tuple[asyncio.AbstractEventLoop, AuthenticatedKey], Response] = SingleFlight(
-    until_read=True
-)
+#: Requests whose answer is shared.
+_single_flight: SingleFlight[tuple[asyncio.AbstractEventLoop, AuthenticatedKey], Response] = SingleFlight()
 
 
 class Sessions:
@@ -129,7 +127,7 @@ async def send_or_share(send: AsyncSend, connection: VendorConnection, request: 
     if not request.shared:
         return await send(request)
     key = asyncio.get_running_loop(), authenticated_key(connection, request)
-    return await _single_flight.do(key, lambda: _send_alone(connection, request))
+    return await _single_flight.do(key, lambda: _send_alone(connection, request), until_read=True)
 
 
 async def _send_alone(connection: VendorConnection, request: Request) -> Response:

@@ -21,18 +21,19 @@ class _Attempt(Generic[T]):
 
 
 class SingleFlight(Generic[K, T]):
-    """
-    Run attempts, one per key at a time.
+    """Run attempts, one per key at a time."""
 
-    :param until_read: Whether an attempt that is over is shared until a caller has read its result, for results that
-        the callers keep. By default it is not shared any more as soon as it is over.
-    """
-
-    def __init__(self, *, until_read: bool = False) -> None:
-        self._until_read = until_read
+    def __init__(self) -> None:
         self._under_way: dict[K, _Attempt[T]] = {}
 
-    async def do(self, key: K, attempt: Callable[[], Coroutine[Any, Any, T]], *, alone: bool = False) -> T:
+    async def do(
+        self,
+        key: K,
+        attempt: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        alone: bool = False,
+        until_read: bool = False,
+    ) -> T:
         """
         Return the result of the attempt that is under way, or of a new one.
 
@@ -40,13 +41,15 @@ class SingleFlight(Generic[K, T]):
         :param attempt: Begins a new attempt.
         :param alone: Whether no other caller is expected. A new attempt then runs without a task of its own, which is
             cheaper. If its caller is cancelled, other callers make a new attempt.
+        :param until_read: Whether the attempt is shared until a caller has read its result, for a result that the
+            callers keep. By default it is not shared any more as soon as it is over.
         """
         while (under_way := self._under_way.get(key)) is not None:
             if (result := await self._join(key, under_way)) is not None:
                 return result
         if alone:
             return await self._attempt_alone(key, attempt)
-        task: asyncio.Task[Any] = asyncio.create_task(self._attempt_for_all(key, attempt))
+        task: asyncio.Task[Any] = asyncio.create_task(self._attempt_for_all(key, attempt, until_read))
         task.add_done_callback(_mark_as_retrieved)
         under_way = self._under_way[key] = _Attempt(task)
         result = await self._join(key, under_way)
@@ -75,13 +78,13 @@ class SingleFlight(Generic[K, T]):
                 self._forget(key, under_way)
                 under_way.outcome.cancel()
 
-    async def _attempt_for_all(self, key: K, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _attempt_for_all(self, key: K, attempt: Callable[[], Coroutine[Any, Any, T]], until_read: bool) -> T:
         under_way = self._under_way.get(key)
         try:
             return await attempt()
         finally:
             # Not in a callback of the task, which would run later: meanwhile a caller could join that must not.
-            if under_way is not None and not self._until_read:
+            if under_way is not None and not until_read:
                 self._forget(key, under_way)
 
     async def _attempt_alone(self, key: K, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -144,7 +144,10 @@ class ImportProgressTrigger(BaseTrigger):
                         words = "The poll was still under way at the deadline."
                         if polled.is_paused:
                             words = "The poll was not sent by the deadline, because the vendor asks to wait."
-                        gap = wait.on_error(ImportPollError(words, transient=True, rate_limited=polled.is_rate_limited))
+                        elif polled.is_queued:
+                            words = "The deadline was over before the poll's turn within the vendor's rate limit."
+                        is_rate_limited = polled.is_rate_limited or (polled.is_queued and not polled.is_paused)
+                        gap = wait.on_error(ImportPollError(words, transient=True, rate_limited=is_rate_limited))
 
     async def _poll_until_over(
         self, wait: Wait, polled: PolledImport, gap: float, timer: asyncio.Timeout, publisher: TriggerPublisher

@@ -143,6 +143,7 @@ class Poller:
             key,
             lambda: self._send_in_turn(send, connection, request, key, first),
             # Without a task where no other wait is expected: the task costs a tenth of a poll.
+            until_read=request.shared,
             alone=not is_expected and self.rate_limit.is_free(connection, self.hook.rate_limit_group(request)),
         )
 
@@ -156,14 +157,14 @@ class Poller:
     ) -> Response:
         group = self.hook.rate_limit_group(request)
         await self.rate_limit.acquire(connection, group)
-        sent_at, asked_at = asyncio.get_running_loop().time(), clock.current.loop_time()
-        self._sent_at[key] = sent_at
+        sent_at = self._sent_at[key] = asyncio.get_running_loop().time()
+        sent_at_by_clock = clock.current.loop_time()
         outcome: Response | ImportProgressError
         try:
             outcome = self.hook.normalize_retry_after(await send(request))
             is_rate_limited = self.hook.is_rate_limited(outcome)
             seconds = self.rate_limit.on_answer(
-                outcome, connection, group, sent_at=asked_at, is_rate_limited=is_rate_limited
+                outcome, connection, group, sent_at=sent_at_by_clock, is_rate_limited=is_rate_limited
             )
             self.metrics.on_pause(seconds, is_rate_limited=is_rate_limited)
         except ImportProgressError as error:
@@ -247,6 +248,11 @@ class PolledImport:
     def is_rate_limited(self) -> bool:
         """Whether no poll is sent at the moment, because the vendor gets too many requests."""
         return self._poller.rate_limit.is_rate_limited
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether polls wait for their turn, because the vendor's rate limit allows no more."""
+        return self._poller.rate_limit.is_queued
 
     async def get_progress(self) -> ImportProgress:
         """

@@ -8,6 +8,7 @@ The vendor is a function here: who asks what, and when, is what these tests are 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import selectors
 import time
@@ -25,15 +26,17 @@ from airflow_import_progress.exceptions import ImportPollError, ImportRequestErr
 from airflow_import_progress.hooks import rocketchat_login
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
-from airflow_import_progress.http.adaptive_rate import DECREASE
+from airflow_import_progress.http.adaptive_rate import DECREASE, STRONG_DECREASE
 from airflow_import_progress.http.connection import VendorConnection
 from airflow_import_progress.http.connection_cache import CONNECTION_LIFETIME
 from airflow_import_progress.http.exchange import Request, Response
+from airflow_import_progress.http.rate_limit import RateLimit
+from airflow_import_progress.http.transport import authenticated_key
 from airflow_import_progress.imports import Import
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.triggers import import_progress as trigger_module
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
-from airflow_import_progress.waiting.poller import PolledImport
+from airflow_import_progress.waiting.poller import PolledImport, Poller
 from airflow_import_progress.waiting.schedule import INITIAL_FAILURE_GAP
 from tests.support.triggers import trigger_arguments
 
@@ -154,6 +157,14 @@ def run(main):
 
 def path_of(summary_id):
     return f"/timmi-absences/api/imports/v1.0/leavePeriods/{summary_id}/progress"
+
+
+async def wait_through_refusals(summary_id, *sleeps):
+    async with PolledImport(LuccaHook, "c", LuccaLeaveImport(summary_id)) as watch:
+        for seconds in sleeps:
+            await watch.sleep(seconds)
+            with contextlib.suppress(ImportPollError):
+                await watch.get_progress()
 
 
 async def wait(summary_id, *sleeps, hook_class=LuccaHook, import_=None, conn_id="c"):
@@ -811,6 +822,49 @@ def test_a_refusal_makes_requests_rarer(vendor, monkeypatch):
     assert gaps == pytest.approx([1.05 / (1 - DECREASE)] * 8, rel=0.01)
 
 
+def test_requests_become_more_frequent_again_while_none_is_refused(vendor, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", 60)
+    vendor.answers[path_of("i-0")] = [57, (429, {"retry-after": "60"})]
+
+    async def main():
+        await asyncio.gather(wait("i-0", 5, 60), return_exceptions=True)
+        await asyncio.gather(*(wait(f"i-{number}", 60, *[0] * 200) for number in range(1, 4)))
+
+    run(main())
+    gaps = [later - earlier for earlier, later in pairwise(sorted(vendor.times)[2:])]
+    assert gaps[:1] == pytest.approx([1.05 / (1 - DECREASE)], rel=0.01)
+    assert gaps[-1:] == pytest.approx([1.05], rel=0.01)
+
+
+def test_a_refusal_right_after_a_pause_makes_requests_much_rarer(vendor, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", 60)
+    refusal = (429, {"retry-after": "600"})
+    vendor.answers[path_of("i-0")] = [57, refusal, 57, refusal]
+
+    async def main():
+        waits = [wait_through_refusals("i-0", 5, 60, 0, 0), *(wait(f"i-{n}", 1000) for n in range(1, 5))]
+        await asyncio.gather(*waits)
+
+    run(main())
+    gaps = [later - earlier for earlier, later in pairwise(sorted(vendor.times)[4:])]
+    assert gaps == pytest.approx([1.05 / (1 - DECREASE) / (1 - STRONG_DECREASE)] * 3, rel=0.01)
+
+
+def test_a_refusal_of_a_request_that_was_under_way_at_another_counts_once(vendor, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", 600)
+    refusal = (429, {"retry-after": "60"})
+    for number in range(3):
+        vendor.answers[path_of(f"i-{number}")] = [57, refusal]
+
+    async def main():
+        waits = [*(wait(f"i-{n}", 5, 60) for n in range(3)), *(wait(f"i-{n}", 200) for n in range(3, 20))]
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    run(main())
+    gaps = [later - earlier for earlier, later in pairwise(sorted(vendor.times)[6:])]
+    assert gaps[-3:] == pytest.approx([0.105 / (1 - DECREASE)] * 3, rel=0.05)
+
+
 def test_what_was_learned_of_the_limit_outlives_the_last_wait(vendor, monkeypatch):
     monkeypatch.setattr(LuccaHook, "requests_per_minute", 60)
     vendor.answers[path_of("i-0")] = [57, (429, {"retry-after": "60"})]
@@ -1080,7 +1134,47 @@ def test_a_poll_that_the_vendors_pause_holds_back_until_the_deadline_is_reported
 
     message = run(main())
     assert "The poll was not sent by the deadline, because the vendor asks to wait." in message
-    assert ("The vendor asks for fewer requests: raise poke_interval" in message) == is_advised
+    assert ("The vendor asks for fewer requests: raise the poke_interval" in message) == is_advised
+
+
+def test_a_poll_that_waits_for_its_turn_until_the_deadline_is_reported_so(vendor, wall_clock, monkeypatch):
+    monkeypatch.setattr(LuccaHook, "requests_per_minute", 1)
+
+    async def main():
+        others = [asyncio.create_task(event_of(wall_clock, f"other-{n}", deadline=10**10)) for n in range(3)]
+        await asyncio.sleep(5)
+        deadline = wall_clock.time() + 60
+        message, _ = await event_of(wall_clock, part="message", next_poll_at=wall_clock.time(), deadline=deadline)
+        for other in others:
+            other.cancel()
+        return message
+
+    message = run(main())
+    assert "The deadline was over before the poll's turn within the vendor's rate limit." in message
+    assert "The vendor asks for fewer requests: raise the poke_interval" in message
+
+
+def test_a_log_in_is_shared_until_a_wait_has_kept_it(vendor):
+    async def main():
+        hook = RocketChatHook("c")
+        poller = Poller(hook, RateLimit(None))
+        connection = VendorConnection(conn_id="c", base_url="https://vendor.example", password="k")
+        request = Request(method="POST", path="/api/v1/login", shared=True)
+        later, sent = [], []
+
+        def log_in():
+            return poller.send(send, connection, request, authenticated_key(connection, request), None, 0.0)
+
+        async def send(_):
+            sent.append(request)
+            later.append(asyncio.create_task(log_in()))
+            return Response(status=200, headers={}, body=b"{}", request_line="POST /api/v1/login")
+
+        await log_in()
+        await later[0]
+        return len(sent)
+
+    assert run(main()) == 1
 
 
 def test_waits_that_a_restarted_triggerer_takes_over_do_not_poll_all_at_once(vendor, wall_clock):

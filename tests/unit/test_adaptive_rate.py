@@ -23,7 +23,9 @@ LATER = 10 * STILL_TOO_FAST
 
 
 def refuse(rate, at, pause=0.0):
-    rate.on_refusal(at, at, pause)
+    """Refuse a request after the rate was tried."""
+    rate.on_answer(at)
+    return rate.on_refusal(at, at, pause)
 
 
 @pytest.fixture
@@ -54,12 +56,33 @@ def test_a_refusal_right_after_the_start_lowers_the_rate_more(rate):
 def test_a_refusal_right_after_a_pause_lowers_the_rate_more(rate):
     refuse(rate, LATER, pause=100)
     refuse(rate, LATER + 100 + STILL_TOO_FAST - 1)
-    assert rate.per_minute == CEILING * (1 - DECREASE) * (1 - STRONG_DECREASE)
+    assert rate.per_minute == pytest.approx(CEILING * (1 - DECREASE) * (1 - STRONG_DECREASE), rel=0.01)
 
 
 def test_requests_that_were_under_way_at_a_refusal_lower_the_rate_no_further(rate):
     refuse(rate, LATER)
-    rate.on_refusal(sent_at=LATER - 1, now=LATER + 1, pause=0)
+    rate.on_answer(LATER)
+    assert not rate.on_refusal(sent_at=LATER - 1, now=LATER + 1, pause=0)
+    assert rate.per_minute == CEILING * (1 - DECREASE)
+
+
+def test_a_longer_pause_of_a_request_that_was_under_way_counts(rate):
+    refuse(rate, LATER, pause=5)
+    rate.on_refusal(sent_at=LATER - 1, now=LATER + 1, pause=100)
+    refuse(rate, LATER + 101 + STILL_TOO_FAST - 1)
+    assert rate.per_minute == pytest.approx(CEILING * (1 - DECREASE) * (1 - STRONG_DECREASE), rel=0.01)
+
+
+def test_an_answer_in_a_pause_does_not_lower_the_rate(rate):
+    refuse(rate, LATER, pause=100)
+    rate.on_answer(LATER + 1)
+    assert rate.per_minute >= CEILING * (1 - DECREASE)
+
+
+def test_an_outage_in_which_all_is_refused_lowers_the_rate_once(rate):
+    refuse(rate, LATER, pause=5)
+    for number in range(1, 100):
+        assert not rate.on_refusal(LATER + 5 * number, LATER + 5 * number, 5)
     assert rate.per_minute == CEILING * (1 - DECREASE)
 
 
@@ -101,15 +124,18 @@ def test_a_pause_is_not_silence(rate):
 
 def test_nothing_is_learned_while_nothing_is_sent(rate):
     refuse(rate, LATER)
-    rate.on_answer(LATER + 30)
+    for second in range(1, 50):
+        rate.on_answer(LATER + second)
+    before = rate.per_minute
     rate.on_answer(LATER + 24 * 3600)
-    assert rate.per_minute < CEILING * (1 - DECREASE) * 1.1
+    rate.on_answer(LATER + 24 * 3600 + 1)
+    assert rate.per_minute < before * 1.01
 
 
 @pytest.mark.parametrize("ceiling", [CEILING, 0.1])
 def test_the_rate_does_not_fall_to_nothing(ceiling):
     rate = AdaptiveRate(ceiling, now=0)
-    for number in range(100):
+    for number in range(1, 100):
         refuse(rate, number)
     assert rate.per_minute == min(ceiling, LOWEST)
 

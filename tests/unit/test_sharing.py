@@ -90,8 +90,8 @@ async def test_an_attempt_that_is_over_is_not_shared_even_before_its_result_is_r
 
 @pytest.mark.parametrize("call_later", [False, True])
 async def test_an_attempt_can_be_shared_until_its_result_is_read(call_later):
-    sharing = SingleFlight(until_read=True)
-    assert [await call_at_its_end(sharing, call_later) for _ in range(2)] == [(1, 1)] * 2
+    sharing = SingleFlight()
+    assert [await call_at_its_end(sharing, call_later, until_read=True) for _ in range(2)] == [(1, 1)] * 2
 
 
 async def test_an_error_is_shared(alone):

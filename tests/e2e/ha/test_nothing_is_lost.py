@@ -104,6 +104,11 @@ def test_a_trigger_fires_once(outcome: Outcome, wait: WaitSpec) -> None:
 # The tests below check that the failures did happen.
 
 
+def test_the_vendors_refused_requests_above_their_limits(outcome: Outcome) -> None:
+    statuses = {request["status"] for wait in HELD for request in outcome.vendors.requests(wait)}
+    assert 429 in statuses
+
+
 @each([wait for wait in HELD if wait != CLEARED])
 def test_the_wait_was_in_more_than_one_triggerer(outcome: Outcome, wait: WaitSpec) -> None:
     starts = [line for line in outcome.log(wait) if line.startswith("trigger ") and line.endswith(" starting")]

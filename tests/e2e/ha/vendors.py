@@ -32,11 +32,11 @@ _FIRST_END, _BETWEEN_ENDS = 50, 7
 
 
 class Vendors:
-    """All vendors, at fixed addresses, with one import for each wait."""
+    """All vendors, at fixed addresses and with their rate limits, with one import for each wait."""
 
     def __init__(self) -> None:
-        self._first = Sandbox(port=_reserved_port())
-        self._second_workspace = Sandbox(port=_reserved_port())
+        self._first = Sandbox(port=_reserved_port(), rate_limits=True)
+        self._second_workspace = Sandbox(port=_reserved_port(), rate_limits=True)
         self.import_ids: dict[str, str] = {}
 
     def __enter__(self) -> Vendors:
