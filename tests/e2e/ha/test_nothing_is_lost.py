@@ -91,7 +91,9 @@ def test_no_wait_is_lost(outcome: Outcome) -> None:
     assert [task for task, instance in outcome.tasks.items() if instance["state"] not in FINAL_TASK_STATES] == []
 
 
-@each([wait for wait in WAITS if wait != MARKED_FAILED])
+# Not a wait without workers that ends during the failures: a triggerer that dies right after the event leaves it to the
+# other one to fire it again. Its task has succeeded and the next one has run once, as tested above.
+@each([wait for wait in WAITS if wait != MARKED_FAILED and (wait.is_held or wait.mode != "without_workers")])
 def test_a_wait_ends_once(outcome: Outcome, wait: WaitSpec) -> None:
     assert outcome.ends(wait) == 1
 
