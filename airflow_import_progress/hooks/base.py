@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
 from airflow_import_progress.compat import BaseHook
@@ -24,7 +24,7 @@ from airflow_import_progress.http.connection import (
     read_import_page,
 )
 from airflow_import_progress.http.connection_cache import ConnectionCache
-from airflow_import_progress.http.conversation import arun, run, through
+from airflow_import_progress.http.conversation import arun, first_request, run, through
 from airflow_import_progress.http.exchange import Conversation, Request, Response
 from airflow_import_progress.http.sessions import AsyncSessions, Sessions, send_or_share
 from airflow_import_progress.http.transport import AsyncSend, AsyncSender
@@ -271,15 +271,16 @@ class ImportProgressHook(BaseHook, ABC):
             started.
         :raises ImportStartUnknownError: if the answer was lost, so that the import may have been started.
         :raises ImportPollError: if the request has certainly not reached the vendor; starting it again later may work.
+        :raises ImportProgressError: if the conversation raised an error before it sent anything. Nothing was started.
         """
-        with translating_start_errors(), self._translating_errors(self._subject):
+        with translating_start_errors(conversation), self._translating_errors(self._subject):
             with nothing_sent():
                 self.connection_cache.get()
             return self._run(conversation)
 
     async def astart_import(self, conversation: Conversation[T]) -> T:
         """Run the conversation that starts an import on an event loop, as :meth:`start_import`."""
-        with translating_start_errors(), self._translating_errors(self._subject):
+        with translating_start_errors(conversation), self._translating_errors(self._subject):
             with nothing_sent():
                 await self.connection_cache.aget()
             return await self._arun(conversation)
@@ -325,11 +326,8 @@ class ImportProgressHook(BaseHook, ABC):
         :param import_: The import.
         :raises ImportProgressError: if the connection cannot be looked up, or does not fit the import.
         """
-        with (
-            self._translating_errors(import_.describe(self.conn_id)),
-            closing(import_.poll(await self.connection_cache.aget())) as conversation,
-        ):
-            return next(conversation)
+        with self._translating_errors(import_.describe(self.conn_id)):
+            return first_request(import_.poll(await self.connection_cache.aget()))
 
     # The connection -----------------------------------------------------------------------------------------
 

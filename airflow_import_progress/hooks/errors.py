@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ from airflow_import_progress.exceptions import (
     ImportStartUnknownError,
 )
 from airflow_import_progress.http.exchange import redacted
+from airflow_import_progress.http.transport import requests_begun
 
 #: The advice for an HTTP status, where the vendor's hook has none of its own.
 STATUS_ADVICE: Mapping[int, str] = {
@@ -57,8 +59,15 @@ def translating_errors(
 
 
 @contextmanager
-def translating_start_errors() -> Iterator[None]:
-    """Turn the errors of requests into those of a start."""
+def translating_start_errors(conversation: object) -> Iterator[None]:
+    """
+    Turn the errors of requests into those of a start.
+
+    :param conversation: The conversation that starts the import.
+    """
+    # One that has begun, and what is not a conversation at all, may have sent something before.
+    begins_here = inspect.isgenerator(conversation) and inspect.getgeneratorstate(conversation) == inspect.GEN_CREATED
+    begun_before = requests_begun.number
     try:
         yield
     except ImportProgressError as error:
@@ -68,6 +77,12 @@ def translating_start_errors() -> Iterator[None]:
         is_redirect = error.status is not None and 300 <= error.status < 400
         if isinstance(error, ImportRequestError) and not error.is_after_change and not is_redirect:
             raise ImportStartRefusedError(f"{error} No import was started.") from None
+        # Any request counts, also one that reads and one of another hook: a vendor may start imports in an unusual way.
+        if begins_here and requests_begun.number == begun_before:
+            certain = error.reworded(f"{error} No import was started, because no request had been sent before.")
+            certain.not_sent = True
+            # With the traceback of a defect.
+            raise certain from error.__cause__
         words = str(error)
         if error.rate_limited:
             wait = "" if error.retry_after is None else f" and asks to wait {error.retry_after:.0f} s"

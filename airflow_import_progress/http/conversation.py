@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import closing
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from airflow_import_progress.exceptions import ImportProgressError
 from airflow_import_progress.http.exchange import MAX_ANSWER_BYTES, Conversation, Request, Response
@@ -79,17 +80,40 @@ def through(
 
     :param conversation: The conversation.
     :param send_authenticated: Returns the conversation that sends one request and ends in its answer.
+    :raises TypeError: if one of them is not a conversation.
     """
+    conversation = _checked(conversation, "poll()")
     try:
         request = next(conversation)
         while True:
-            response = yield from send_authenticated(request)
+            response = yield from _checked(send_authenticated(request), "send_authenticated()")
             request = conversation.send(response)
     except StopIteration as end:
         result: T = end.value
         return result
     finally:
         conversation.close()
+
+
+def first_request(conversation: Conversation[Any]) -> Request:
+    """
+    Return the request with which a conversation begins, and end it.
+
+    :param conversation: The conversation.
+    :raises TypeError: if it is not one.
+    """
+    with closing(_checked(conversation, "poll()")):
+        return next(conversation)
+
+
+def _checked(conversation: Conversation[T], method: str) -> Conversation[T]:
+    # Of a vendor's module, where a method without "yield" is easily written.
+    if isinstance(conversation, Generator):
+        return conversation
+    raise TypeError(
+        f"a conversation was expected, which a method such as {method} returns if it yields its requests, as in "
+        f"'response = yield Request(...)', but it returned {type(conversation).__name__}"
+    )
 
 
 def _may_have_changed_something(request: Request, response: Response) -> bool:

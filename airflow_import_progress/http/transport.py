@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,24 @@ AsyncSend = Callable[[Request], Awaitable[Response]]
 AsyncSender = Callable[[AsyncSend, VendorConnection, Request], Awaitable[Response]]
 
 
+class RequestCounter:
+    """Count the requests that this process has begun to send. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        #: The number of requests.
+        self.number = 0
+
+    def add(self) -> None:
+        """Count one more."""
+        with self._lock:
+            self.number += 1
+
+
+#: All requests of this process, over any connection: it shows that a start has certainly sent nothing.
+requests_begun = RequestCounter()
+
+
 def authenticated_key(connection: VendorConnection, request: Request) -> AuthenticatedKey:
     """
     Return the key of a request as it is sent. Only requests with the same key may share an answer.
@@ -64,6 +83,7 @@ def send(session: requests.Session, connection: VendorConnection, request: Reque
     import requests
     import urllib3
 
+    requests_begun.add()
     handled_before = sys.exc_info()[1]
     give_up_at = time.monotonic() + _time_limit(connection, request)
     upload: BodyReader | None = None
@@ -139,6 +159,7 @@ async def asend(session: aiohttp.ClientSession, connection: VendorConnection, re
     """Send a request with aiohttp, and return the answer whole."""
     import aiohttp
 
+    requests_begun.add()
     handled_before = sys.exc_info()[1]
     upload: BodyReader | None = None
     body = bytearray()

@@ -20,7 +20,7 @@ from airflow_import_progress.hooks.errors import nothing_sent, translating_error
 def translated(error, *, is_after_change=False):
     error.is_after_change = is_after_change
     try:
-        with translating_start_errors():
+        with translating_start_errors(None):
             raise error
     except (ImportProgressError, ImportStartRefusedError, ImportStartUnknownError) as raised:
         return type(raised)
@@ -52,7 +52,7 @@ def test_after_any_other_error_it_is_unknown_whether_an_import_was_started(error
 @pytest.mark.parametrize(("retry_after", "words"), [(None, "too many requests. It"), (30.0, "asks to wait 30 s. It")])
 def test_the_message_after_a_rate_limit_explains_why_the_start_is_unknown(retry_after, words):
     error = ImportPollError("HTTP 429.", transient=True, rate_limited=True, status=429, retry_after=retry_after)
-    with pytest.raises(ImportStartUnknownError, match=words) as caught, translating_start_errors():
+    with pytest.raises(ImportStartUnknownError, match=words) as caught, translating_start_errors(None):
         raise error
     assert "has probably started nothing, but does not document that" in str(caught.value)
 
@@ -67,7 +67,7 @@ def test_a_refusal_after_a_request_that_changed_something_is_unknown():
 
 
 def test_an_import_that_has_failed_already_stays_a_failure():
-    with pytest.raises(ImportFailedError), translating_start_errors():
+    with pytest.raises(ImportFailedError), translating_start_errors(None):
         raise ImportFailedError("it failed")
 
 
