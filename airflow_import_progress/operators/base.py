@@ -62,6 +62,10 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
     start_advice: ClassVar[str]
     #: The arguments, besides those of the import, that are rendered to text even in native DAGs.
     text_arguments: ClassVar[Sequence[str]] = ()
+    _required_class_attributes: ClassVar[Mapping[str, str]] = {
+        **RecordingSensor._required_class_attributes,
+        "start_advice": "a sentence on where a person finds out whether an import was started",
+    }
     _start_metrics: Metrics
     #: When the answer to a start was lost in this try.
     _lost_at = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections import ChainMap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -27,8 +27,15 @@ else:
 class _ChecksArguments(BaseOperatorMeta):
     """Check the arguments of a sensor once all constructors have run, so that no constructor can leave it out."""
 
+    #: The attributes that a class for a vendor sets, with their descriptions.
+    _required_class_attributes: Mapping[str, str]
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        for name, description in cls._required_class_attributes.items():
+            if not hasattr(cls, name):
+                raise TypeError(f"{cls.__name__} lacks the class attribute {name}: {description}.")
         sensor = super().__call__(*args, **kwargs)
+        sensor._require_attributes()
         sensor._complete()
         return sensor
 
@@ -50,6 +57,10 @@ class IdentifyingSensor(BaseSensorOperator, metaclass=_ChecksArguments):
     import_class: ClassVar[type[Import]]
     hook_class: ClassVar[type[ImportProgressHook]]
     template_fields: Sequence[str] = ()
+    _required_class_attributes: ClassVar[Mapping[str, str]] = {
+        "import_class": "the vendor's class of imports, a subclass of Import",
+        "hook_class": "the vendor's hook, a subclass of ImportProgressHook",
+    }
     #: Whether all constructors have run.
     _is_complete = False
     #: The arguments that identify the import or the connection and were given as text.
@@ -107,6 +118,15 @@ class IdentifyingSensor(BaseSensorOperator, metaclass=_ChecksArguments):
         """The template fields that identify the import or the connection."""
         names = {self.hook_class.conn_name_attr, *(field.name for field in fields(self.import_class))}
         return tuple(name for name in self.template_fields if name in names)
+
+    def _require_attributes(self) -> None:
+        for name in (*(field.name for field in fields(self.import_class)), self.hook_class.conn_name_attr):
+            if not hasattr(self, name):
+                raise TypeError(
+                    f"{type(self).__name__} lacks the attribute {name}: set it in __init__. It identifies the import "
+                    f"or the connection, so it has the name that {self.import_class.__name__} or "
+                    f"{self.hook_class.__name__} has for it."
+                )
 
     def _complete(self) -> None:
         """

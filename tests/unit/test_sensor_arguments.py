@@ -13,8 +13,11 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, task_group
 
+from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.hooks.rocketchat import RocketChatImport
+from airflow_import_progress.operators.base import BaseImportOperator
 from airflow_import_progress.sensors.arguments import NOT_GIVEN
+from airflow_import_progress.sensors.base import BaseImportSensor
 from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
@@ -371,3 +374,44 @@ def test_a_wrong_argument_for_rocket_chat_is_refused_by_name(argument, value):
 def test_a_literal_time_is_checked_while_the_dag_is_parsed():
     sensor = RocketChatImportSensor(task_id="wait", started_after=pendulum.datetime(2026, 1, 1))
     assert sensor.get_import().started_after == "2026-01-01T00:00:00+00:00"
+
+
+# Classes of other packages ----------------------------------------------------------------------------------
+
+
+class WithoutStart(BaseImportOperator):
+    """An operator without the attributes of its vendor."""
+
+    def prepare(self, hook):
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("base", "attributes", "lacking"),
+    [
+        (BaseImportSensor, {}, "import_class"),
+        (BaseImportSensor, {"import_class": LuccaLeaveImport}, "hook_class"),
+        (WithoutStart, {"hook_class": LuccaHook}, "import_class"),
+        (WithoutStart, {"import_class": LuccaLeaveImport, "hook_class": LuccaHook}, "start_advice"),
+    ],
+)
+def test_a_class_that_lacks_an_attribute_of_its_vendor_is_refused_by_the_name_of_the_attribute(
+    base, attributes, lacking
+):
+    incomplete = type("Incomplete", (base,), attributes)
+    with pytest.raises(TypeError, match=f"Incomplete lacks the class attribute {lacking}: "):
+        incomplete(task_id="wait")
+
+
+@pytest.mark.parametrize(("given", "lacking"), [("lucca_conn_id", "summary_id"), ("summary_id", "lucca_conn_id")])
+def test_a_constructor_that_sets_no_attribute_for_an_identifier_is_refused_by_its_name(given, lacking):
+    class Incomplete(BaseImportSensor):
+        import_class = LuccaLeaveImport
+        hook_class = LuccaHook
+
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            setattr(self, given, "3c90")
+
+    with pytest.raises(TypeError, match=f"Incomplete lacks the attribute {lacking}: set it in __init__"):
+        Incomplete(task_id="wait")
