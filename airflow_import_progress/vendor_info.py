@@ -113,31 +113,35 @@ class InstalledVendor:
     distribution: str
     info: VendorInfo
 
-    def leave_out(self, part: str, reason: str) -> None:
+    def leave_out(self, part: str, reason: str) -> str:
         """
-        Log that a part of the vendor is left out.
+        Log that a part of the vendor is left out, and return the message.
 
         :param part: The part, such as ``"The kind of import 'acme'"``.
         :param reason: The reason, without a full stop.
         """
-        _leave_out(part, self.distribution, reason)
+        return _leave_out(part, self.distribution, reason)
 
 
-def installed_vendors() -> list[InstalledVendor]:
-    """Return the vendors of all entry points. One that cannot be used is logged and left out."""
-    found = []
+def installed_vendors(left_out: list[str] | None = None) -> list[InstalledVendor]:
+    """
+    Return the vendors of all entry points. One that cannot be used is logged and left out.
+
+    :param left_out: A list to which the messages about those are added. None: they are only logged.
+    """
+    found, messages = [], [] if left_out is None else left_out
     # In an order that does not depend on the installation, because of two equal names the first one counts.
     for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda it: (_distribution(it), it.name)):
         part, distribution = f"The vendor {entry_point.name!r} ({entry_point.value})", _distribution(entry_point)
         try:
             info = entry_point.load()
         except Exception as error:
-            _leave_out(part, distribution, in_words(error))
+            messages.append(_leave_out(part, distribution, in_words(error)))
             continue
         if isinstance(info, VendorInfo):
             found.append(InstalledVendor(distribution=distribution, info=info))
         else:
-            _leave_out(part, distribution, f"it is not a VendorInfo, but {type(info).__name__}")
+            messages.append(_leave_out(part, distribution, f"it is not a VendorInfo, but {type(info).__name__}"))
     return found
 
 
@@ -150,12 +154,11 @@ def _distribution(entry_point: EntryPoint) -> str:
     return entry_point.dist.name if entry_point.dist is not None else "unknown"
 
 
-def _leave_out(part: str, distribution: str, reason: str) -> None:
-    # Without a configuration of logging, as in the commands, Python writes it to the standard error.
-    log.warning(
-        "%s of the distribution %r is left out: %s. Update or uninstall this distribution, or report it to its "
-        "authors. Everything else works.",
-        part,
-        distribution,
-        reason,
+def _leave_out(part: str, distribution: str, reason: str) -> str:
+    message = (
+        f"{part} of the distribution {distribution!r} is left out: {reason}. Update or uninstall this distribution, or "
+        f"report it to its authors."
     )
+    # Without a configuration of logging, as in the commands, Python writes it to the standard error.
+    log.warning("%s Everything else works.", message)
+    return message

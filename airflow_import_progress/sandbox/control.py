@@ -197,6 +197,14 @@ class Control:
         """
         return self._world.requests.count(vendor, import_id)
 
+    def handler_errors(self) -> list[Exception]:
+        """
+        Return the exceptions that simulated vendors raised, oldest first, of those from the same place only the first.
+
+        Their clients got HTTP 500. Each is a defect in the simulation of a vendor.
+        """
+        return self._world.handler_errors.all()
+
     def set_credentials(self, vendor: str, /, **credentials: str) -> None:
         """
         Replace credentials that a vendor accepts.
@@ -238,7 +246,7 @@ class Control:
             self._vendor(vendor).change(self._world, changes)
 
     def reset(self) -> None:
-        """Remove imports, also the next ones, faults and requests, and restore the initial credentials and limits."""
+        """Remove imports, also the next ones, faults, requests and errors; restore initial credentials and limits."""
         self._world.reset()
 
     def _vendor(self, name: Json) -> Vendor:

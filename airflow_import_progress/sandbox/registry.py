@@ -18,11 +18,21 @@ from airflow_import_progress.vendor_info import in_words, installed_vendors
 _BUILT_IN: tuple[Vendor, ...] = (Lucca(), RocketChat(), Zilliz(), Leadsy())
 
 
-@cache
 def vendors() -> tuple[Vendor, ...]:
     """Return the simulated vendors. One of another package that cannot be used is logged and left out."""
+    return _read()[0]
+
+
+def left_out() -> tuple[str, ...]:
+    """Return a message for each vendor of another package that is left out."""
+    return _read()[1]
+
+
+@cache
+def _read() -> tuple[tuple[Vendor, ...], tuple[str, ...]]:
     found = {vendor.name: vendor for vendor in _BUILT_IN}
-    for installed in installed_vendors():
+    messages: list[str] = []
+    for installed in installed_vendors(messages):
         if (path := installed.info.sandbox) is None:
             continue
         try:
@@ -30,10 +40,10 @@ def vendors() -> tuple[Vendor, ...]:
             if vendor.name in found:
                 raise ValueError(f"another simulated vendor is named {vendor.name!r}")  # noqa: TRY301
         except Exception as error:
-            installed.leave_out(f"The simulated vendor {path!r}", in_words(error))
+            messages.append(installed.leave_out(f"The simulated vendor {path!r}", in_words(error)))
         else:
             found[vendor.name] = vendor
-    return tuple(found.values())
+    return tuple(found.values()), tuple(messages)
 
 
 def credential_options() -> dict[str, tuple[Vendor, str]]:

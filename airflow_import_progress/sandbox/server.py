@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from email.utils import formatdate
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from aiohttp import web
 
@@ -183,7 +183,15 @@ def _application(control: Control, world: World, access_log: TextIO | None) -> w
         if request.path == PREFIX or request.path.startswith(f"{PREFIX}/"):
             return await handler(request)
         vendor = vendor_of.get(request.match_info.route)
-        return await _vendor_answer(world, vendor, request, handler)
+        try:
+            return await _vendor_answer(world, vendor, request, handler)
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            # Not if the client is gone, so that its request could not be read.
+            if vendor is not None and request.transport is not None and not request.transport.is_closing():
+                world.handler_errors.add(error, _note_on(world, vendor, request))
+            raise
 
     @web.middleware
     async def log_access(request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -243,10 +251,23 @@ async def _faultless_answer(
         return await vendor.unauthorized(request)
     rate_limit = world.count_request(vendor.name, vendor.rate_limit_group(request))
     if rate_limit is None:
-        return await handler(request)
-    response = vendor.too_many_requests(rate_limit) if rate_limit.exceeded else await handler(request)
+        return await _handled(request, handler)
+    response = vendor.too_many_requests(rate_limit) if rate_limit.exceeded else await _handled(request, handler)
     response.headers.update(vendor.rate_limit_headers(rate_limit))
     return response
+
+
+async def _handled(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    response: Any = await handler(request)
+    if not isinstance(response, web.StreamResponse):
+        name = getattr(request.match_info.handler, "__qualname__", "handler")
+        raise TypeError(f"{name}() returned {response!r} in place of a response")
+    return response
+
+
+def _note_on(world: World, vendor: Vendor, request: web.Request) -> str:
+    request_line = f"{request.method} {world.redact(request.rel_url.raw_path)}"
+    return f"The simulated vendor {vendor.name!r} raised this in answer to {request_line}. Its client got HTTP 500."
 
 
 def _record_of(

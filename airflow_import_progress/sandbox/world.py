@@ -15,6 +15,7 @@ from typing import Any, TypedDict, TypeVar
 
 from airflow_import_progress.sandbox.checks import InvalidInputError, Json
 from airflow_import_progress.sandbox.faults import FaultRules
+from airflow_import_progress.sandbox.handler_errors import HandlerErrors
 from airflow_import_progress.sandbox.next_imports import NextImport, NextImports
 from airflow_import_progress.sandbox.rates import RateLimiter, RateLimitStatus
 from airflow_import_progress.sandbox.script import Script
@@ -98,6 +99,7 @@ class World:
 
     faults: FaultRules
     requests: RequestLog
+    handler_errors: HandlerErrors
 
     def __init__(
         self,
@@ -120,6 +122,7 @@ class World:
         with self._lock:
             self.faults = FaultRules()
             self.requests = RequestLog()
+            self.handler_errors = HandlerErrors()
             self._imports: dict[tuple[str, str], SimulatedImport] = {}
             self._next_imports = NextImports()
             self._credentials = {name: dict(values) for name, values in self._initial_credentials.items()}
