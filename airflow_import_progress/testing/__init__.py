@@ -26,6 +26,7 @@ def import_sandbox() -> Iterator[ImportSandbox]:
 
     with ImportSandbox() as sandbox:
         yield sandbox
+        sandbox.report()
 
 
 if not TYPE_CHECKING:

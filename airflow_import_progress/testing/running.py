@@ -15,6 +15,7 @@ import pytest
 from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_import_progress.compat import DAG, AirflowRescheduleException, BaseOperator, TaskDeferred, import_string
+from airflow_import_progress.compat.in_process import executing
 from airflow_import_progress.compat.stored import has_task_state_store
 from airflow_import_progress.starting import store
 from airflow_import_progress.waiting import publishing
@@ -68,8 +69,8 @@ def run(task: BaseOperator) -> Any:
         DAG("import_sandbox", schedule=None).add_task(task)
     stored, ti = _Stored(), _TaskInstance(task)
     context = cast("Any", {"ti": ti, **({"task_state_store": stored} if has_task_state_store() else {})})
-    call = partial(task.execute, context)
-    with _without_airflow(stored):
+    with _without_airflow(stored), executing(task, context) as execute:
+        call = execute
         while True:
             try:
                 return call()

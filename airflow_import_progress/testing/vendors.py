@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import json
+import warnings
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from airflow_import_progress import clock
+from airflow_import_progress.compat.in_process import keeping_apis_of_dag_test
 from airflow_import_progress.sandbox import Sandbox
+from airflow_import_progress.sandbox.registry import left_out
 from airflow_import_progress.testing.virtual_clock import VirtualClock
 
 if TYPE_CHECKING:
@@ -36,11 +39,13 @@ class ImportSandbox:
         #: The sandbox, for what this class has no method for, such as ``add_fault()`` and ``requests()``.
         self.sandbox = Sandbox(import_duration=IMPORT_DURATION, clock=self.clock.time)
         self._patch = pytest.MonkeyPatch()
+        self._created: list[ScriptedImport] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self.sandbox)
             stack.callback(self._patch.undo)
+            stack.enter_context(keeping_apis_of_dag_test())
             self._patch.setattr(clock, "current", self.clock)
             for vendor in self.sandbox.vendors:
                 self.vendor(vendor.name).connect(f"{vendor.name}_default")
@@ -49,6 +54,20 @@ class ImportSandbox:
 
     def __exit__(self, *_: object) -> None:
         self._entered.close()
+
+    def report(self) -> None:
+        """
+        Report what a test has not noticed, at its end.
+
+        :raises Exception: if the handler of a simulated vendor raised one; several as an ``ExceptionGroup``.
+        """
+        if len(errors := self.sandbox.handler_errors()) > 1:
+            raise ExceptionGroup("simulated vendors raised exceptions", errors)
+        if errors:
+            raise errors[0]
+        for scripted in self._created:
+            if scripted.withdraw():
+                warnings.warn(_never_started(scripted), stacklevel=2)
 
     def vendor(self, name: str) -> ScriptedVendor:
         """
@@ -59,9 +78,9 @@ class ImportSandbox:
         """
         for vendor in self.sandbox.vendors:
             if vendor.name == name:
-                return ScriptedVendor(self.sandbox, self._patch, name, vendor.kinds)
+                return ScriptedVendor(self.sandbox, self._patch, self._created, name, vendor.kinds)
         names = ", ".join(vendor.name for vendor in self.sandbox.vendors)
-        raise AttributeError(f"the sandbox simulates no vendor {name!r}, but {names}")
+        raise AttributeError(" ".join((f"the sandbox simulates no vendor {name!r}, but {names}.", *left_out())))
 
     def __getattr__(self, name: str) -> ScriptedVendor:
         if name.startswith("_"):
@@ -81,6 +100,14 @@ class ImportSandbox:
         return run(task)
 
 
+def _never_started(scripted: ScriptedImport) -> Warning:
+    return pytest.PytestWarning(
+        f"The test created the {scripted.kind} import {scripted.import_id!r} of {scripted.vendor}, but nothing has "
+        f"started it, so it had no effect. If an operator was to start it, check that the operator ran and imports "
+        f"into {scripted.vendor}. For a sensor, call start()."
+    )
+
+
 class ScriptedVendor:
     """
     A simulated vendor.
@@ -90,13 +117,22 @@ class ScriptedVendor:
 
     :param sandbox: The sandbox.
     :param patch: Sets environment variables until the end of the test.
+    :param created: The imports that the test has created, to which new ones are added.
     :param name: The name of the vendor.
     :param kinds: Its kinds of import.
     """
 
-    def __init__(self, sandbox: Sandbox, patch: pytest.MonkeyPatch, name: str, kinds: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        patch: pytest.MonkeyPatch,
+        created: list[ScriptedImport],
+        name: str,
+        kinds: tuple[str, ...],
+    ) -> None:
         self._sandbox = sandbox
         self._patch = patch
+        self._created = created
         self.name = name
         self.kinds = kinds
 
@@ -116,7 +152,9 @@ class ScriptedVendor:
         """
         if fails_at is not None:
             script["fail_at"] = fails_at
-        return ScriptedImport(self._sandbox, self.name, kind, script, import_id)
+        created = ScriptedImport(self._sandbox, self.name, kind, script, import_id)
+        self._created.append(created)
+        return created
 
     def __getattr__(self, name: str) -> Any:
         for kind in self.kinds:
@@ -157,7 +195,8 @@ class ScriptedImport:
 
     def __init__(self, sandbox: Sandbox, vendor: str, kind: str, script: dict[str, Any], import_id: str | None) -> None:
         self._sandbox = sandbox
-        self._imported = vendor, kind
+        self.vendor = vendor
+        self.kind = kind
         self._script = script
         #: Its id at the vendor.
         self.import_id = sandbox.script_next_import(vendor, kind, script, import_id)
@@ -169,9 +208,9 @@ class ScriptedImport:
         :param seconds: The time to 100 percent, in seconds.
         :raises RuntimeError: if it has been started.
         """
-        self._withdraw()
+        self._withdraw_or_raise()
         self._script = {**self._script, "duration": seconds}
-        self._sandbox.script_next_import(*self._imported, self._script, self.import_id)
+        self._sandbox.script_next_import(self.vendor, self.kind, self._script, self.import_id)
         return self
 
     def start(self) -> str:
@@ -180,9 +219,13 @@ class ScriptedImport:
 
         :raises RuntimeError: if it has been started.
         """
-        self._withdraw()
-        return self._sandbox.create_import(*self._imported, self._script, self.import_id)
+        self._withdraw_or_raise()
+        return self._sandbox.create_import(self.vendor, self.kind, self._script, self.import_id)
 
-    def _withdraw(self) -> None:
-        if not self._sandbox.withdraw_next_import(self._imported[0], self.import_id):
+    def withdraw(self) -> bool:
+        """Take the import back, and return whether nothing had started it."""
+        return self._sandbox.withdraw_next_import(self.vendor, self.import_id)
+
+    def _withdraw_or_raise(self) -> None:
+        if not self.withdraw():
             raise RuntimeError(f"The import {self.import_id!r} has been started already.")

@@ -11,14 +11,20 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
 from airflow_import_progress import clock
 from airflow_import_progress.compat import AirflowSensorTimeout, waits_without_workers
 from airflow_import_progress.exceptions import ImportFailedError, ImportPollError
+from airflow_import_progress.hooks.leadsy import LeadsyHook, LeadsyImport
+from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator
 from airflow_import_progress.operators.rocketchat import RocketChatUserImportOperator
+from airflow_import_progress.sandbox.leadsy import Leadsy
+from airflow_import_progress.sandbox.lucca import Lucca
 from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
@@ -32,6 +38,7 @@ LEAVES = (
     b"Lucca FR;M0029;Bart;Maud;1218;01/09/2025;AM;05/09/2025;PM;true\n"
 )
 AN_HOUR = 3600.0
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(params=MODES)
@@ -198,6 +205,96 @@ def test_an_import_that_has_been_started_is_started_no_second_time(import_sandbo
     scripted.start()
     with pytest.raises(RuntimeError, match="started already"):
         scripted.start()
+
+
+# Its report at the end of a test
+
+
+def defect_of(vendor_class, error, monkeypatch):
+    """Let a simulated vendor raise an error for each request."""
+
+    def is_authorized(vendor, request, credentials):
+        raise error
+
+    monkeypatch.setattr(vendor_class, "is_authorized", is_authorized)
+
+
+def poll(hook, import_):
+    with pytest.raises(ImportPollError, match="HTTP 500"):
+        hook.get_progress(import_)
+
+
+def test_the_exception_of_a_simulated_vendor_is_raised_at_the_end(import_sandbox, monkeypatch):
+    defect = KeyError("the key of a dict")
+    defect_of(Lucca, defect, monkeypatch)
+    poll(LuccaHook(), LuccaLeaveImport("3c90"))
+    with pytest.raises(KeyError) as caught:
+        import_sandbox.report()
+    assert caught.value is defect
+
+
+def test_the_exceptions_of_simulated_vendors_are_raised_together(import_sandbox, monkeypatch):
+    defects = KeyError("the key of a dict"), ValueError("a value")
+    defect_of(Lucca, defects[0], monkeypatch)
+    defect_of(Leadsy, defects[1], monkeypatch)
+    poll(LuccaHook(), LuccaLeaveImport("3c90"))
+    poll(LeadsyHook(), LeadsyImport("IMP-1"))
+    with pytest.raises(ExceptionGroup) as caught:
+        import_sandbox.report()
+    assert caught.value.exceptions == defects
+
+
+def test_an_import_that_nothing_starts_is_reported_at_the_end(import_sandbox):
+    import_sandbox.lucca.leave_import(import_id="3c90").takes(AN_HOUR)
+    with pytest.warns(pytest.PytestWarning, match=r"leave import '3c90' of lucca.*nothing has started it"):
+        import_sandbox.report()
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_reported_of_imports_that_were_started_or_are_forgotten(import_sandbox):
+    import_sandbox.zilliz.cloud_import()
+    import_sandbox.sandbox.reset()
+    import_sandbox.lucca.leave_import()
+    LuccaHook().start_leave_import(LEAVES)
+    import_sandbox.lucca.leave_import().start()
+    import_sandbox.report()
+
+
+TESTS_WITHOUT_EFFECT = """
+from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
+from airflow_import_progress.sandbox.lucca import Lucca
+
+def test_never_started(import_sandbox):
+    import_sandbox.lucca.leave_import(import_id="3c90")
+
+def test_defect(import_sandbox, monkeypatch):
+    def is_authorized(vendor, request, credentials):
+        raise KeyError("a key that is missing")
+    monkeypatch.setattr(Lucca, "is_authorized", is_authorized)
+    try:
+        LuccaHook().get_progress(LuccaLeaveImport("3c90"))
+    except Exception:
+        pass
+"""
+
+
+def test_the_fixture_reports_at_the_end_of_each_test(tmp_path):
+    (tmp_path / "test_it.py").write_text(TESTS_WITHOUT_EFFECT)
+    is_installed = any(it.value == "airflow_import_progress.testing" for it in entry_points(group="pytest11"))
+    options = [] if is_installed else ["-p", "airflow_import_progress.testing"]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "pytest", "-q", *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert "2 passed, 1 warning, 1 error" in done.stdout
+    assert "test_it.py::test_never_started\n" in done.stdout
+    assert "leave import '3c90' of lucca, but nothing has started it" in done.stdout
+    assert "ERROR at teardown of test_defect" in done.stdout
+    assert 'raise KeyError("a key that is missing")' in done.stdout
+    assert "The simulated vendor 'lucca' raised this in answer to GET " in done.stdout
 
 
 # Its cost, and what it leaves

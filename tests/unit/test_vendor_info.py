@@ -13,6 +13,7 @@ from airflow_import_progress import connection_forms
 from airflow_import_progress.cli.arguments import parser
 from airflow_import_progress.hooks.lucca import LuccaHook
 from airflow_import_progress.sandbox import Sandbox, registry
+from airflow_import_progress.testing import ImportSandbox
 from airflow_import_progress.vendor import Argument, ImportProgressHook, Kind, VendorInfo
 from airflow_import_progress.vendor_info import installed_vendors
 
@@ -46,7 +47,7 @@ def install(tmp_path, monkeypatch):
         metadata.mkdir()
         (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
         (metadata / "entry_points.txt").write_text(f"[{group}]\nit = {module}:{attribute}\n")
-        for cached in (registry.vendors, connection_forms._declared_by_other_packages):
+        for cached in (registry._read, connection_forms._declared_by_other_packages):
             cached.cache_clear()
 
     before = set(sys.modules)
@@ -54,7 +55,7 @@ def install(tmp_path, monkeypatch):
     for name in set(sys.modules) - before:
         if name.startswith("acme"):
             del sys.modules[name]
-    for cached in (registry.vendors, connection_forms._declared_by_other_packages):
+    for cached in (registry._read, connection_forms._declared_by_other_packages):
         cached.cache_clear()
 
 
@@ -197,6 +198,17 @@ def test_a_simulated_vendor_that_does_not_exist_is_reported(install, warnings):
     install("acme", with_sandbox()[0])
     assert {vendor.name for vendor in registry.vendors()} == {"lucca", "rocketchat", "zilliz", "leadsy"}
     assert "ModuleNotFoundError: No module named 'acme_sandbox'" in warnings()[0]
+
+
+def test_the_fixture_for_tests_names_the_reason_why_a_vendor_is_left_out(install):
+    install_sandbox(install, routes="1 / 0")
+    install("acme_broken", "import missing_module")
+    with ImportSandbox() as sandbox, pytest.raises(AttributeError, match="simulates no vendor 'acme'") as caught:
+        sandbox.vendor("acme")
+    assert "The simulated vendor 'acme_sandbox:Acme' of the distribution 'acme' is left out: ZeroDivisionError" in (
+        str(caught.value)
+    )
+    assert "of the distribution 'acme_broken' is left out: ModuleNotFoundError" in str(caught.value)
 
 
 @pytest.mark.parametrize("path", ["acme_sandbox", "acme_sandbox.Acme", "a b:C", 3])
