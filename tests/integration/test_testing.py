@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -289,7 +290,8 @@ def test_the_fixture_reports_at_the_end_of_each_test(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert "2 passed, 1 warning, 1 error" in done.stdout
+    # Airflow 2 has warnings of its own.
+    assert re.search(r"2 passed, \d+ warnings?, 1 error", done.stdout)
     assert "test_it.py::test_never_started\n" in done.stdout
     assert "leave import '3c90' of lucca, but nothing has started it" in done.stdout
     assert "ERROR at teardown of test_defect" in done.stdout
