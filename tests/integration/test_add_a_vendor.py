@@ -17,22 +17,14 @@ import pytest
 
 from airflow_import_progress.compat.stored import has_task_state_store
 from tests.support.fresh_environment import ROOT, FreshEnvironment, copy_helpers
-
-EXAMPLE = ROOT / "examples/gitlab_imports"
+from tests.support.other_packages import EXAMPLE, PAGE, write_package_of_page
 
 
 @pytest.fixture(scope="module")
 def acme(tmp_path_factory):
     """Return the folder of the page's package."""
     folder = tmp_path_factory.mktemp("acme")
-    page = (ROOT / "docs/add-a-vendor.md").read_text()
-    files = re.findall(r"^## `([^`]+)`[^\n]*\n.*?^```(?:python|toml)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    for name, code in files:
-        file = folder / (name if name in ("pyproject.toml", "tests/test_acme.py") else f"acme_imports/{name}")
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(code)
-    for name in ("__init__.py", "py.typed"):
-        (folder / "acme_imports" / name).touch()
+    write_package_of_page(folder)
     return folder
 
 
@@ -75,8 +67,7 @@ def serving(environment, folder):
 
 
 def test_the_page_has_every_file_that_it_lists(acme):
-    page = (ROOT / "docs/add-a-vendor.md").read_text()
-    listed = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    listed = re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(), re.MULTILINE)
     assert {str(file.relative_to(acme)) for file in acme.rglob("*.*") if file.is_file()} == {
         *listed,
         "acme_imports/py.typed",

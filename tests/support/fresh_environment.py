@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 #: The fixtures and helpers with which this package is tested, for tests of other packages.
 HELPERS = ("tests/__init__.py", "tests/conftest.py", "tests/integration/__init__.py", "tests/integration/conftest.py")
+
+PIP_INSTALL = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--ignore-installed")
 
 
 class FreshEnvironment:
@@ -28,15 +31,12 @@ class FreshEnvironment:
     def __init__(self, folder: Path, *projects: Path) -> None:
         self.folder = folder / "environment"
         self.home = folder / "airflow"
-        wheels = folder / "wheels"
-        for project in (ROOT, *projects):
-            _run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "-d", str(wheels), cwd=project)
+        wheels = build_wheels(folder / "wheels", ROOT, *projects)
         _run(sys.executable, "-m", "venv", "--without-pip", str(self.folder), cwd=folder)
         (site_packages,) = self.folder.glob("lib/python*/site-packages")
         installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
         (site_packages / "environment_of_the_tests.pth").write_text("".join(f"{path}\n" for path in installed))
-        options = ["--no-deps", "--no-index", "--ignore-installed", "--disable-pip-version-check", "--quiet"]
-        _run(self.executable("python"), "-m", "pip", "install", *options, *map(str, wheels.glob("*.whl")), cwd=folder)
+        _run(self.executable("python"), *PIP_INSTALL, *wheels, cwd=folder)
 
     def executable(self, name: str) -> str:
         """Return the path of a command."""
@@ -56,6 +56,25 @@ class FreshEnvironment:
         """Return the environment variables of its processes. Python finds only what is installed."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         return {**inherited, "AIRFLOW_HOME": str(self.home), **environment}
+
+
+def build_wheels(folder: Path, *projects: Path) -> list[str]:
+    """Build the wheels of projects into a folder, and return their paths."""
+    for project in projects:
+        _run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "-d", str(folder), cwd=project)
+    return [str(wheel) for wheel in folder.glob("*.whl")]
+
+
+def install_into(folder: Path, *projects: Path) -> None:
+    """
+    Build distributions, and install them into a folder without changing the environment of the tests.
+
+    :param folder: An empty folder, which processes that should find the distributions have in their ``PYTHONPATH``.
+    :param projects: The folders of the projects.
+    """
+    with tempfile.TemporaryDirectory() as wheels:
+        built = build_wheels(Path(wheels), *projects)
+        _run(sys.executable, *PIP_INSTALL, "--target", str(folder), *built, cwd=folder)
 
 
 def copy_helpers(folder: Path) -> None:

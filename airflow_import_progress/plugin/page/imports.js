@@ -120,8 +120,8 @@ function showHttpError(status) {
   if (status === 404 && singleWait) {
     clearPage();
     return showMessage("This task has not published any import", [
-      "Only sensors of airflow-provider-import-progress report one, starting with the first poll of a try.",
-      "If this task is such a sensor and is running, check its log: it may not have reached the vendor yet.",
+      "Only the sensors and operators of airflow-provider-import-progress, and of packages that add a vendor to it, report one, starting with the first poll of a try.",
+      "If this task is one of them and is running, check its log: it may not have reached the vendor yet.",
     ], createLink("../plugin/imports", "All imports"));
   }
   throw new Error(`HTTP ${status}`);
@@ -209,7 +209,7 @@ function showEmptyMessage() {
   }
   return showMessage("No task waits for an import", [
     "The page shows unfinished runs and those of the last 7 days. For earlier runs, choose a longer period above.",
-    "An import appears after the first poll by a sensor of airflow-provider-import-progress.",
+    "An import appears after the first poll by a sensor or operator of airflow-provider-import-progress, or of a package that adds a vendor to it.",
     "If an import is missing: you need permission to read its DAG, and the package must also be installed on the workers and the triggerer.",
   ]);
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Route, StorageState
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, Route, StorageState
 
 from tools.local_airflow import LocalAirflow
 
@@ -127,3 +127,13 @@ class Waits:
     def path_of(self, task_id: str) -> str:
         """Return the path of a wait's page in Airflow's UI."""
         return f"/dags/{self.dag_id}/runs/{self.run_id}/tasks/{task_id}"
+
+
+def row(frame: FrameLocator, waits: Waits, task: str) -> Locator:
+    """Return the row of a wait on the Imports page."""
+    return frame.get_by_role("row").filter(has_text=waits.import_ids[task])
+
+
+def percent(frame: FrameLocator, waits: Waits, task: str) -> int:
+    """Return how far the bar of a wait is on the Imports page."""
+    return int(row(frame, waits, task).get_by_role("progressbar").get_attribute("aria-valuenow") or "-1")

@@ -30,6 +30,8 @@ from tests.e2e.ui.browsing import (
     log_in,
     open_window,
 )
+from tests.support.fresh_environment import install_into
+from tests.support.other_packages import EXAMPLE, write_package_of_page
 from tools.examples import connections_to
 from tools.local_airflow import LocalAirflow
 
@@ -76,7 +78,25 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def airflow_options() -> dict[str, Any]:
+def other_packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The packages of docs/add-a-vendor.md and of examples/, installed for Airflow, the sandbox and the tests."""
+    page, installed = tmp_path_factory.mktemp("page"), tmp_path_factory.mktemp("installed")
+    write_package_of_page(page)
+    install_into(installed, page, EXAMPLE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(installed)
+        patch.setenv("PYTHONPATH", str(installed), prepend=os.pathsep)
+        yield
+
+
+@pytest.fixture(scope="session")
+def sandbox(other_packages: None, sandbox: Sandbox) -> Sandbox:
+    """The vendors' sandbox, with those of the other packages."""
+    return sandbox
+
+
+@pytest.fixture(scope="session")
+def airflow_options(other_packages: None) -> dict[str, Any]:
     """An Airflow with users and with a "Test" button on connections."""
     return {
         "dags_folder": Path(__file__).parent / "dags",

@@ -3,20 +3,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from airflow_import_progress.provider_info import get_provider_info
 from airflow_import_progress.sandbox import Sandbox
 from tests.e2e.ui.browsing import Screenshots
 from tests.e2e.ui.connection_form import EXTRAS, STANDARD, ConnectionForm, Field, words_of_test
 from tools.local_airflow import LocalAirflow
 
-DECLARED = {declared["connection-type"]: declared for declared in get_provider_info()["connection-types"]}
 SHARED = {
     "import_page": "Page of an import",
     "requests_per_minute": "Requests a minute",
@@ -24,7 +23,6 @@ SHARED = {
     "verify": "Verify TLS",
     "proxy": "Proxy",
 }
-SECRET = {"lucca": "API key", "rocketchat": "Token or password", "zilliz": "API key or password", "leadsy": "Token"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,8 @@ class Form:
     :param stored: What the connection's extra has of that.
     :param verified: What "Test" says of it.
     :param verified_of_least: What "Test" says of a connection with nothing but address and credentials.
+    :param refused: What "Test" says of a wrong secret.
+    :param package: The package that declares it.
     """
 
     title: str
@@ -48,7 +48,8 @@ class Form:
     stored: dict[str, Any]
     verified: str
     verified_of_least: str = ""
-    login: str | None = field(default=None)
+    refused: str = "did not accept the"
+    package: str = "airflow_import_progress"
 
 
 COMMON_ENTRIES = {"Requests a minute": "1200", "Request timeout": "12.5", "Verify TLS": "false"}
@@ -108,8 +109,26 @@ FORMS = {
         {"auth_scheme": "Bearer", "status_map": {"listo": "succeeded"}, "import_page": None, **COMMON_STORED},
         "accepted the token and listed its imports",
     ),
+    # That of another package, docs/add-a-vendor.md.
+    "acme": Form(
+        "Acme",
+        {"description": "Description", "host": "Host", "password": "Token", "port": "Port", "schema": "Scheme"},
+        SHARED,
+        {"Page of an import": "https://acme.example/jobs/{job_id}", **COMMON_ENTRIES},
+        {"import_page": "https://acme.example/jobs/{job_id}", **COMMON_STORED},
+        "accepted the token",
+        refused="Enter a valid token",
+        package="acme_imports",
+    ),
 }
 VENDORS = pytest.mark.parametrize("vendor", FORMS)
+OWN_VENDORS = pytest.mark.parametrize("vendor", ["lucca", "rocketchat", "zilliz", "leadsy"])
+
+
+def declared(vendor: str) -> dict[str, Any]:
+    """Return what a vendor's package declares of the form."""
+    provider = importlib.import_module(f"{FORMS[vendor].package}.provider_info").get_provider_info()
+    return next(declared for declared in provider["connection-types"] if declared["connection-type"] == vendor)
 
 
 def credentials(vendor: str, connection: dict[str, Any]) -> dict[str, str]:
@@ -121,20 +140,20 @@ def credentials(vendor: str, connection: dict[str, Any]) -> dict[str, str]:
 
 @VENDORS
 def test_the_form_shows_the_fields_of_the_vendor_and_no_others(page: Page, vendor: str) -> None:
-    expected, declared = FORMS[vendor], DECLARED[vendor]
-    placeholders = declared["ui-field-behaviour"]["placeholders"]
+    expected, fields = FORMS[vendor], declared(vendor)["conn-fields"]
+    placeholders = declared(vendor)["ui-field-behaviour"]["placeholders"]
     form = ConnectionForm.new(page, f"{vendor}_seen", expected.title)
     assert form.fields(STANDARD) == [
         Field(label, None, placeholders.get(name)) for name, label in expected.standard.items()
     ]
     extras = [(shown.label, shown.help) for shown in form.fields(EXTRAS)]
-    assert extras == [(label, declared["conn-fields"][name]["description"]) for name, label in expected.extras.items()]
+    assert extras == [(label, fields[name]["description"]) for name, label in expected.extras.items()]
 
 
-@VENDORS
+@OWN_VENDORS
 def test_the_secret_is_masked(page: Page, vendor: str) -> None:
     form = ConnectionForm.new(page, f"{vendor}_masked", FORMS[vendor].title)
-    form.enter(STANDARD, {SECRET[vendor]: "shown-to-nobody"})
+    form.enter(STANDARD, {FORMS[vendor].standard["password"]: "shown-to-nobody"})
     expect(form.secret()).to_have_attribute("type", "password")
 
 
@@ -153,7 +172,7 @@ def test_what_was_entered_is_stored_shown_again_and_works(
     assert expected.verified in words_of_test(page, conn_id)
 
     form = ConnectionForm.stored(page, conn_id)
-    entered = credentials(vendor, connection) | {SECRET[vendor]: "***"}
+    entered = credentials(vendor, connection) | {FORMS[vendor].standard["password"]: "***"}
     assert form.values(STANDARD).items() >= entered.items()
     assert form.values(EXTRAS).items() >= expected.entries.items()
     form.save()
@@ -161,7 +180,7 @@ def test_what_was_entered_is_stored_shown_again_and_works(
     assert expected.verified in words_of_test(page, conn_id)
 
 
-@VENDORS
+@OWN_VENDORS
 def test_address_and_credentials_are_enough(page: Page, sandbox: Sandbox, vendor: str) -> None:
     conn_id = f"{vendor}_least"
     form = ConnectionForm.new(page, conn_id, FORMS[vendor].title)
@@ -172,10 +191,19 @@ def test_address_and_credentials_are_enough(page: Page, sandbox: Sandbox, vendor
     assert (FORMS[vendor].verified_of_least or FORMS[vendor].verified) in words
 
 
+@VENDORS
+def test_the_test_button_reports_a_wrong_secret(
+    page: Page, airflow: LocalAirflow, sandbox: Sandbox, vendor: str
+) -> None:
+    airflow.api.add_connection(f"{vendor}_refused", {**sandbox.airflow_connection(vendor), "password": "not-the-key"})
+    words = words_of_test(page, f"{vendor}_refused")
+    assert words.startswith("Test Connection Failed")
+    assert FORMS[vendor].refused in words
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        pytest.param({"password": "not-the-key"}, "did not accept the", id="wrong secret"),
         pytest.param({"port": 9}, "the connection was refused", id="vendor down"),
         pytest.param({"host": "nowhere.invalid"}, "the host name could not be resolved", id="unknown host"),
         pytest.param({"host": "127.0.0.1/../api"}, "must be a host name, such as", id="odd path in the host"),
@@ -183,7 +211,7 @@ def test_address_and_credentials_are_enough(page: Page, sandbox: Sandbox, vendor
         pytest.param({"extra": {"import_page": "https://a.example/{x}"}}, "unknown placeholder {x}", id="no page"),
     ],
 )
-@VENDORS
+@OWN_VENDORS
 def test_the_test_button_says_what_is_wrong(
     page: Page, airflow: LocalAirflow, sandbox: Sandbox, vendor: str, change: dict[str, Any], said: str
 ) -> None:

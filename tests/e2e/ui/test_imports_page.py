@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, Route, StorageState, expect
 
 from airflow_import_progress.sandbox import Sandbox
-from tests.e2e.ui.browsing import STRANGER, ColorScheme, Screenshots, Waits, log_in, open_window
+from tests.e2e.ui.browsing import STRANGER, ColorScheme, Screenshots, Waits, log_in, open_window, percent, row
 from tools.local_airflow import LocalAirflow
 
 VENDORS_WORDS = "row 1,041: field 'embedding' <script>document.title = 'owned'</script> is missing"
@@ -46,16 +46,6 @@ def listed(page: Page, imports: Waits, waits: Waits) -> FrameLocator:
     frame = page.frame_locator("iframe")
     expect(row(frame, imports, "growing")).to_be_visible()
     return frame
-
-
-def row(frame: FrameLocator, waits: Waits, task: str) -> Locator:
-    """Return the row of a wait."""
-    return frame.get_by_role("row").filter(has_text=waits.import_ids[task])
-
-
-def percent(frame: FrameLocator, waits: Waits, task: str) -> int:
-    """Return how far a bar is."""
-    return int(row(frame, waits, task).get_by_role("progressbar").get_attribute("aria-valuenow") or "-1")
 
 
 def color_of(badge: Locator) -> tuple[int, int, int]:
