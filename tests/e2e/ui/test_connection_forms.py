@@ -122,6 +122,7 @@ FORMS = {
     ),
 }
 VENDORS = pytest.mark.parametrize("vendor", FORMS)
+#: For what the package of a vendor makes no difference to.
 OWN_VENDORS = pytest.mark.parametrize("vendor", ["lucca", "rocketchat", "zilliz", "leadsy"])
 
 
