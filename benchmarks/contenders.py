@@ -71,7 +71,7 @@ class Scene:
             "idle": Idle,
         }
         if not self.adapts:
-            patch.object(AdaptiveRate, "on_refusal").start()
+            patch.object(AdaptiveRate, "on_refusal", return_value=False).start()
         return (make[self.contender](self.first_import + number) for number in range(count))
 
     def _make_connections(self) -> None:

@@ -146,8 +146,9 @@ def simulated_shared_limit(seconds: float | None) -> dict[str, Any]:
 
     :param seconds: How long the foreign client keeps each rate; None: four hours. The worst of several runs counts.
     """
-    # Everything is logged by hundreds of waits, and read by nobody.
+    # Nobody reads what hundreds of waits log.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.disable(logging.CRITICAL)
     phase = max(seconds or SIMULATED_PHASE, 2 * SETTLING)
 
     def measure(limit: str, processes: int) -> dict[int, dict[str, float]]:
@@ -224,7 +225,7 @@ def _simulate(processes: int, limit: str, phase: float, number: int) -> dict[int
         stack.enter_context(patch.object(sessions, "new_async_session", new_session))
         stack.enter_context(patch.object(connection_cache.ConnectionCache, "_alook_up", look_up))
         if limit != "adapts":
-            stack.enter_context(patch.object(AdaptiveRate, "on_refusal"))
+            stack.enter_context(patch.object(AdaptiveRate, "on_refusal", return_value=False))
         with asyncio.Runner(loop_factory=_Loop) as runner:
             ended = runner.run(_hold(tenant, processes, phase))
     return _figures(tenant, tenant.requests[0][0], phase, processes, ended)
