@@ -72,6 +72,8 @@ $(OLDER_AIRFLOW_VERSIONS:%=matrix-%): matrix-%: $(VENV)-%/installed
 matrix-$(AIRFLOW_VERSION): $(INSTALLED)
 # With the newest version, "make test" runs the others.
 matrix-$(AIRFLOW_VERSION): MATRIX_TESTS = tests/e2e/versions
+# With Airflow 2.11, "make test-lowest" does.
+matrix-2.11.2: MATRIX_TESTS = tests/integration tests/e2e/versions
 $(MATRIX):
 	@echo "On Airflow $(@:matrix-%=%):"
 	$(IN_TEMPORARY_HOME) $(<D)/bin/python -m pytest $(MATRIX_TESTS)
