@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,13 +18,14 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, 
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from airflow_import_progress.plugin.queries import newest_first, waits_query, with_status
+from airflow_import_progress.plugin.queries import ended_since, newest_first, waits_query, with_status
 from airflow_import_progress.plugin.serialization import serialize_history, serialize_wait, sort_key
 from airflow_import_progress.plugin.status import UNDER_WAY, WaitStatus
 
 #: Default and maximum age of listed DAG runs, in days. Airflow keeps XComs indefinitely, so a query for all would
 #: become slower and slower.
 DEFAULT_DAYS, MAX_DAYS = 7, 3660
+SECONDS_PER_DAY = 24 * 60 * 60
 #: Maximum number of waits in a response.
 MAX_ROWS = 200
 #: Maximum number of waits that are read from the database to filter them by vendor or status.
@@ -61,9 +62,10 @@ def list_waits(
     session: SessionDep,
     readable: ReadableXComFilterDep,
     vendor: Annotated[str | None, Query()] = None,
-    state: Annotated[WaitStatus | Literal["under_way"] | None, Query()] = None,
+    state: Annotated[list[WaitStatus | Literal["under_way"]] | None, Query()] = None,
     dag_id: Annotated[str | None, Query()] = None,
     days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = DEFAULT_DAYS,
+    ended_within: Annotated[int | None, Query(ge=1, le=MAX_DAYS * SECONDS_PER_DAY)] = None,
 ) -> JSONResponse:
     """
     Return the waits that the user may see: those under way first, then those that ended last.
@@ -74,17 +76,21 @@ def list_waits(
     :param session: Airflow's database.
     :param readable: Restricts the query to the DAGs that the user may read.
     :param vendor: Only imports at this vendor.
-    :param state: Only waits with this status, or all waits that are not over.
+    :param state: Only waits with one of these statuses; ``under_way`` stands for all waits that are not over.
     :param dag_id: Only waits of this DAG.
     :param days: Only waits of DAG runs that are not older than this, or that are unfinished.
+    :param ended_within: Of the waits that are over, only those that ended within this time, in seconds.
     """
-    query = readable.to_orm(waits_query(since=datetime.now(UTC) - timedelta(days=days)))
-    statuses = UNDER_WAY if state == "under_way" else {state} if state else None
+    now = datetime.now(UTC)
+    query = readable.to_orm(waits_query(since=now - timedelta(days=days)))
+    statuses = _statuses(state) if state else None
     if dag_id is not None:
         query = query.where(XComModel.dag_id == dag_id)
     if statuses is not None:
         query = with_status(query, statuses)
-    limit = MAX_ROWS if vendor is None and state is None else MAX_SCANNED
+    if ended_within is not None:
+        query = ended_since(query, now - timedelta(seconds=ended_within))
+    limit = MAX_ROWS if vendor is None and statuses is None else MAX_SCANNED
     rows = session.execute(newest_first(query, limit + 1)).all()
     waits = [
         wait
@@ -130,6 +136,10 @@ def show_wait(
     if wait is None:
         raise HTTPException(404, "This task has not published the progress of an import.")
     return _respond(wait=wait | {"history": serialize_history(row)})
+
+
+def _statuses(states: Iterable[WaitStatus | Literal["under_way"]]) -> set[WaitStatus]:
+    return {status for state in states for status in (UNDER_WAY if state == "under_way" else (WaitStatus(state),))}
 
 
 def _respond(**content: Any) -> JSONResponse:

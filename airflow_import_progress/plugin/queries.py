@@ -11,7 +11,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.state import DagRunState
-from sqlalchemy import Select, Text, and_, case, cast, or_, select
+from sqlalchemy import Select, Text, and_, case, cast, func, or_, select
 
 from airflow_import_progress.plugin.status import TASK_STATES, UNDER_WAY, WAITING_TASK_STATES, WaitStatus
 from airflow_import_progress.waiting.published import XCOM_KEY
@@ -69,6 +69,13 @@ def newest_first(query: Select[Any], limit: int) -> Select[Any]:
 def with_status(query: Select[Any], statuses: Iterable[WaitStatus]) -> Select[Any]:
     """Filter waits by the task states that a status permits. The result may include waits with another status."""
     return query.where(_may_have_status(statuses))
+
+
+def ended_since(query: Select[Any], moment: datetime) -> Select[Any]:
+    """Leave out the waits that ended earlier. Waits that are not over remain."""
+    # The last publication, because a task may be over without an end.
+    ended_at = func.coalesce(TaskInstance.end_date, XComModel.timestamp)
+    return query.where(or_(_may_have_status(UNDER_WAY), ended_at >= moment))
 
 
 def _may_have_status(statuses: Iterable[WaitStatus]) -> Any:

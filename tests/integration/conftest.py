@@ -203,3 +203,22 @@ def tls_server(certificate, connect):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
+
+
+@pytest.fixture(scope="module")
+def airflows_app(tmp_path_factory):
+    """Airflow's app with the plugin, a database of its own and users of limited permissions."""
+    # Airflow 2 has no such app.
+    from tests.support.imports_page import airflows_app
+
+    with airflows_app(tmp_path_factory.mktemp("airflow")) as app:
+        yield app
+
+
+@pytest.fixture
+def database(airflows_app):
+    """Return a function that stores waits in an empty database."""
+    from tests.support.imports_page import empty_database, store_waits
+
+    empty_database()
+    return store_waits

@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from airflow.plugins_manager import AirflowPlugin
@@ -19,83 +16,20 @@ if not hasattr(AirflowPlugin, "external_views"):
     pytest.skip("this Airflow has no external views", allow_module_level=True)
 
 from airflow import settings
-from airflow.api_fastapi import app as airflow_app
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
-from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-from airflow.models.dag import DagModel
-from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
-from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from fastapi.testclient import TestClient
-from sqlalchemy import delete, event
+from sqlalchemy import event
 from sqlalchemy import text as sql
 
 from airflow_import_progress import plugin
-from airflow_import_progress.waiting.published import PublishedProgress
-from tools.seed_waits import SeededWait, seed_waits
+from tests.support.imports_page import NOW, published, token_of
+from tools.seed_waits import SeededWait
 
 PAGE = "/import-progress/"
 WAITS = "/import-progress/api/waits"
 WAIT = "/import-progress/api/wait"
 #: The modules of the page's script.
 MODULES = sorted(file.name for file in Path(plugin.__file__).parent.glob("page/*.js"))
-NOW = time.time()
-
-
-class Permissions(SimpleAuthManager):
-    """Airflow's simple auth manager, with users of limited permissions."""
-
-    def is_authorized_dag(self, *, method, user, access_entity=None, details=None):
-        dag_id = details.id if details else None
-        return {
-            "reads everything": True,
-            "reads one DAG": dag_id in (None, "leaves"),
-            "reads no XComs": access_entity is not DagAccessEntity.XCOM,
-            "reads no tasks": access_entity is not DagAccessEntity.TASK_INSTANCE,
-            "reads nothing": False,
-        }[user.username]
-
-
-@pytest.fixture(scope="module")
-def airflows_app(tmp_path_factory):
-    """Return Airflow's app with a database of its own."""
-    folder = tmp_path_factory.mktemp("airflow")
-    environment = {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
-        "AIRFLOW__CORE__AUTH_MANAGER": f"{__name__}.Permissions",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{folder}/passwords.json",
-        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of sufficient length for tests, which is used nowhere else",
-    }
-    with mock.patch.dict(os.environ, environment):
-        _use_configured_database()
-        initdb()
-        airflow_app.purge_cached_app()
-        yield airflow_app.create_app("core")
-    airflow_app.purge_cached_app()
-    _use_configured_database()
-
-
-def _use_configured_database():
-    settings.dispose_orm()
-    settings.configure_vars()
-    settings.configure_orm()
-
-
-@pytest.fixture
-def database(airflows_app):
-    """Return a function that stores waits in an empty database."""
-    with create_session() as session:
-        for model in (XComModel, TaskInstance, DagRun, DagModel):
-            session.execute(delete(model))
-
-    def store_waits(*waits):
-        with create_session() as session:
-            seed_waits(session, *waits)
-
-    return store_waits
 
 
 @pytest.fixture
@@ -109,30 +43,6 @@ def browser(airflows_app, database):
         return client
 
     return log_in
-
-
-def token_of(username):
-    user = SimpleAuthManagerUser(username=username, role="viewer")
-    return airflow_app.get_auth_manager().generate_jwt(user)
-
-
-def published(vendor="Lucca", try_number=1, progress=("running", 42.0), **fields):
-    state, percent = progress or (None, None)
-    values = {"import_id": "3c90", "state": state, "percent": percent, "total": 1000, "processed": 420, "failed": 2}
-    defaults = {
-        "conn_id": "lucca_default",
-        "label": "Lucca leave import",
-        "import_id": "3c90",
-        "waiting_since": NOW - 600,
-        "deadline": NOW + 3000,
-        "polled_at": NOW - 12,
-        "progress": values if progress else None,
-        "progress_at": NOW - 12,
-        "percent_per_minute": 4.2,
-        "ends_at": NOW + 800,
-        "history": [(NOW - 600, 0.0), (NOW - 12, 42.0)],
-    }
-    return PublishedProgress(vendor=vendor, try_number=try_number, **defaults | fields)
 
 
 def only_wait(client, **filters):
@@ -376,6 +286,37 @@ def test_an_unknown_state_is_rejected(browser):
     assert browser().get(WAITS, params={"state": "paused"}).status_code == 422
 
 
+def test_several_states_may_be_requested(browser, database):
+    database(
+        SeededWait(dag_id="failed", task_state="failed", published=published(progress=("failed", 42.0))),
+        SeededWait(dag_id="gave_up", task_state="failed", published=published()),
+        SeededWait(dag_id="done", task_state="success", published=published()),
+    )
+    waits = browser().get(WAITS, params={"state": ["failed", "gave_up"]}).json()["waits"]
+    assert {wait["dag_id"] for wait in waits} == {"failed", "gave_up"}
+
+
+def test_waits_that_ended_earlier_may_be_left_out(browser, database):
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    for task_state in ("deferred", "up_for_retry", "success", "failed", "removed"):
+        fields = {"task_state": task_state, "published": published()}
+        database(
+            SeededWait(dag_id=f"{task_state} now", **fields),
+            SeededWait(dag_id=f"{task_state} earlier", published_at=an_hour_ago, **fields),
+        )
+    waits = browser().get(WAITS, params={"ended_within": 1800}).json()["waits"]
+    assert {wait["dag_id"] for wait in waits if wait["dag_id"].endswith("earlier")} == {
+        "deferred earlier",
+        "up_for_retry earlier",
+    }
+    assert len(waits) == 5 + 2
+
+
+@pytest.mark.parametrize("ended_within", [0, -1, 10**9, "a while"])
+def test_an_invalid_time_since_the_end_is_rejected(browser, ended_within):
+    assert browser().get(WAITS, params={"ended_within": ended_within}).status_code == 422
+
+
 def many(count, **fields):
     return [
         SeededWait(
@@ -505,7 +446,10 @@ def counted_queries():
         event.remove(settings.engine, "before_cursor_execute", count)
 
 
-@pytest.mark.parametrize("filters", [{}, {"vendor": "Lucca", "state": "running"}, {"dag_id": "imports"}])
+@pytest.mark.parametrize(
+    "filters",
+    [{}, {"vendor": "Lucca", "state": "running"}, {"dag_id": "imports"}, {"ended_within": 3600}],
+)
 def test_a_thousand_waits_need_no_more_queries_than_ten(browser, database, filters):
     client = browser()
     client.get(WAITS, params=filters)  # Airflow caches some of its first queries.
