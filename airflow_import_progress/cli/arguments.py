@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from airflow_import_progress.cli.kinds import KINDS
 from airflow_import_progress.vendor_info import Argument, Kind, in_words, installed_vendors
@@ -12,6 +13,25 @@ from airflow_import_progress.vendor_info import Argument, Kind, in_words, instal
 DEFAULT_POKE_INTERVAL = 10.0
 #: Default limit for a forgotten watch: a shift.
 DEFAULT_TIMEOUT = 8 * 3600.0
+
+#: Default age of the ended imports that are listed, in seconds: a night.
+DEFAULT_SINCE = 12 * 3600
+#: Maximum age of the ended imports that are listed, in days.
+MAX_SINCE_DAYS = 3650
+_SECONDS = {"m": 60, "h": 3600, "d": 24 * 3600}
+
+LIST_EPILOG = """\
+environment:
+  AIRFLOW_CLI_TOKEN  a token of Airflow's API, or
+  AIRFLOW_USERNAME   the name of an Airflow user, and
+  AIRFLOW_PASSWORD   the user's password
+
+exit status:
+  0    no import failed in this time
+  1    an import failed in this time, or its outcome is unknown
+  2    unknown: Airflow was not reached, it refused the request, or it has no Imports page; wrong arguments
+  130  interrupted (Ctrl-C)
+"""
 
 EPILOG = """\
 exit status:
@@ -29,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     result = argparse.ArgumentParser(
         prog="airflow-import-progress",
-        description="Watch a vendor's bulk import from a terminal.",
+        description="Watch vendors' bulk imports from a terminal.",
         allow_abbrev=False,
     )
     commands = result.add_subparsers(dest="command", required=True, metavar="command")
@@ -46,7 +66,52 @@ def parser() -> argparse.ArgumentParser:
     kinds = watch.add_subparsers(dest="kind", required=True, metavar="kind", title="kinds of imports")
     for kind in (*KINDS, *_kinds_of_other_packages()):
         _add_kind(kinds, kind)
+    _add_list(commands)
     return result
+
+
+def parse_span(text: str) -> int:
+    """
+    Return the seconds of a span of time.
+
+    :param text: The span, such as ``90m``, ``12h`` or ``7d``.
+    :raises argparse.ArgumentTypeError: if it is not one, or is too long.
+    """
+    match = re.fullmatch(r"([1-9]\d{0,6})([mhd])", text, re.ASCII)
+    seconds = int(match[1]) * _SECONDS[match[2]] if match else None
+    if seconds is None or seconds > MAX_SINCE_DAYS * _SECONDS["d"]:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90m, 12h or 7d (at most {MAX_SINCE_DAYS}d)")
+    return seconds
+
+
+def _add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    list_parser = commands.add_parser(
+        "list",
+        help="list the imports that tasks wait for, and those whose waits ended recently",
+        description="List the imports that tasks wait for, and those whose waits ended recently, as the Imports page "
+        "in Airflow's UI does. The list is read from Airflow's API, and contains the DAGs that the user may read.",
+        epilog=LIST_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    list_parser.add_argument(
+        "--api-url",
+        metavar="URL",
+        help="the address of Airflow, such as https://airflow.example.com (default: [api] base_url of Airflow's "
+        "configuration, or http://localhost:8080)",
+    )
+    list_parser.add_argument(
+        "--since",
+        type=parse_span,
+        metavar="TIME",
+        default=DEFAULT_SINCE,
+        help="list the imports that ended within this time, such as 90m, 12h or 7d (default: 12h)",
+    )
+    list_parser.add_argument("--failed", action="store_true", help="list only those that failed")
+    list_parser.add_argument("--vendor", help="list only imports at this vendor, such as Lucca or Rocket.Chat")
+    list_parser.add_argument(
+        "--json", action="store_true", help="write a JSON object per line and import to the standard output"
+    )
 
 
 def _kinds_of_other_packages() -> list[Kind]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -102,7 +103,7 @@ class JsonLines(Display):
             error=f"{self.watched.subject}: {state.error}",
             failures=state.failures,
             rate_limited=state.is_rate_limited,
-            next_poll_at=_iso(state.next_poll_at),
+            next_poll_at=in_iso(state.next_poll_at),
         )
 
     def on_end(self, outcome: Outcome) -> None:
@@ -122,10 +123,24 @@ class JsonLines(Display):
     def _write(self, event: str, **values: Any) -> None:
         watched = self.watched
         known = {"vendor": watched.vendor, "conn_id": watched.conn_id, "import_id": watched.import_id}
-        print(
-            json.dumps({"event": event, "at": _iso(clock.current.time()), **known, **values}), file=self.out, flush=True
-        )
+        now = in_iso(clock.current.time())
+        print(json.dumps({"event": event, "at": now, **known, **values}), file=self.out, flush=True)
 
 
-def _iso(moment: float | None) -> str | None:
+def is_terminal(out: TextIO) -> bool:
+    """
+    Return whether an output is a terminal that moves its cursor.
+
+    :param out: The output.
+    """
+    # Independent of FORCE_COLOR: colors are useful in a log, bars are not.
+    return out.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+
+
+def in_iso(moment: float | None) -> str | None:
+    """
+    Return a time in ISO 8601 and UTC, or None if there is none.
+
+    :param moment: The time, in seconds since the epoch, or None.
+    """
     return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

@@ -47,6 +47,14 @@ def main() -> int:
 
 def perform(options: argparse.Namespace, out: TextIO) -> int:
     """Run the command, and return the exit status."""
+    if options.command == "list":
+        from airflow_import_progress.cli.listing import list_imports
+
+        return list_imports(options, out)
+    return _watch(options, out)
+
+
+def _watch(options: argparse.Namespace, out: TextIO) -> int:
     # Imported here, because they are slow to import and the parser does not need them.
     from airflow_import_progress.cli.watched import Outcome, WatchedImport, printable
 
@@ -80,12 +88,11 @@ class _ArgumentError(Exception):
 
 def _display(options: argparse.Namespace, watched: WatchedImport, out: TextIO) -> Display:
     from airflow_import_progress.cli.bar import Bar
-    from airflow_import_progress.cli.display import JsonLines, TextLines
+    from airflow_import_progress.cli.display import JsonLines, TextLines, is_terminal
 
     if getattr(options, "json", False):
         return JsonLines(watched, out)
-    # Independent of FORCE_COLOR: colors are useful in a log, bars are not.
-    if out.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
+    if is_terminal(out):
         return Bar(watched, out)
     return TextLines(watched, out)
 

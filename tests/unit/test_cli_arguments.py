@@ -91,6 +91,11 @@ def test_a_status_map_is_json():
         ["watch", "leadsy", "x", "--status-map", "{"],
         ["watch", "zilliz", "x", "--on-action-required", "panic"],
         ["watch", "lucca-user-location", "x", "--check"],
+        ["list", "lucca-leave"],
+        ["list", "--since", "0h"],
+        ["list", "--since", "-1h"],
+        ["list", "--since", "12"],
+        ["list", "--since", "3651d"],
     ],
     ids=" ".join,
 )
@@ -101,13 +106,26 @@ def test_wrong_arguments_end_with_2(arguments, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_help_imports_neither_airflow_nor_rich():
+@pytest.mark.parametrize(("text", "seconds"), [("90m", 5400), ("12h", 43200), ("7d", 604800), ("3650d", 315360000)])
+def test_a_time_is_a_number_with_its_unit(text, seconds):
+    assert parser().parse_args(["list", "--since", text]).since == seconds
+
+
+def test_imports_of_the_last_twelve_hours_are_listed_by_default():
+    assert parser().parse_args(["list"]).since == 12 * 3600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["watch", "lucca-leave", "--help"], "summaryId"), (["list", "--help"], "AIRFLOW_CLI_TOKEN")],
+)
+def test_help_imports_neither_airflow_nor_rich(arguments, words):
     code = (
         "import sys; from airflow_import_progress.cli.main import main\n"
-        "sys.argv[1:] = ['watch', 'lucca-leave', '--help']\n"
+        f"sys.argv[1:] = {arguments}\n"
         "try: main()\n"
-        "except SystemExit as end: print(end.code, {'airflow', 'rich', 'pendulum'} & set(sys.modules))"
+        "except SystemExit as end: print(end.code, {'airflow', 'rich', 'pendulum', 'requests'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
-    assert "summaryId" in done.stdout
+    assert words in done.stdout
     assert done.stdout.splitlines()[-1] == "0 set()"
