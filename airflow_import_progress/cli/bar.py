@@ -125,7 +125,9 @@ def make_console(out: TextIO, **settings: Any) -> Console:
     :param out: The terminal.
     :param settings: Further settings of rich's console.
     """
-    return _Terminal(file=out, force_terminal=True, markup=False, highlight=False, emoji=False, **settings)
+    return _Terminal(
+        file=out, **{"force_terminal": True, "markup": False, "highlight": False, "emoji": False, **settings}
+    )
 
 
 class _Terminal(Console):

@@ -64,7 +64,7 @@ def _console(out: TextIO) -> Console:
         return make_console(out)
     # rich reads the variable itself.
     width = None if "COLUMNS" in os.environ else DEFAULT_WIDTH
-    return Console(file=out, force_terminal=False, markup=False, highlight=False, emoji=False, width=width)
+    return make_console(out, force_terminal=False, width=width)
 
 
 def _count(waits: Iterable[Mapping[str, Any]], states: tuple[str, ...]) -> int:

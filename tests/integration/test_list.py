@@ -225,6 +225,19 @@ def test_it_is_2_if_more_failed_imports_than_are_read_may_include_one_of_the_ven
     assert listed.exit_code == 2
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+def test_a_reader_that_goes_away_is_not_a_failed_import(url, database, monkeypatch, options):
+    class Pipe(io.StringIO):
+        def write(self, _):
+            raise BrokenPipeError
+
+    database(SeededWait(published=published()))
+    monkeypatch.setenv("AIRFLOW_CLI_TOKEN", token_of("reads everything"))
+    # The process ends with 141.
+    with pytest.raises(BrokenPipeError):
+        main.perform(parser().parse_args(["list", "--api-url", url, *options]), Pipe())
+
+
 # JSON
 
 
