@@ -61,7 +61,7 @@ def list_imports(options: argparse.Namespace, out: TextIO) -> int:
         _warn(f"Nothing at a vendor {options.vendor!r}. Vendors are named as on the page, such as 'Rocket.Chat'.")
     if listed.is_cut or failed.is_cut:
         _warn("There are more imports than are listed. List fewer with --since, --failed or --vendor.")
-    if failed.waits:
+    if any(wait["state"] in FAILED for wait in waits):
         return 1
     # None of the failed imports that were read is at the vendor, but others may be.
     return 2 if failed.is_cut else 0
