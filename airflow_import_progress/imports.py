@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reference to one import: its identifier, and the conversation that polls it."""
+"""The references to one import and to a vendor's list of imports, and the conversations that poll them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Protocol, TypeVar, get_args
 from urllib.parse import quote
 from uuid import UUID
 
@@ -16,6 +17,27 @@ from airflow_import_progress.progress import ImportProgress, NotForXCom
 MAX_IDENTIFIER_LENGTH = 500
 #: Quotes and brackets of JSON or Python, which must not be passed on with an identifier.
 OPENING_MARKS, CLOSING_MARKS = frozenset("\"'`{[("), frozenset("\"'`}])")
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Pollable(Protocol[T_co]):
+    """What a hook polls: one import, or a vendor's list of imports."""
+
+    def poll(self, connection: VendorConnection) -> Conversation[T_co]:
+        """
+        Poll the vendor.
+
+        :param connection: The connection that is used, for settings in its extras.
+        :return: A conversation that changes nothing at the vendor.
+        """
+
+    def describe(self, conn_id: str) -> str:
+        """
+        Return the words by which messages name it.
+
+        :param conn_id: The Airflow connection through which it is polled.
+        """
 
 
 @dataclass(frozen=True)
@@ -74,6 +96,55 @@ class Import(NotForXCom, ABC):
         :param conn_id: The Airflow connection through which it is polled.
         """
         return f"{self.label} {self.import_id!r} (connection {conn_id!r})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedImport:
+    """
+    Hold an import as a vendor's list reports it.
+
+    :param import_: The reference to the import.
+    :param has_ended: Whether it is over, for good or bad. None: the list does not report it, so the import is polled.
+    :param progress: Its progress. Default None: the list reports less, so the import is polled once it has ended.
+    """
+
+    import_: Import
+    has_ended: bool | None
+    progress: ImportProgress | None = None
+
+
+@dataclass(frozen=True)
+class ImportList(ABC):
+    """
+    Identify the imports that a vendor lists, whoever started them.
+
+    A subclass is a frozen dataclass. Its fields are plain JSON values, because a trigger stores them.
+    """
+
+    #: The name of the imports in messages, such as ``"Zilliz import jobs"``.
+    label: ClassVar[str]
+
+    @abstractmethod
+    def poll(self, connection: VendorConnection) -> Conversation[Sequence[ListedImport]]:
+        """
+        Request the list.
+
+        :param connection: The connection that is used, for settings in its extras.
+        :return: A conversation that ends in the imports, each of which has an ``import_id`` of its own. It changes
+            nothing at the vendor.
+        """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values; they are the arguments of the class."""
+        return asdict(self)
+
+    def describe(self, conn_id: str) -> str:
+        """
+        Return the words by which messages name the imports.
+
+        :param conn_id: The Airflow connection through which they are listed.
+        """
+        return f"{self.label} (connection {conn_id!r})"
 
 
 def quoted(identifier: str) -> str:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from airflow_import_progress.http.connection import VendorConnection, read_base_url, read_text, require_credential
     from airflow_import_progress.http.connection_cache import ConnectionCache
     from airflow_import_progress.http.exchange import Conversation, Request, Response, excerpt, is_transient
-    from airflow_import_progress.imports import Import, checked_id, quoted
+    from airflow_import_progress.imports import Import, ImportList, ListedImport, checked_id, quoted
     from airflow_import_progress.operators.base import BaseImportOperator
     from airflow_import_progress.progress import ImportProgress, ImportState
     from airflow_import_progress.provider_info import connection_type, shared_conn_fields
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from airflow_import_progress.sensors.base import BaseImportSensor
     from airflow_import_progress.starting.prepared import ImportNotFoundError, PreparedStart
     from airflow_import_progress.starting.record import StartRecord
+    from airflow_import_progress.triggers.import_end import BaseImportEndTrigger
     from airflow_import_progress.vendor_info import (
         MAX_FAILED_RECORDS,
         MIN_RECORDS,
@@ -70,6 +71,7 @@ __all__ = [
     "ON_ACTION_REQUIRED",
     "Argument",
     "Base64JsonBody",
+    "BaseImportEndTrigger",
     "BaseImportOperator",
     "BaseImportSensor",
     "Connection",
@@ -82,6 +84,7 @@ __all__ = [
     "ImportFile",
     "ImportFileError",
     "ImportFileSource",
+    "ImportList",
     "ImportNotFoundError",
     "ImportPollError",
     "ImportProgress",
@@ -94,6 +97,7 @@ __all__ = [
     "ImportState",
     "JsonBody",
     "Kind",
+    "ListedImport",
     "MultipartBody",
     "NotGiven",
     "OnActionRequired",
@@ -133,6 +137,7 @@ _MODULES = {
     "ON_ACTION_REQUIRED": "airflow_import_progress.vendor_info",
     "Argument": "airflow_import_progress.vendor_info",
     "Base64JsonBody": "airflow_import_progress.http.body",
+    "BaseImportEndTrigger": "airflow_import_progress.triggers.import_end",
     "BaseImportOperator": "airflow_import_progress.operators.base",
     "BaseImportSensor": "airflow_import_progress.sensors.base",
     "Connection": "airflow_import_progress.compat",
@@ -145,6 +150,7 @@ _MODULES = {
     "ImportFile": "airflow_import_progress.files",
     "ImportFileError": "airflow_import_progress.exceptions",
     "ImportFileSource": "airflow_import_progress.files",
+    "ImportList": "airflow_import_progress.imports",
     "ImportNotFoundError": "airflow_import_progress.starting.prepared",
     "ImportPollError": "airflow_import_progress.exceptions",
     "ImportProgress": "airflow_import_progress.progress",
@@ -157,6 +163,7 @@ _MODULES = {
     "ImportState": "airflow_import_progress.progress",
     "JsonBody": "airflow_import_progress.http.body",
     "Kind": "airflow_import_progress.vendor_info",
+    "ListedImport": "airflow_import_progress.imports",
     "MultipartBody": "airflow_import_progress.http.body",
     "NotGiven": "airflow_import_progress.sensors.arguments",
     "OnActionRequired": "airflow_import_progress.waiting.gate",

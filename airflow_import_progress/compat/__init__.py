@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk.exceptions import AirflowSkipException as AirflowSkipException
     from airflow.sdk.exceptions import AirflowTaskTimeout as AirflowTaskTimeout
     from airflow.sdk.exceptions import TaskDeferred as TaskDeferred
+    from airflow.triggers.base import BaseEventTrigger as BaseEventTrigger
 
     AirflowRescheduleException: type[Exception]
     TaskDeferralError: type[Exception]
@@ -47,6 +48,7 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "TaskDeferralTimeout": _EXCEPTIONS,
     "TaskDeferred": _EXCEPTIONS,
     "DAG": ("airflow.sdk", "airflow"),
+    "BaseEventTrigger": ("airflow.triggers.base",),
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
     "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),
@@ -70,6 +72,9 @@ def _of_airflow(name: str) -> Any:
     if name == "TaskDeferralTimeout":
         # Airflow 2 raises TaskDeferralError for a timeout, too.
         return _of_airflow("TaskDeferralError")
+    if name == "BaseEventTrigger":
+        # Airflow 2 has no watchers. See has_asset_watchers().
+        return importlib.import_module("airflow.triggers.base").BaseTrigger
     raise AttributeError(f"{__name__} has no {name!r}, or Airflow has moved it to an unknown module")
 
 
@@ -186,6 +191,11 @@ def has_listeners() -> bool:
     except (ImportError, AttributeError):
         # Unknown, if Airflow has moved them: there may be one.
         return True
+
+
+def has_asset_watchers() -> bool:
+    """Return whether triggers can watch for assets: since Airflow 3.0."""
+    return hasattr(importlib.import_module("airflow.triggers.base"), "BaseEventTrigger")
 
 
 def waits_without_workers() -> bool:

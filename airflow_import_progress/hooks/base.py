@@ -28,7 +28,7 @@ from airflow_import_progress.http.conversation import arun, first_request, run, 
 from airflow_import_progress.http.exchange import Conversation, Request, Response
 from airflow_import_progress.http.sessions import AsyncSessions, Sessions, send_or_share
 from airflow_import_progress.http.transport import AsyncSend, AsyncSender
-from airflow_import_progress.imports import Import
+from airflow_import_progress.imports import Import, Pollable
 from airflow_import_progress.progress import ImportProgress
 
 if TYPE_CHECKING:
@@ -186,18 +186,7 @@ class ImportProgressHook(BaseHook, ABC):
         :raises ImportRequestError: if the vendor refuses it.
         :raises ImportProtocolError: if the answer is not what the vendor's API promises.
         """
-        with self._translating_errors(import_.describe(self.conn_id)):
-            connection = await self.connection_cache.aget()
-            try:
-                return await self._arun(import_.poll(connection), send)
-            except ImportRequestError as error:
-                if error.status != 401:
-                    raise
-                self.connection_cache.forget(connection)
-                renewed = await self.connection_cache.aget()
-                if renewed == connection:
-                    raise
-            return await self._arun(import_.poll(renewed), send)
+        return await self.apoll(import_, send=send)
 
     def import_url(self, import_: Import) -> str | None:
         """
@@ -319,15 +308,25 @@ class ImportProgressHook(BaseHook, ABC):
 
     # What the poller calls ----------------------------------------------------------------------------------
 
-    async def afirst_request(self, import_: Import) -> Request:
-        """
-        Return the request with which a poll of an import begins, before it is authenticated.
+    async def apoll(self, pollable: Pollable[T], *, send: AsyncSender | None = None) -> T:
+        """Poll an import or a list of imports without blocking the event loop, as :meth:`aget_progress`."""
+        with self._translating_errors(pollable.describe(self.conn_id)):
+            connection = await self.connection_cache.aget()
+            try:
+                return await self._arun(pollable.poll(connection), send)
+            except ImportRequestError as error:
+                if error.status != 401:
+                    raise
+                self.connection_cache.forget(connection)
+                renewed = await self.connection_cache.aget()
+                if renewed == connection:
+                    raise
+            return await self._arun(pollable.poll(renewed), send)
 
-        :param import_: The import.
-        :raises ImportProgressError: if the connection cannot be looked up, or does not fit the import.
-        """
-        with self._translating_errors(import_.describe(self.conn_id)):
-            return first_request(import_.poll(await self.connection_cache.aget()))
+    async def afirst_request(self, pollable: Pollable[object]) -> Request:
+        """Return the request with which a poll begins, before it is authenticated; errors are those of a poll."""
+        with self._translating_errors(pollable.describe(self.conn_id)):
+            return first_request(pollable.poll(await self.connection_cache.aget()))
 
     # The connection -----------------------------------------------------------------------------------------
 

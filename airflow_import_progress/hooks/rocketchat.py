@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow_import_progress.hooks.rocketchat_answers import is_no_import_ever, normalize_retry_after, read_answer
-from airflow_import_progress.hooks.rocketchat_import import PROGRESS_PATH, RocketChatImport
+from airflow_import_progress.hooks.rocketchat_import import PROGRESS_PATH, RocketChatImport, RocketChatImports
 from airflow_import_progress.hooks.rocketchat_login import LogIn, get_log_in, known_user_id, sign
 from airflow_import_progress.hooks.rocketchat_start import (
     API_KEY,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airflow_import_progress.hooks.rocketchat_start import PendingKind
     from airflow_import_progress.vendor import ImportFileSource
 
-__all__ = ["PROGRESS_PATH", "RocketChatHook", "RocketChatImport"]
+__all__ = ["PROGRESS_PATH", "RocketChatHook", "RocketChatImport", "RocketChatImports"]
 
 T = TypeVar("T")
 

@@ -3,17 +3,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from airflow_import_progress.hooks.rocketchat_answers import no_import_ever_error, read_answer, read_step
+from airflow_import_progress.hooks.rocketchat_answers import (
+    is_no_import_ever,
+    no_import_ever_error,
+    read_answer,
+    read_step,
+)
 from airflow_import_progress.hooks.rocketchat_operation import NEW, request_operation
 from airflow_import_progress.vendor import (
     Conversation,
     Import,
+    ImportList,
     ImportProgress,
     ImportState,
+    ListedImport,
     Request,
     Response,
     VendorConnection,
@@ -96,14 +104,20 @@ class RocketChatImport(Import):
             return self._progress(response, step=answer.get("step"), key=answer.get("key"), count=answer.get("count"))
         response = yield from request_operation()
         answer = read_answer(response)
-        operation = answer.get("operation")
-        if operation is None and answer.get("state") in (None, "none"):
+        operation = _operation(answer, response)
+        if operation is None:
             raise no_import_ever_error(response)
-        if not isinstance(operation, dict):
-            raise response.unexpected('an object under "operation"', "Rocket.Chat")
-        return self._operation_progress(response, operation, answer.get("state"))
+        return self.operation_progress(response, operation, answer.get("state"))
 
-    def _operation_progress(self, response: Response, operation: dict[str, Any], state: Any) -> ImportProgress:
+    def operation_progress(self, response: Response, operation: dict[str, Any], state: Any) -> ImportProgress:
+        """
+        Return the progress of the import, of which the workspace reports an operation.
+
+        :param response: The answer.
+        :param operation: The operation in it.
+        :param state: The state that it has beside the operation, since Rocket.Chat 6.3; None: it has none.
+        :raises ImportProtocolError: if the answer is not what the API promises.
+        """
         operation_id, created_at = as_text(operation.get("_id")), as_moment(operation.get("ts"))
         if operation_id is None or (created_at is None and self.started_after is not None):
             raise response.unexpected('an operation with "_id" and "ts"', "Rocket.Chat")
@@ -216,6 +230,38 @@ class RocketChatUserImport(RocketChatImport):
         # The state of one that was cleared or replaced is another one, at the same step.
         waits = progress.vendor_status == NEW and progress.state is ImportState.PENDING
         return replace(progress, state=ImportState.ACTION_REQUIRED) if waits else progress
+
+
+@dataclass(frozen=True)
+class RocketChatImports(ImportList):
+    """Identify all imports into a workspace, one after the other: it reports the last one only."""
+
+    label: ClassVar[str] = "Rocket.Chat imports"
+
+    def poll(self, connection: VendorConnection) -> Conversation[Sequence[ListedImport]]:
+        """Request the last operation, with two requests on servers before 6.3."""
+        response = yield from request_operation()
+        if is_no_import_ever(response):
+            return ()
+        answer = read_answer(response)
+        operation = _operation(answer, response)
+        if operation is None:
+            return ()
+        operation_id = as_text(operation.get("_id"))
+        if operation_id is None:
+            raise response.unexpected('an operation with "_id"', "Rocket.Chat")
+        import_ = RocketChatImport(operation_id=operation_id)
+        progress = import_.operation_progress(response, operation, answer.get("state"))
+        return (ListedImport(import_=import_, has_ended=progress.state.is_final, progress=progress),)
+
+
+def _operation(answer: Mapping[str, Any], response: Response) -> dict[str, Any] | None:
+    operation = answer.get("operation")
+    if operation is None and answer.get("state") in (None, "none"):
+        return None
+    if not isinstance(operation, dict):
+        raise response.unexpected('an object under "operation"', "Rocket.Chat")
+    return operation
 
 
 def _checked_moment(name: str, value: str | datetime) -> str:

@@ -16,12 +16,14 @@ from urllib.parse import urlsplit
 from airflow_import_progress.hooks.zilliz_answers import (
     LIMITER_CODES,
     UNKNOWN_JOB_CODES,
+    has_ended,
     progress_v1,
     progress_v2,
     read_code,
     read_data,
     unexpected,
 )
+from airflow_import_progress.hooks.zilliz_list import MAX_LISTED_JOBS, list_records
 from airflow_import_progress.hooks.zilliz_place import (
     CLOUD_DOMAINS,
     V1_IMPORT_PATH,
@@ -41,9 +43,11 @@ from airflow_import_progress.hooks.zilliz_storage import StorageConnections, Sto
 from airflow_import_progress.vendor import (
     Conversation,
     Import,
+    ImportList,
     ImportProgress,
     ImportProgressHook,
     ImportRequestError,
+    ListedImport,
     Request,
     Response,
     VendorConnection,
@@ -135,6 +139,53 @@ class ZillizStartedJob(ZillizImportJob):
     """
 
     storage_conn_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ZillizImportJobs(ImportList):
+    """
+    Identify all import jobs of a cluster of Zilliz Cloud or of a Milvus.
+
+    :param cluster_id: The cluster. Default None: the connection's extra ``cluster_id``. A Milvus needs none.
+    :param project_id: The project of an on-demand database, together with ``region_id`` instead of a cluster.
+    :param region_id: The region of an on-demand database.
+    :param db_name: The database. Default None: the vendor's own default; v1 has none.
+    :raises ValueError: if one of them is not an identifier, or if they contradict each other.
+    """
+
+    label: ClassVar[str] = "Zilliz import jobs"
+
+    cluster_id: str | None = None
+    project_id: str | None = None
+    region_id: str | None = None
+    db_name: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self._place).items():
+            object.__setattr__(self, name, value)
+
+    def poll(self, connection: VendorConnection) -> Conversation[Sequence[ListedImport]]:
+        """
+        Request the list, page by page. Neither version lists more than the state of a job.
+
+        :raises ImportRequestError: if there are too many jobs.
+        """
+        records = yield from list_records(self._place, None, connection)
+        if records is None:
+            raise ImportRequestError(
+                f"There are more than {MAX_LISTED_JOBS:,} import jobs, too many to list again and again. Wait for "
+                f"single jobs with a sensor instead, or limit the list with db_name."
+            )
+        return [
+            ListedImport(import_=ZillizImportJob(job_id, **self.to_dict()), has_ended=has_ended(record.get("state")))
+            for job_id, record in records.items()
+        ]
+
+    @property
+    def _place(self) -> JobPlace:
+        return JobPlace(
+            cluster_id=self.cluster_id, project_id=self.project_id, region_id=self.region_id, db_name=self.db_name
+        )
 
 
 class ZillizHook(ImportProgressHook):

@@ -52,6 +52,9 @@ STATES: Mapping[str, ImportState] = {
     "Failed": ImportState.FAILED,
 }
 
+#: The states of the list of v1, as far as the reference shows them.
+HAS_ENDED_V1: Mapping[str, bool] = {"ImportRunning": False, "ImportCompleted": True}
+
 #: Files in the progress, those with an error first.
 MAX_SHOWN_FILES = 5
 MAX_STATE_LENGTH = 50
@@ -188,6 +191,16 @@ def progress_v2(job_id: str, data: dict[str, Any], response: Response) -> Import
         warning=warning,
         details=_details(data, files, response),
     )
+
+
+def has_ended(state: Any) -> bool | None:
+    """
+    Return whether a job is over by the state in a list, or None if that does not show it.
+
+    :param state: The state, of v1 or v2.
+    """
+    name = as_text(state) or ""
+    return STATES[name].is_final if name in STATES else HAS_ENDED_V1.get(name)
 
 
 def _files(data: dict[str, Any], response: Response) -> list[dict[str, Any]]:

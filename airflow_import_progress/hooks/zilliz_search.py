@@ -14,37 +14,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from airflow_import_progress.hooks.zilliz_answers import (
-    progress_v1,
-    progress_v2,
-    read_data,
-    unexpected,
-)
-from airflow_import_progress.hooks.zilliz_place import (
-    MAX_JOB_BYTES,
-    V1_IMPORT_PATH,
-    V2_IMPORT_PATH,
-    api_version,
-    request_job,
-)
+from airflow_import_progress.hooks.zilliz_answers import progress_v1, progress_v2, read_data
+from airflow_import_progress.hooks.zilliz_list import MAX_LISTED_JOBS, list_records
+from airflow_import_progress.hooks.zilliz_place import api_version, request_job
 from airflow_import_progress.hooks.zilliz_start import NewJob, split_address, without_credentials
 from airflow_import_progress.vendor import (
     Conversation,
     ImportProtocolError,
     ImportRequestError,
     ImportState,
-    Request,
     Response,
     VendorConnection,
-    as_count,
     as_text,
-    checked_id,
 )
 
-#: Jobs on a page of the list, as in the examples of the reference. Its maximum is not documented.
-PAGE_SIZE = 10
-#: If a cluster, or with v2 a collection, has more jobs, a start that was not answered is not searched for.
-MAX_LISTED_JOBS = 1000
 #: If there are more new jobs, none of them is taken for the one that was started.
 MAX_NEW_JOBS = 50
 
@@ -115,31 +98,12 @@ def list_jobs(job: NewJob, connection: VendorConnection) -> Conversation[ListedJ
     :param connection: The connection.
     :raises ImportPollError: if the list changed while it was read.
     """
-    ids: dict[str, bool] = {}
-    totals: set[int] = set()
-    page = 0
-    while True:
-        page += 1
-        response = yield _list_request(job, page, connection)
-        data = read_data(response, "collection_name and cluster_id")
-        records = _records(data, response)
-        known = len(ids)
-        for record in records:
-            ids[_job_id(record, response)] = record.get("collectionName") in (None, "", job.collection_name)
-        count = as_count(data.get("count"))
-        if count is not None and count != len(records):
-            # The reference calls it the number of jobs in this answer, but its examples have the number of all jobs.
-            totals.add(count)
-        if max(len(ids), *totals, 0) > MAX_LISTED_JOBS:
-            return ListedJobs(digest=job.digest(connection), job_ids=None)
-        is_last = len(records) < (as_count(data.get("pageSize")) or PAGE_SIZE)
-        # A Milvus lists all jobs at once, whatever the page is.
-        if len(ids) == known or (is_last and len(ids) >= max(totals, default=0)):
-            break
-    if len(totals) > 1 or len(ids) < max(totals, default=0):
-        # A job that was overlooked now would be new later.
-        raise response.poll_error(f"{response.request_line}: the list of import jobs changed while it was read.")
-    return ListedJobs(digest=job.digest(connection), job_ids=[job_id for job_id, is_ours in ids.items() if is_ours])
+    records = yield from list_records(job.place, job.collection_name, connection)
+    if records is None:
+        return ListedJobs(digest=job.digest(connection), job_ids=None)
+    ours = (None, "", job.collection_name)
+    job_ids = [job_id for job_id, record in records.items() if record.get("collectionName") in ours]
+    return ListedJobs(digest=job.digest(connection), job_ids=job_ids)
 
 
 def find_job(job: NewJob, listed: ListedJobs, connection: VendorConnection) -> Conversation[JobSearch]:
@@ -201,44 +165,6 @@ def _result(job: NewJob, matches: dict[str, _Match]) -> JobSearch:
             reason=f"The new job {named} names the files, but no job names its partition, so it may be another one.",
         )
     return JobSearch(state=SearchState.FOUND, reason=f"The new job {named} names the files.", job_id=same[0])
-
-
-# The list of jobs
-
-
-def _list_request(job: NewJob, page: int, connection: VendorConnection) -> Request:
-    if api_version(connection) == "v1":
-        params = {
-            "clusterId": job.place.v1_cluster(connection),
-            "pageSize": str(PAGE_SIZE),
-            "currentPage": str(page),
-        }
-        return Request(method="GET", path=f"{V1_IMPORT_PATH}/list", params=params, max_answer_bytes=MAX_JOB_BYTES)
-    fields, headers = job.place.v2_fields(connection)
-    return Request(
-        method="POST",
-        path=f"{V2_IMPORT_PATH}/list",
-        json={**fields, "collectionName": job.collection_name, "pageSize": PAGE_SIZE, "currentPage": page},
-        headers=headers,
-        max_answer_bytes=MAX_JOB_BYTES,
-    )
-
-
-def _records(data: dict[str, Any], response: Response) -> list[dict[str, Any]]:
-    # The schema of v1 has "records", its example "tasks".
-    records = data.get("records", data.get("tasks"))
-    if records is None and as_count(data.get("count")) == 0:
-        return []
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise unexpected(response, 'a list of jobs as "records"')
-    return records
-
-
-def _job_id(record: dict[str, Any], response: Response) -> str:
-    try:
-        return checked_id("jobId", record.get("jobId"))
-    except ValueError:
-        raise unexpected(response, 'a "jobId" of each job') from None
 
 
 # The files of a job

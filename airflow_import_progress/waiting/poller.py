@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Self, TypeGuard
+from typing import Generic, Self, TypeGuard, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_import_progress import clock
@@ -24,12 +25,14 @@ from airflow_import_progress.http.exchange import Request, RequestKey, Response,
 from airflow_import_progress.http.rate_limit import RateLimit
 from airflow_import_progress.http.single_flight import SingleFlight
 from airflow_import_progress.http.transport import AsyncSend, AuthenticatedKey, authenticated_key
-from airflow_import_progress.imports import Import
+from airflow_import_progress.imports import Import, ImportList, ListedImport, Pollable
 from airflow_import_progress.progress import ImportProgress
 from airflow_import_progress.waiting.metrics import Metrics
 
 #: Waits wake up at multiples of this, in seconds. An event loop wakes many tasks at once at a lower cost.
 TICK = 0.05
+
+P = TypeVar("P", bound=Pollable[object])
 
 #: A connection, identified by the class of its hook and its id.
 Key = tuple[type[ImportProgressHook], str]
@@ -181,29 +184,29 @@ class Poller:
         return result.response()
 
 
-class PolledImport:
+class Polled(Generic[P]):
     """
-    Poll one import for one wait, through the poller that all waits on a connection share on this event loop.
+    Poll for one wait or watcher, through the poller that all on a connection share on this event loop.
 
     Used in an ``async with`` block. The last block to end closes the poller.
 
     :param hook_class: The vendor's hook.
     :param conn_id: The Airflow connection.
-    :param import_: The import that is waited for.
+    :param pollable: The import that is waited for, or the list of imports that is watched.
     :param connection_is_known: Whether the connection is known to exist, because a worker has used it.
     """
 
-    __slots__ = ("_connection_is_known", "_first", "_import", "_key", "_poller", "_slept_at")
+    __slots__ = ("_connection_is_known", "_first", "_key", "_pollable", "_poller", "_slept_at")
 
     _poller: Poller
 
     def __init__(
-        self, hook_class: type[ImportProgressHook], conn_id: str, import_: Import, *, connection_is_known: bool = True
+        self, hook_class: type[ImportProgressHook], conn_id: str, pollable: P, *, connection_is_known: bool = True
     ) -> None:
         self._key = hook_class, conn_id
         self._connection_is_known = connection_is_known
-        self._import = import_
-        #: The key of the request with which polls of the import begin, once it is known.
+        self._pollable = pollable
+        #: The key of the request with which polls begin, once it is known.
         self._first: RequestKey | None = None
         self._slept_at = 0.0
 
@@ -254,17 +257,11 @@ class PolledImport:
         """Whether polls wait for their turn, because the vendor's rate limit allows no more."""
         return self._poller.rate_limit.is_queued
 
-    async def get_progress(self) -> ImportProgress:
-        """
-        Return the progress of the import: from a poll, or from one that another wait made since this one went to sleep.
-
-        :raises ImportProgressError: as the hook's ``aget_progress``.
-        """
+    async def _prepare(self) -> None:
         if self._first is None:
-            self._first = request_key(await self._poller.hook.afirst_request(self._import))
+            self._first = request_key(await self._poller.hook.afirst_request(self._pollable))
             self._poller.listen(self._first)
         self._poller.metrics.on_waits(self._poller.waits)
-        return await self._poller.hook.aget_progress(self._import, send=self._send)
 
     async def sleep(self, seconds: float) -> None:
         """
@@ -296,3 +293,33 @@ class PolledImport:
 
     def _is_recent(self, result: SharedResult | None) -> TypeGuard[SharedResult]:
         return result is not None and result.sent_at >= self._slept_at
+
+
+class PolledImport(Polled[Import]):
+    """Poll one import."""
+
+    __slots__ = ()
+
+    async def get_progress(self) -> ImportProgress:
+        """
+        Return the progress of the import: from a poll, or from one that another wait made since this one went to sleep.
+
+        :raises ImportProgressError: as the hook's ``aget_progress``.
+        """
+        await self._prepare()
+        return await self.hook.aget_progress(self._pollable, send=self._send)
+
+
+class PolledImportList(Polled[ImportList]):
+    """Poll a vendor's list of imports."""
+
+    __slots__ = ()
+
+    async def get_imports(self) -> Sequence[ListedImport]:
+        """
+        Return the imports: from a poll, or from one that another watcher made since this one went to sleep.
+
+        :raises ImportProgressError: as the hook's ``aget_progress``.
+        """
+        await self._prepare()
+        return await self.hook.apoll(self._pollable, send=self._send)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record of a watcher: which imports it has reported, across restarts of the triggerer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any
+
+from airflow_import_progress.compat.stored import aget_variable, aset_variable, asset_state_stores
+
+#: The beginning of the key of a record in the asset state store of Airflow 3.3.
+STATE_KEY_PREFIX = "airflow_import_progress.watcher."
+#: The beginning of the names of Airflow Variables that hold records before Airflow 3.3.
+VARIABLE_PREFIX = "import_progress_watcher_"
+#: How many imports that the vendor no longer lists are kept, in case it lists them again.
+MAX_UNLISTED = 200
+
+
+class EndedImports:
+    """
+    Read and write the identifiers of the imports that have ended, as far as a watcher has dealt with them.
+
+    :param watcher: What distinguishes the watcher from others of the same asset, as plain JSON values.
+    :param accessors: The attribute ``asset_state_store`` of the trigger; None before Airflow 3.3.
+    """
+
+    def __init__(self, watcher: Mapping[str, Any], accessors: Any) -> None:
+        self._watcher = dict(watcher)
+        self._digest = sha256(json.dumps(self._watcher, sort_keys=True).encode()).hexdigest()[:32]
+        # Airflow runs one trigger for all assets that have the same watcher.
+        self._stores = asset_state_stores(accessors)
+
+    @property
+    def place(self) -> str:
+        """Where the record is, for messages."""
+        if self._stores:
+            return f"{STATE_KEY_PREFIX + self._digest!r} in the asset's state store"
+        return f"the Airflow Variable {VARIABLE_PREFIX + self._digest!r}"
+
+    async def load(self) -> list[str] | None:
+        """
+        Return the identifiers, the oldest first, or None if the watcher has not begun.
+
+        :raises Exception: if they cannot be read.
+        """
+        if not self._stores:
+            records = [await aget_variable(f"{VARIABLE_PREFIX}{self._digest}")]
+        else:
+            records = [await store.aget(f"{STATE_KEY_PREFIX}{self._digest}") for store in self._stores]
+        # An asset that was added to a watcher later has no record yet.
+        found = [record["ended"] for record in records if record is not None]
+        return [str(import_id) for ended in found for import_id in ended] if found else None
+
+    async def save(self, ended: Iterable[str]) -> None:
+        """
+        Store the identifiers.
+
+        :param ended: The identifiers, the oldest first.
+        :raises Exception: if they cannot be stored.
+        """
+        record = {"watcher": self._watcher, "ended": list(ended)}
+        if not self._stores:
+            words = "The imports that a watcher has reported, by airflow-provider-import-progress."
+            await aset_variable(f"{VARIABLE_PREFIX}{self._digest}", record, words)
+        for store in self._stores:
+            await store.aset(f"{STATE_KEY_PREFIX}{self._digest}", record)
+
+
+def kept(ended: Iterable[str], listed: Iterable[str]) -> list[str]:
+    """
+    Return the identifiers to keep: those that the vendor lists, and the newest of the others.
+
+    :param ended: The identifiers of imports that have ended, the oldest first.
+    :param listed: The identifiers that the vendor lists.
+    """
+    ids, still_listed = list(dict.fromkeys(ended)), set(listed)
+    unlisted = [import_id for import_id in ids if import_id not in still_listed]
+    dropped = set(unlisted[:-MAX_UNLISTED])
+    return [import_id for import_id in ids if import_id not in dropped]

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trigger of an asset's watcher: it fires for each import that ends, whoever started it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any, ClassVar
+
+from airflow.triggers.base import TriggerEvent
+
+from airflow_import_progress import clock
+from airflow_import_progress.compat import BaseEventTrigger, has_asset_watchers
+from airflow_import_progress.compat.streams import shares_streams, stream_producer
+from airflow_import_progress.exceptions import ImportFailedError, ImportProgressError
+from airflow_import_progress.hooks.base import ImportProgressHook
+from airflow_import_progress.imports import ImportList, ListedImport
+from airflow_import_progress.progress import ImportProgress, ImportState
+from airflow_import_progress.triggers.ended_imports import EndedImports, kept
+from airflow_import_progress.waiting.listing import Listing, listings
+from airflow_import_progress.waiting.poller import PolledImport
+
+#: Default of the longest gap between two polls, in seconds.
+POKE_INTERVAL = 60.0
+#: How long the polls of the imports that have ended may take, in seconds. The others follow after the next list.
+MAX_POLL_TIME = 120.0
+#: How long the triggerer takes at most to store an event before Airflow 3.3, which reports it, in seconds.
+STORE_TIME = 5.0
+
+
+class BaseImportEndTrigger(BaseEventTrigger):
+    """
+    Fire for each import that ends, for an ``AssetWatcher`` of Airflow 3.0 or later.
+
+    The payload of an event is ``ImportProgress.to_dict()``. Imports that had ended before the watcher began are not
+    reported. Each other one is reported once; twice if the triggerer is killed within some seconds after it.
+
+    No error ends the watcher. It logs what is wrong, and polls go on.
+
+    A vendor's module adds a subclass with :attr:`hook_class` and arguments that its users know.
+
+    :param conn_id: The Airflow connection.
+    :param import_list: The imports to watch.
+    :param states: The states of the imports to report: ``"succeeded"``, ``"failed"`` and ``"cancelled"``. Default: only
+        those that succeeded.
+    :param poke_interval: The longest gap between two polls, in seconds. Default: 60.
+    :raises RuntimeError: if this Airflow has no watchers.
+    :raises ValueError: if an argument is not valid; the message names it.
+    """
+
+    #: The vendor's hook.
+    hook_class: ClassVar[type[ImportProgressHook]]
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        import_list: ImportList,
+        states: Sequence[str] = (ImportState.SUCCEEDED.value,),
+        poke_interval: float = POKE_INTERVAL,
+    ) -> None:
+        if not has_asset_watchers():
+            raise RuntimeError(
+                f"{type(self).__name__} needs Airflow 3.0 or later: earlier versions have no AssetWatcher."
+            )
+        super().__init__()  # type: ignore[no-untyped-call]
+        final = [state.value for state in ImportState if state.is_final]
+        if isinstance(states, str) or not states or not set(states) <= set(final):
+            raise ValueError(f"states must be a list of one or more of {final}, not {states!r}")
+        if isinstance(poke_interval, bool) or not isinstance(poke_interval, int | float) or poke_interval < 1:
+            raise ValueError(f"poke_interval must be a number of seconds from 1, not {poke_interval!r}")
+        self.conn_id = conn_id
+        self.import_list = import_list
+        # In one order, so that the same watcher in two DAG files is one trigger.
+        self.states = [state for state in final if state in states]
+        self.poke_interval = poke_interval
+        self._is_saved = False
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments from which the trigger can be made again."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            self.hook_class.conn_name_attr: self.conn_id,
+            **self.import_list.to_dict(),
+            "states": self.states,
+            "poke_interval": self.poke_interval,
+        }
+
+    async def run(self) -> AsyncGenerator[TriggerEvent, None]:
+        """Poll and yield an event for each import that ends. Since Airflow 3.3, watchers share the polls instead."""
+        async with aclosing(self._unshared_listings()) as stream, aclosing(self.filter_shared_stream(stream)) as events:
+            async for event in events:
+                yield event
+
+    async def _unshared_listings(self) -> AsyncGenerator[Listing, None]:
+        async with aclosing(self._listings()) as stream:
+            async for listing in stream:
+                yield listing
+                if listing.when_stored:
+                    await clock.current.asleep(STORE_TIME)
+                    await listing.stored()
+
+    def shared_stream_key(self) -> Hashable | None:
+        """Return what two watchers have in common that share the polls, or None before Airflow 3.3."""
+        if not shares_streams():
+            return None
+        path, arguments = self.serialize()
+        return path, json.dumps({name: value for name, value in arguments.items() if name != "states"}, sort_keys=True)
+
+    @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> Any:
+        """
+        Return the producer of the lists that watchers share.
+
+        :param kwargs: The arguments of one of them.
+        """
+        return stream_producer(cls(**kwargs)._listings, Listing.stored)
+
+    def _listings(self) -> AsyncGenerator[Listing, None]:
+        return listings(self.hook_class, self.conn_id, self.import_list, self.poke_interval, self.log)
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Listing]) -> AsyncGenerator[TriggerEvent, None]:
+        """
+        Yield an event for each import that has ended, unless it was reported before.
+
+        :param shared_stream: What the vendor lists, again and again.
+        """
+        record = self._record()
+        # The imports that are dealt with. None: the watcher has not begun, or its record was not read yet.
+        ended: list[str] | None = None
+        async for listing in shared_stream:
+            if ended is not None and self._is_saved and not _new(listing, ended):
+                continue
+            try:
+                # Each time, because another triggerer may have taken over this watcher while this one was stuck.
+                stored = await record.load()
+                if stored is None and ended is None:
+                    ended = await self._begin(listing, record)
+                    continue
+            except Exception as error:
+                self._log_failure(error, "The imports that were reported are not known", record)
+                continue
+            ended = list(dict.fromkeys([*(stored or ()), *(ended or ())]))
+            give_up_at = asyncio.get_running_loop().time() + MAX_POLL_TIME
+            for listed in _new(listing, ended):
+                progress = await self._final_progress(listed)
+                if progress is not None:
+                    ended.append(listed.import_.import_id)
+                    if progress.state.value in self.states:
+                        yield TriggerEvent(progress.to_dict())
+                if asyncio.get_running_loop().time() > give_up_at:
+                    break
+            ended = kept(ended, [listed.import_.import_id for listed in listing.imports])
+            self._is_saved = False
+            listing.when_stored.append(partial(self._save, record, tuple(ended)))
+
+    def _record(self) -> EndedImports:
+        _, arguments = self.serialize()
+        # Another interval is still the same watcher.
+        del arguments["poke_interval"]
+        return EndedImports(
+            {"vendor": self.hook_class.conn_type, **arguments}, getattr(self, "asset_state_store", None)
+        )
+
+    async def _begin(self, listing: Listing, record: EndedImports) -> list[str]:
+        ended = [
+            listed.import_.import_id
+            for listed in listing.imports
+            if listed.has_ended or (listed.has_ended is None and (await self._poll(listed)).state.is_final)
+        ]
+        await record.save(ended)
+        self._is_saved = True
+        self.log.info(
+            "%s: the watcher begins. %d of the listed imports had ended before, and are not reported.",
+            self.import_list.describe(self.conn_id),
+            len(ended),
+        )
+        return ended
+
+    async def _save(self, record: EndedImports, ended: Sequence[str]) -> None:
+        try:
+            await record.save(ended)
+            self._is_saved = True
+        except Exception as error:
+            # They are stored after the next list, unless the triggerer ends before.
+            self._log_failure(error, "The imports that were reported could not be stored", record)
+
+    async def _final_progress(self, listed: ListedImport) -> ImportProgress | None:
+        """Return the progress of an import that has ended, or None if it has not, or if that is not known yet."""
+        subject = listed.import_.describe(self.conn_id)
+        try:
+            progress = listed.progress or await self._poll(listed)
+        except (ImportFailedError, ImportProgressError, TimeoutError) as error:
+            self.log.warning("%s: polled again after the next list. %s", subject, error or "The poll took too long.")
+            return None
+        if not progress.state.is_final:
+            return None
+        self.log.info("%s has ended: %s", subject, progress)
+        return progress
+
+    async def _poll(self, listed: ListedImport) -> ImportProgress:
+        async with (
+            asyncio.timeout(MAX_POLL_TIME),
+            PolledImport(self.hook_class, self.conn_id, listed.import_) as polled,
+        ):
+            return await polled.get_progress()
+
+    def _log_failure(self, error: Exception, problem: str, record: EndedImports) -> None:
+        self.log.error(
+            "%s: %s, because of %s (%s: %s). It is tried again after the next list.",
+            self.import_list.describe(self.conn_id),
+            problem,
+            record.place,
+            type(error).__name__,
+            error,
+        )
+
+
+def _new(listing: Listing, ended: Sequence[str]) -> list[ListedImport]:
+    known = set(ended)
+    return [
+        listed for listed in listing.imports if listed.has_ended is not False and listed.import_.import_id not in known
+    ]
