@@ -18,8 +18,13 @@ _VENDORS = {
     "Zilliz": ("zilliz", "https://docs.zilliz.com/"),
     "Leadsy": ("leadsy", "https://docs.staging.leadsygroup.com/"),
 }
-#: The triggers are the same for the imports of all vendors.
+#: The triggers of waits, which are the same for the imports of all vendors.
 _TRIGGERS = ["airflow_import_progress.triggers.import_progress", "airflow_import_progress.triggers.start"]
+#: The triggers of watchers.
+_WATCHER_TRIGGERS = {
+    "Rocket.Chat": ["airflow_import_progress.triggers.rocketchat"],
+    "Zilliz": ["airflow_import_progress.triggers.zilliz"],
+}
 
 
 def shared_conn_fields(*, limit: str = "no limit", page: str = "Empty: no button.") -> dict[str, dict[str, Any]]:
@@ -112,7 +117,10 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": name, "python-modules": [f"airflow_import_progress.sensors.{module}"]}
             for name, (module, _) in _VENDORS.items()
         ],
-        "triggers": [{"integration-name": name, "python-modules": _TRIGGERS} for name in _VENDORS],
+        "triggers": [
+            {"integration-name": name, "python-modules": [*_TRIGGERS, *_WATCHER_TRIGGERS.get(name, [])]}
+            for name in _VENDORS
+        ],
         "extra-links": ["airflow_import_progress.links.ImportLink"],
         "connection-types": [
             connection_type(

@@ -40,10 +40,10 @@ nitpick_ignore_regex = [
     ("py:class", r"Connection|Context|ImportFileSource|JobFiles|ObjectStoragePath|OnActionRequired|PendingKind"),
     ("py:class", r"BaseOperator|Sandbox|Selection|XComArg|datetime|timedelta"),
     # Bases and arguments that are not part of the API.
-    ("py:class", r"airflow_import_progress\..*\.(_\w+|JobArguments|JobSearch|ListedJobs|NewJob|Readable)"),
+    ("py:class", r"airflow_import_progress\..*\.(_\w+|JobArguments|JobSearch|ListedJobs|Listing|NewJob|Readable)"),
     ("py:class", r"airflow_import_progress\..*\.(Schedule|SensorWithoutWorkers|Source|SteppingSensor)"),
     # Type variables.
-    ("py:(obj|class)", r"airflow_import_progress\..*\.[KT]"),
+    ("py:(obj|class)", r"airflow_import_progress\..*\.([KT]|T_co)"),
 ]
 
 # The README has absolute links, because PyPI shows it too.

@@ -146,6 +146,11 @@ class AirflowApi:
         started: str = self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
         return started
 
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return the runs of a DAG."""
+        runs: list[dict[str, Any]] = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 1000})["dag_runs"]
+        return runs
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a DAG run."""
         state: str = self._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]

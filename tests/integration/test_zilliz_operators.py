@@ -636,7 +636,7 @@ def test_the_list_is_read_to_its_last_page(zilliz, task_v2, lose_answer):
 
 
 def test_with_too_many_jobs_a_lost_answer_is_reported(zilliz, task_v2, monkeypatch, logged, lose_answer):
-    monkeypatch.setattr("airflow_import_progress.hooks.zilliz_search.MAX_LISTED_JOBS", 3)
+    monkeypatch.setattr("airflow_import_progress.hooks.zilliz_list.MAX_LISTED_JOBS", 3)
     for _ in range(4):
         zilliz.create_import("zilliz", "cloud")
     lose_answer(processed=True)

@@ -94,8 +94,9 @@ def test_the_form_names_the_limit_of_the_hook(declared):
     assert words in declared["conn-fields"]["requests_per_minute"]["description"]
 
 
-def test_a_dag_file_that_names_sensors_loads_no_http_client():
-    modules = [module for entry in INFO["sensors"] for module in entry["python-modules"]]
+@pytest.mark.parametrize("kind", ["sensors", "triggers"])
+def test_a_dag_file_that_names_them_loads_no_http_client(kind):
+    modules = [module for entry in INFO[kind] for module in entry["python-modules"]]
     program = (
         "import sys, airflow.providers.common.compat.sdk as sdk; sdk.BaseSensorOperator; before = set(sys.modules); "
         f"import {', '.join(modules)}; "
@@ -106,7 +107,7 @@ def test_a_dag_file_that_names_sensors_loads_no_http_client():
 
 
 #: Modules of base classes, which Airflow does not load by themselves.
-BASES = (".base", ".identification", ".without_workers")
+BASES = (".base", ".identification", ".without_workers", ".import_end")
 
 
 @pytest.mark.parametrize("kind", ["hooks", "sensors", "triggers"])
