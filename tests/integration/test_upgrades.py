@@ -19,16 +19,18 @@ from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_import_progress import __version__
-from airflow_import_progress.compat import waits_without_workers
+from airflow_import_progress.compat import has_asset_watchers, waits_without_workers
 from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor, LuccaUserLocationImportSensor
 from airflow_import_progress.sensors.rocketchat import RocketChatImportSensor
 from airflow_import_progress.sensors.zilliz import ZillizImportSensor
 from airflow_import_progress.triggers.import_progress import ImportProgressTrigger
+from airflow_import_progress.triggers.rocketchat import RocketChatImportEndTrigger
 from airflow_import_progress.triggers.start import StartImportProgressTrigger
+from airflow_import_progress.triggers.zilliz import ZillizImportEndTrigger
 from airflow_import_progress.waiting.rules import WaitRules
 from airflow_import_progress.waiting.state import WaitState
-from tests.support.sensors import a_dag, a_task_instance, fired
+from tests.support.sensors import a_dag, a_task_instance, fired, inflated
 
 FOLDER = Path(__file__).parent / "stored_triggers"
 STORED = sorted(FOLDER.glob("*.json"))
@@ -133,3 +135,36 @@ def test_what_the_current_version_has_stored_has_the_arguments_of_its_trigger(tr
         assert WaitRules.from_dict(trigger["kwargs"]["rules"]).to_dict() == trigger["kwargs"]["rules"]
         if "state" in arguments:
             assert WaitState.from_dict(trigger["kwargs"]["state"]).to_dict() == trigger["kwargs"]["state"]
+
+
+# The triggers of watchers, which Airflow stores with the asset
+
+WATCHERS = FOLDER / "watchers"
+watching = pytest.mark.skipif(not has_asset_watchers(), reason="watchers from Airflow 3.0 on")
+
+
+@watching
+@pytest.mark.parametrize("stored", sorted(WATCHERS.glob("*.json")), ids=lambda path: path.stem)
+def test_the_trigger_of_a_watcher_that_a_release_has_stored_inflates(stored):
+    trigger = json.loads(stored.read_text())
+    _, kwargs = inflated(trigger["classpath"], trigger["kwargs"]).serialize()
+    # Later versions may add arguments with defaults.
+    assert trigger["kwargs"].items() <= kwargs.items()
+
+
+@watching
+@pytest.mark.parametrize(
+    ("name", "trigger_class", "arguments"),
+    [
+        ("rocketchat", RocketChatImportEndTrigger, {"states": ["failed"]}),
+        ("zilliz", ZillizImportEndTrigger, {"cluster_id": "in01-sandbox", "db_name": "default", "poke_interval": 30}),
+    ],
+)
+def test_the_current_version_has_stored_this_for_a_watcher(name, trigger_class, arguments):
+    classpath, kwargs = trigger_class(**arguments).serialize()
+    trigger = {"classpath": classpath, "kwargs": kwargs}
+    file = WATCHERS / f"{__version__}-{name}.json"
+    if not file.exists() and "STORE_TRIGGERS" in os.environ:
+        file.write_text(f"{json.dumps(trigger, indent=2)}\n")
+    assert file.exists(), f"Version {__version__} has no stored triggers: run make stored-triggers"
+    assert json.loads(file.read_text()) == trigger

@@ -368,3 +368,107 @@ def test_states_that_no_ended_import_has_are_refused(states):
 def test_an_interval_that_is_no_number_of_seconds_is_refused(poke_interval):
     with pytest.raises(ValueError, match="poke_interval must be"):
         RocketChatImportEndTrigger(poke_interval=poke_interval)
+
+
+# Rocket.Chat
+
+
+@pytest.fixture
+def rocketchat(running_sandbox, connect_to, supervisor, clock):
+    made = RocketChat()
+    made.sandbox = running_sandbox
+    connect_to("rocketchat")
+    yield made
+    running_sandbox.reset()
+
+
+def test_a_server_before_6_3_is_watched(rocketchat, shared, polls):
+    rocketchat.sandbox.change("rocketchat", before_6_3=True)
+
+    async def scenario():
+        async with Triggerer(rocketchat.trigger(), shared=shared) as triggerer:
+            await triggerer.until(polls(2))
+            import_id = rocketchat.start()
+            await triggerer.until(lambda: triggerer.import_ids)
+            assert triggerer.import_ids == [import_id]
+
+    watch(scenario)
+
+
+def test_an_import_that_died_in_a_restart_of_the_server_is_a_failed_one(rocketchat, shared, polls):
+    async def scenario():
+        async with Triggerer(rocketchat.trigger(states=["failed", "cancelled"]), shared=shared) as triggerer:
+            await triggerer.until(polls(2))
+            import_id = rocketchat.start(duration=FOR_EVER)
+            await triggerer.until(polls(2))
+            assert triggerer.import_ids == []
+            rocketchat.sandbox.change("rocketchat", restart=True)
+            await triggerer.until(lambda: triggerer.import_ids)
+            assert [(payload["import_id"], payload["state"]) for payload in triggerer.fired[0]] == [
+                (import_id, "failed")
+            ]
+
+    watch(scenario)
+
+
+def test_a_cancelled_import_is_reported_on_request(rocketchat, shared, polls):
+    async def scenario():
+        async with Triggerer(rocketchat.trigger(states=["cancelled"]), shared=shared) as triggerer:
+            await triggerer.until(polls(2))
+            import_id = rocketchat.start(duration=FOR_EVER)
+            rocketchat.sandbox.change("rocketchat", cancel=True)
+            await triggerer.until(lambda: triggerer.import_ids)
+            assert triggerer.import_ids == [import_id]
+
+    watch(scenario)
+
+
+# Zilliz
+
+
+@pytest.fixture
+def zilliz(running_sandbox, connect_to, supervisor, clock):
+    made = Zilliz("cloud", {"cluster_id": "in01-sandbox"})
+    made.sandbox = running_sandbox
+    connect_to("zilliz", extra=made.extra)
+    yield made
+    running_sandbox.reset()
+
+
+def test_all_pages_of_the_list_are_read(zilliz, shared, polls):
+    async def scenario():
+        async with Triggerer(zilliz.trigger(), shared=shared) as triggerer:
+            await triggerer.until(polls(2))
+            imports = [zilliz.start() for _ in range(23)]
+            await triggerer.until(lambda: len(triggerer.import_ids) >= len(imports))
+            await triggerer.until(polls(4))
+            assert sorted(triggerer.import_ids) == sorted(imports)
+
+    watch(scenario)
+
+
+def test_more_jobs_than_can_be_listed_are_an_error(zilliz, shared, polls, logged, monkeypatch):
+    monkeypatch.setattr("airflow_import_progress.hooks.zilliz_list.MAX_LISTED_JOBS", 3)
+    for _ in range(4):
+        zilliz.start()
+
+    async def scenario():
+        async with Triggerer(zilliz.trigger(), shared=shared) as triggerer:
+            await triggerer.until(polls(2))
+            assert triggerer.import_ids == []
+
+    watch(scenario)
+    assert "too many to list again and again" in logged()
+
+
+def test_a_job_whose_progress_cannot_be_read_is_reported_later(zilliz, shared, polls, logged):
+    async def scenario():
+        async with Triggerer(zilliz.trigger(), shared=shared) as triggerer:
+            await triggerer.until(polls(2))
+            zilliz.sandbox.add_fault({"status": 500}, vendor="zilliz", path_contains="/get", times=3)
+            import_id = zilliz.start()
+            await triggerer.until(lambda: triggerer.import_ids)
+            assert triggerer.import_ids == [import_id]
+
+    watch(scenario)
+    assert "polled again after the next list" in logged()
