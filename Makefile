@@ -42,7 +42,7 @@ GROUPS = --group dev
 # Airflow creates its home wherever it is imported: give it one that is thrown away, never ~/airflow.
 IN_TEMPORARY_HOME = @home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && AIRFLOW_HOME=$$home
 
-.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) pythons $(PYTHONS) resolve $(RESOLVE) fidelity e2e e2e-parity e2e-ha e2e-ha-celery e2e-ui bench docs dist release-check stored-triggers constraints $(PIN) clean
+.PHONY: help venv demo ui check test test-lowest matrix $(MATRIX) pythons $(PYTHONS) resolve $(RESOLVE) fidelity e2e e2e-watchers e2e-parity e2e-ha e2e-ha-celery e2e-ui bench docs dist release-check stored-triggers constraints $(PIN) clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -94,6 +94,9 @@ fidelity: $(FIDELITY_INSTALLED) $(TYPINGS_INSTALLED) ## check the sandbox agains
 
 e2e: $(INSTALLED) ## end-to-end tests in a real Airflow
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/gating
+
+e2e-watchers: $(INSTALLED) ## test DAGs that run when any import ends in a real Airflow, while the triggerer restarts and crashes
+	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/watchers
 
 e2e-ui: $(INSTALLED) ## test the UI in a real Airflow and a real browser; needs Chromium, and is skipped without it
 	$(IN_TEMPORARY_HOME) $(BIN)/python -m pytest tests/e2e/ui

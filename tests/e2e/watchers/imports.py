@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from airflow_import_progress.sandbox import Sandbox
+from airflow_import_progress.sandbox.vendor import DONE
 from tools.airflow_api import wait_until
 from tools.local_airflow import LocalAirflow
 
@@ -30,6 +32,18 @@ def start(sandbox: Sandbox, dag_id: str, seconds: float) -> str:
     """
     vendor, kind, script = KINDS[dag_id]
     return sandbox.create_import(vendor, kind, {"duration": seconds, **script})
+
+
+def have_ended(sandbox: Sandbox, import_ids: Collection[str]) -> bool:
+    """
+    Return whether imports have ended.
+
+    :param sandbox: The vendors.
+    :param import_ids: The imports.
+    """
+    progress = {import_["import_id"]: import_["progress"] for import_ in sandbox.imports()}
+    reached = [progress[import_id] for import_id in import_ids]
+    return all(percent is not None and not 0 <= percent < DONE for percent in reached)
 
 
 def reported(airflow: LocalAirflow, dag_id: str) -> list[list[str]]:

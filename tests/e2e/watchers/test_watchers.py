@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from airflow_import_progress.sandbox import Sandbox
-from tests.e2e.watchers.imports import ENDED_BEFORE, KINDS, reported, start, wait_for_run
+from tests.e2e.watchers.imports import ENDED_BEFORE, KINDS, have_ended, reported, start, wait_for_run
+from tools.airflow_api import wait_until
 from tools.local_airflow import LocalAirflow
 
 #: How long an import runs that is to end while no triggerer runs, in seconds.
@@ -40,7 +39,7 @@ def started(airflow: LocalAirflow, sandbox: Sandbox) -> dict[str, list[str]]:
 
     under_way = begin(seconds=UNDER_WAY)
     airflow.kill("triggerer")
-    time.sleep(UNDER_WAY)
+    wait_until("the imports to end", lambda: have_ended(sandbox, under_way.values()), timeout=60)
     airflow.start("triggerer")
     wait_for(under_way)
 
