@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+from airflow_import_progress.compat import has_asset_watchers
 from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator
 
 ROOT = Path(__file__).parent.parent.parent
@@ -48,6 +49,26 @@ def test_the_dag_of_the_readme_has_six_lines():
 def test_the_other_sensors_of_the_readme_can_be_made():
     module = run(next(block for block in code("README.md") if "LeadsyImportSensor(" in block), "readme_sensors")
     assert {"RocketChatImportSensor", "ZillizImportSensor", "LeadsyImportSensor"} <= set(vars(module))
+
+
+@pytest.mark.skipif(not has_asset_watchers(), reason="watchers from Airflow 3.0 on")
+def test_the_dag_of_the_page_about_watchers_parses():
+    (dag_file,) = code("docs/watchers.md")
+    module = run(dag_file, "watchers_dag")
+    (watcher,) = module.vectors.watchers
+    assert type(watcher.trigger).__name__ == "ZillizImportEndTrigger"
+
+
+@pytest.mark.skipif(not has_asset_watchers(), reason="watchers from Airflow 3.0 on")
+def test_the_watcher_of_the_page_for_vendors_can_be_made():
+    blocks = code("docs/add-a-vendor.md")
+    hooks = next(block for block in blocks if "class AcmeHook(" in block)
+    watcher = next(block for block in blocks if "class AcmeImports(" in block)
+    imports = "from airflow_import_progress.vendor import BaseImportEndTrigger, ImportList, ListedImport\n"
+    imports += "from collections.abc import Sequence\nfrom typing import Any\n"
+    module = run(f"{hooks}\n{imports}\n{watcher}", "acme_watcher")
+    _, kwargs = module.AcmeImportEndTrigger().serialize()
+    assert kwargs == {"acme_conn_id": "acme_default", "states": ["succeeded"], "poke_interval": 60}
 
 
 @pytest.mark.parametrize(
