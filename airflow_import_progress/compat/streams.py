@@ -12,7 +12,7 @@ E = TypeVar("E")
 
 
 def shares_streams() -> bool:
-    """Return whether triggers can share a stream, and learn when their events are stored: since Airflow 3.3."""
+    """Return whether triggers can share a stream that reports when their events are stored: since Airflow 3.3."""
     try:
         return _streams().SharedStreamProducer is not None
     except (ImportError, AttributeError):

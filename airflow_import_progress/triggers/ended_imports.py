@@ -24,20 +24,21 @@ class EndedImports:
 
     :param watcher: What distinguishes the watcher from others of the same asset, as plain JSON values.
     :param accessors: The attribute ``asset_state_store`` of the trigger; None before Airflow 3.3.
+    :param trigger_id: The trigger, in Airflow's database.
     """
 
-    def __init__(self, watcher: Mapping[str, Any], accessors: Any) -> None:
+    def __init__(self, watcher: Mapping[str, Any], accessors: Any, trigger_id: Any) -> None:
         self._watcher = dict(watcher)
-        self._digest = sha256(json.dumps(self._watcher, sort_keys=True).encode()).hexdigest()[:32]
-        # Airflow runs one trigger for all assets that have the same watcher.
+        digest = sha256(json.dumps(self._watcher, sort_keys=True).encode()).hexdigest()[:32]
+        # Airflow may run one trigger for several assets that have the same watcher.
         self._stores = asset_state_stores(accessors)
+        # With the trigger, because two assets may have the same watcher but each its own trigger.
+        self._key = f"{STATE_KEY_PREFIX}{digest}" if self._stores else f"{VARIABLE_PREFIX}{digest}_{trigger_id}"
 
     @property
     def place(self) -> str:
         """Where the record is, for messages."""
-        if self._stores:
-            return f"{STATE_KEY_PREFIX + self._digest!r} in the asset's state store"
-        return f"the Airflow Variable {VARIABLE_PREFIX + self._digest!r}"
+        return f"{self._key!r} in the asset's state store" if self._stores else f"the Airflow Variable {self._key!r}"
 
     async def load(self) -> list[str] | None:
         """
@@ -46,9 +47,9 @@ class EndedImports:
         :raises Exception: if they cannot be read.
         """
         if not self._stores:
-            records = [await aget_variable(f"{VARIABLE_PREFIX}{self._digest}")]
+            records = [await aget_variable(self._key)]
         else:
-            records = [await store.aget(f"{STATE_KEY_PREFIX}{self._digest}") for store in self._stores]
+            records = [await store.aget(self._key) for store in self._stores]
         # An asset that was added to a watcher later has no record yet.
         found = [record["ended"] for record in records if record is not None]
         return [str(import_id) for ended in found for import_id in ended] if found else None
@@ -63,9 +64,9 @@ class EndedImports:
         record = {"watcher": self._watcher, "ended": list(ended)}
         if not self._stores:
             words = "The imports that a watcher has reported, by airflow-provider-import-progress."
-            await aset_variable(f"{VARIABLE_PREFIX}{self._digest}", record, words)
+            await aset_variable(self._key, record, words)
         for store in self._stores:
-            await store.aset(f"{STATE_KEY_PREFIX}{self._digest}", record)
+            await store.aset(self._key, record)
 
 
 def kept(ended: Iterable[str], listed: Iterable[str]) -> list[str]:

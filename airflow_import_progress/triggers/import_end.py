@@ -27,8 +27,10 @@ from airflow_import_progress.waiting.poller import PolledImport
 POKE_INTERVAL = 60.0
 #: How long the polls of the imports that have ended may take, in seconds. The others follow after the next list.
 MAX_POLL_TIME = 120.0
-#: How long the triggerer takes at most to store an event before Airflow 3.3, which reports it, in seconds.
+#: How long the triggerer takes to store an event, in seconds. Airflow 3.3 and later report it instead.
 STORE_TIME = 5.0
+#: The errors of polls, none of which ends a watcher.
+POLL_ERRORS = (ImportFailedError, ImportProgressError, TimeoutError)
 
 
 class BaseImportEndTrigger(BaseEventTrigger):
@@ -77,7 +79,8 @@ class BaseImportEndTrigger(BaseEventTrigger):
         # In one order, so that the same watcher in two DAG files is one trigger.
         self.states = [state for state in final if state in states]
         self.poke_interval = poke_interval
-        self._is_saved = False
+        #: The record as this process has stored it.
+        self._saved: tuple[str, ...] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments from which the trigger can be made again."""
@@ -131,7 +134,7 @@ class BaseImportEndTrigger(BaseEventTrigger):
         # The imports that are dealt with. None: the watcher has not begun, or its record was not read yet.
         ended: list[str] | None = None
         async for listing in shared_stream:
-            if ended is not None and self._is_saved and not _new(listing, ended):
+            if ended is not None and tuple(ended) == self._saved and not _new(listing, ended):
                 continue
             try:
                 # Each time, because another triggerer may have taken over this watcher while this one was stuck.
@@ -139,6 +142,9 @@ class BaseImportEndTrigger(BaseEventTrigger):
                 if stored is None and ended is None:
                     ended = await self._begin(listing, record)
                     continue
+            except POLL_ERRORS as error:
+                self.log.warning("%s: the watcher begins after the next list. %s", self._subject, _in_words(error))
+                continue
             except Exception as error:
                 self._log_failure(error, "The imports that were reported are not known", record)
                 continue
@@ -153,16 +159,14 @@ class BaseImportEndTrigger(BaseEventTrigger):
                 if asyncio.get_running_loop().time() > give_up_at:
                     break
             ended = kept(ended, [listed.import_.import_id for listed in listing.imports])
-            self._is_saved = False
             listing.when_stored.append(partial(self._save, record, tuple(ended)))
 
     def _record(self) -> EndedImports:
         _, arguments = self.serialize()
         # Another interval is still the same watcher.
         del arguments["poke_interval"]
-        return EndedImports(
-            {"vendor": self.hook_class.conn_type, **arguments}, getattr(self, "asset_state_store", None)
-        )
+        watcher = {"vendor": self.hook_class.conn_type, **arguments}
+        return EndedImports(watcher, getattr(self, "asset_state_store", None), self.trigger_id)
 
     async def _begin(self, listing: Listing, record: EndedImports) -> list[str]:
         ended = [
@@ -171,18 +175,18 @@ class BaseImportEndTrigger(BaseEventTrigger):
             if listed.has_ended or (listed.has_ended is None and (await self._poll(listed)).state.is_final)
         ]
         await record.save(ended)
-        self._is_saved = True
+        self._saved = tuple(ended)
         self.log.info(
             "%s: the watcher begins. %d of the listed imports had ended before, and are not reported.",
-            self.import_list.describe(self.conn_id),
+            self._subject,
             len(ended),
         )
         return ended
 
-    async def _save(self, record: EndedImports, ended: Sequence[str]) -> None:
+    async def _save(self, record: EndedImports, ended: tuple[str, ...]) -> None:
         try:
             await record.save(ended)
-            self._is_saved = True
+            self._saved = ended
         except Exception as error:
             # They are stored after the next list, unless the triggerer ends before.
             self._log_failure(error, "The imports that were reported could not be stored", record)
@@ -192,8 +196,8 @@ class BaseImportEndTrigger(BaseEventTrigger):
         subject = listed.import_.describe(self.conn_id)
         try:
             progress = listed.progress or await self._poll(listed)
-        except (ImportFailedError, ImportProgressError, TimeoutError) as error:
-            self.log.warning("%s: polled again after the next list. %s", subject, error or "The poll took too long.")
+        except POLL_ERRORS as error:
+            self.log.warning("%s: polled again after the next list. %s", subject, _in_words(error))
             return None
         if not progress.state.is_final:
             return None
@@ -207,15 +211,23 @@ class BaseImportEndTrigger(BaseEventTrigger):
         ):
             return await polled.get_progress()
 
+    @property
+    def _subject(self) -> str:
+        return self.import_list.describe(self.conn_id)
+
     def _log_failure(self, error: Exception, problem: str, record: EndedImports) -> None:
         self.log.error(
             "%s: %s, because of %s (%s: %s). It is tried again after the next list.",
-            self.import_list.describe(self.conn_id),
+            self._subject,
             problem,
             record.place,
             type(error).__name__,
             error,
         )
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) or "The poll took too long."
 
 
 def _new(listing: Listing, ended: Sequence[str]) -> list[ListedImport]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
-from airflow_import_progress.exceptions import ImportProgressError
+from airflow_import_progress.exceptions import ImportFailedError, ImportProgressError
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.imports import ImportList, ListedImport
 from airflow_import_progress.waiting.metrics import Metrics, recorder
@@ -52,11 +52,12 @@ async def listings(
         while True:
             try:
                 imports = await polled.get_imports()
-            except ImportProgressError as error:
+            except (ImportFailedError, ImportProgressError) as error:
                 failures += 1
-                metrics.on_poll(error)
-                gap = _gap_after(error, failures, schedule)
-                _log(error, failures, gap, log)
+                problem = error if isinstance(error, ImportProgressError) else ImportProgressError(str(error))
+                metrics.on_poll(problem)
+                gap = _gap_after(problem, failures, schedule)
+                _log(problem, failures, gap, log)
             else:
                 metrics.on_poll()
                 if failures:

@@ -338,12 +338,29 @@ def test_two_assets_with_the_same_watcher_share_its_trigger(vendor, polls, super
     watch(scenario)
 
 
-def test_another_interval_is_the_same_watcher(vendor, shared, polls):
+def test_two_assets_with_a_trigger_each_are_both_reported_to(vendor, shared, polls):
     async def scenario():
-        async with Triggerer(vendor.trigger(), shared=shared) as triggerer:
+        async with Triggerer(vendor.trigger(), shared=shared) as first:
+            await first.until(polls(2))
+            async with Triggerer(vendor.trigger(), shared=shared, assets=("other",), first_id=7) as second:
+                await second.until(polls(4))
+                import_id = vendor.start()
+                await first.until(lambda: first.import_ids)
+                await second.until(lambda: second.import_ids)
+            assert first.import_ids == second.import_ids == [import_id]
+
+    watch(scenario)
+
+
+def test_another_interval_is_the_same_watcher(vendor, polls):
+    if not shares_streams():
+        pytest.skip("from Airflow 3.3 on")
+
+    async def scenario():
+        async with Triggerer(vendor.trigger(), shared=True) as triggerer:
             await triggerer.until(polls(2))
         import_id = vendor.start()
-        async with Triggerer(vendor.trigger(poke_interval=30), shared=shared) as changed:
+        async with Triggerer(vendor.trigger(poke_interval=30), shared=True) as changed:
             await changed.until(lambda: changed.import_ids)
         assert changed.import_ids == [import_id]
 

@@ -53,12 +53,13 @@ class Triggerer:
     :param triggers: The triggers that are stored in Airflow's database.
     :param shared: Whether triggers share streams, as since Airflow 3.3.
     :param assets: The assets of all triggers.
+    :param first_id: The id of the first trigger in Airflow's database.
     :param dies: Whether it dies when the first event is fired, before Airflow has stored it.
     """
 
-    def __init__(self, *triggers, shared, assets=("imports",), dies=False):
+    def __init__(self, *triggers, shared, assets=("imports",), first_id=0, dies=False):
         self.triggers = [inflated(*trigger.serialize()) for trigger in triggers]
-        self.shared, self.assets, self.dies = shared, assets, dies
+        self.shared, self.assets, self.first_id, self.dies = shared, assets, first_id, dies
         #: The payloads of the events, by trigger.
         self.fired = [[] for _ in triggers]
 
@@ -92,6 +93,7 @@ class Triggerer:
 
     async def _run(self, number):
         trigger, key = self.triggers[number], None
+        trigger.trigger_id = self.first_id + number
         if self.shared:
             store = importlib.import_module("airflow.sdk.execution_time.context").AssetStateStoreAccessors
             asset = importlib.import_module("airflow.sdk").Asset
