@@ -151,6 +151,13 @@ class AirflowApi:
         runs: list[dict[str, Any]] = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 1000})["dag_runs"]
         return runs
 
+    def asset_states(self, name: str) -> dict[str, Any]:
+        """Return the values in the state store of an asset, by key."""
+        assets = self._call("GET", "/assets", params={"limit": 1000})["assets"]
+        (asset_id,) = (asset["id"] for asset in assets if asset["name"] == name)
+        states = self._call("GET", f"/assets/{asset_id}/state-store")["asset_state_store"]
+        return {state["key"]: state["value"] for state in states}
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a DAG run."""
         state: str = self._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]

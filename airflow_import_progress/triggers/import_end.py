@@ -20,13 +20,13 @@ from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.imports import ImportList, ListedImport
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.triggers.ended_imports import EndedImports, kept
-from airflow_import_progress.waiting.listing import Listing, listings
+from airflow_import_progress.waiting.listing import EVENT_GAP, Listing, listings
 from airflow_import_progress.waiting.poller import PolledImport
 
 #: Default of the longest gap between two polls, in seconds.
 POKE_INTERVAL = 60.0
 #: How long the polls of the imports that have ended may take, in seconds. The others follow after the next list.
-MAX_POLL_TIME = 120.0
+MAX_POLL_TIME = 60.0
 #: How long the triggerer takes to store an event, in seconds. Airflow 3.3 and later report it instead.
 STORE_TIME = 5.0
 #: The errors of polls, none of which ends a watcher.
@@ -133,8 +133,12 @@ class BaseImportEndTrigger(BaseEventTrigger):
         record = self._record()
         # The imports that are dealt with. None: the watcher has not begun, or its record was not read yet.
         ended: list[str] | None = None
+        next_event_at = clock.current.loop_time()
         async for listing in shared_stream:
             if ended is not None and tuple(ended) == self._saved and not _new(listing, ended):
+                continue
+            if clock.current.loop_time() < next_event_at:
+                listing.is_unfinished = True
                 continue
             try:
                 # Each time, because another triggerer may have taken over this watcher while this one was stuck.
@@ -156,6 +160,11 @@ class BaseImportEndTrigger(BaseEventTrigger):
                     ended.append(listed.import_.import_id)
                     if progress.state.value in self.states:
                         yield TriggerEvent(progress.to_dict())
+                        # One at a time: Airflow starts no run for an event that arrives before the run of another one
+                        # is created, but adds it to the run of the next event, whenever that is.
+                        next_event_at = clock.current.loop_time() + EVENT_GAP
+                        listing.is_unfinished = bool(_new(listing, ended))
+                        break
                 if asyncio.get_running_loop().time() > give_up_at:
                     break
             ended = kept(ended, [listed.import_.import_id for listed in listing.imports])

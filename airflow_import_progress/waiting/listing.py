@@ -13,6 +13,9 @@ from airflow_import_progress.waiting.metrics import Metrics, recorder
 from airflow_import_progress.waiting.poller import PolledImportList
 from airflow_import_progress.waiting.schedule import MAX_FAILURE_GAP, Schedule
 
+#: Shortest gap between two events of a watcher, and between polls while it has more to report, in seconds.
+EVENT_GAP = 10.0
+
 
 class Listing:
     """
@@ -23,6 +26,8 @@ class Listing:
 
     def __init__(self, imports: Sequence[ListedImport]) -> None:
         self.imports = imports
+        #: Whether a watcher has yet to report some of them.
+        self.is_unfinished = False
         #: What watchers do once Airflow has stored the events that they made of this list.
         self.when_stored: list[Callable[[], Awaitable[None]]] = []
 
@@ -63,8 +68,12 @@ async def listings(
                 if failures:
                     log.info("%s: polls get through again.", import_list.describe(conn_id))
                 failures = 0
-                yield Listing(imports)
+                listing = Listing(imports)
+                yield listing
                 gap = schedule.gap_after_progress(0.0)
+                if gap > EVENT_GAP:
+                    await polled.sleep(EVENT_GAP)
+                    gap = 0.0 if listing.is_unfinished else gap - EVENT_GAP
             await polled.sleep(gap)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -450,6 +451,20 @@ def zilliz(running_sandbox, connect_to, supervisor, clock):
     connect_to("zilliz", extra=made.extra)
     yield made
     running_sandbox.reset()
+
+
+def test_imports_that_end_at_the_same_time_are_reported_one_after_the_other(zilliz, shared, polls):
+    async def scenario():
+        async with Triggerer(zilliz.trigger(), shared=shared) as triggerer:
+            await triggerer.until(polls(2))
+            imports = [zilliz.start() for _ in range(3)]
+            await triggerer.until(lambda: len(triggerer.import_ids) == len(imports))
+            gaps = [later - earlier for earlier, later in pairwise(triggerer.fired_at)]
+            assert min(gaps) >= 10
+            # The list is polled again before its turn. Where it is shared, this clock runs ahead of the watchers.
+            assert shared or max(gaps) < 30
+
+    watch(scenario)
 
 
 def test_all_pages_of_the_list_are_read(zilliz, shared, polls):

@@ -8,6 +8,7 @@ import importlib
 import json
 from contextlib import suppress
 
+from airflow_import_progress import clock
 from tests.support.sensors import inflated
 
 
@@ -62,6 +63,8 @@ class Triggerer:
         self.shared, self.assets, self.first_id, self.dies = shared, assets, first_id, dies
         #: The payloads of the events, by trigger.
         self.fired = [[] for _ in triggers]
+        #: When they were fired, on the clock of the package.
+        self.fired_at = []
 
     @property
     def import_ids(self):
@@ -105,6 +108,7 @@ class Triggerer:
             events = trigger.run()
         try:
             async for event in events:
+                self.fired_at.append(clock.current.time())
                 self.fired[number].append(json.loads(json.dumps(event.payload)))
                 if self.dies:
                     await asyncio.Event().wait()

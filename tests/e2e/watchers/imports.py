@@ -56,9 +56,15 @@ def reported(airflow: LocalAirflow, dag_id: str) -> list[list[str]]:
 
 
 def wait_for_run(airflow: LocalAirflow, dag_id: str, import_id: str, timeout: float = 90) -> None:
-    """Wait until an import has started a run of a DAG."""
+    """Wait until an import has started a run of a DAG, and the watcher has stored that."""
+
+    def has_stored() -> bool:
+        (record,) = airflow.api.asset_states(dag_id).values()
+        return import_id in record["ended"]
+
     wait_until(
         f"{import_id} to start {dag_id}",
         lambda: any(import_id in imports for imports in reported(airflow, dag_id)),
         timeout=timeout,
     )
+    wait_until(f"the watcher of {dag_id} to store {import_id}", has_stored, timeout=timeout)
