@@ -48,6 +48,14 @@ def polls(clock):
     return lambda number: (lambda start: lambda: len(clock.slept) >= start + number)(len(clock.slept))
 
 
+@pytest.fixture
+def stored(supervisor):
+    """Return a function that returns a condition: an import is in the record of a watcher."""
+    return lambda import_id: (
+        lambda: any(import_id in json.loads(record)["ended"] for record in supervisor.stored.values())
+    )
+
+
 @pytest.fixture(params=["zilliz v1", "zilliz v2", "milvus", "rocketchat"])
 def vendor(request, running_sandbox, connect_to, supervisor, clock):
     """A vendor whose imports are watched."""
@@ -144,13 +152,12 @@ def test_an_import_is_reported_once_however_often_it_is_listed(vendor, shared, p
     watch(scenario)
 
 
-def test_a_restart_reports_no_import_again_and_those_that_ended_meanwhile(vendor, shared, polls):
+def test_a_restart_reports_no_import_again_and_those_that_ended_meanwhile(vendor, shared, polls, stored):
     async def scenario():
         async with Triggerer(vendor.trigger(), shared=shared) as triggerer:
             await triggerer.until(polls(1))
             first = vendor.start()
-            await triggerer.until(lambda: triggerer.import_ids)
-            await triggerer.until(polls(4))
+            await triggerer.until(stored(first))
         second = vendor.start()
         async with Triggerer(vendor.trigger(), shared=shared) as restarted:
             await restarted.until(lambda: restarted.import_ids)
@@ -173,7 +180,7 @@ def test_an_event_that_died_with_the_triggerer_is_fired_again(vendor, shared, po
     watch(scenario)
 
 
-def test_an_import_that_another_triggerer_has_reported_is_not_reported(vendor, shared, polls, supervisor):
+def test_an_import_that_another_triggerer_has_reported_is_not_reported(vendor, shared, supervisor, stored):
     async def scenario():
         async with Triggerer(vendor.trigger(), shared=shared) as stuck:
             await stuck.until(lambda: supervisor.stored)
@@ -184,8 +191,7 @@ def test_an_import_that_another_triggerer_has_reported_is_not_reported(vendor, s
             # The watcher has not read that yet.
             vendor.sandbox.reset()
             other = vendor.start()
-            await stuck.until(lambda: stuck.import_ids)
-            await stuck.until(polls(4))
+            await stuck.until(stored(other))
             assert stuck.import_ids == [other]
             assert json.loads(supervisor.stored[key])["ended"] == [import_id, other]
 
@@ -195,15 +201,16 @@ def test_an_import_that_another_triggerer_has_reported_is_not_reported(vendor, s
 @pytest.mark.parametrize(
     ("states", "reported"), [(None, ["good"]), (["failed"], ["bad"]), (["failed", "succeeded"], ["bad", "good"])]
 )
-def test_the_states_that_the_watcher_names_are_reported(vendor, shared, polls, states, reported):
+def test_the_states_that_the_watcher_names_are_reported(vendor, shared, polls, stored, states, reported):
     async def scenario():
         trigger = vendor.trigger() if states is None else vendor.trigger(states=states)
         async with Triggerer(trigger, shared=shared) as triggerer:
             await triggerer.until(polls(1))
             imports = {}
             for name, script in (("bad", {"fail_at": 50}), ("good", {})):
-                imports[vendor.start(**script)] = name
-                await triggerer.until(polls(4))
+                import_id = vendor.start(**script)
+                imports[import_id] = name
+                await triggerer.until(stored(import_id))
             assert [imports[import_id] for import_id in triggerer.import_ids] == reported
 
     watch(scenario)
@@ -318,7 +325,7 @@ def test_watchers_of_one_connection_share_their_polls(vendor, polls):
     watch(scenario)
 
 
-def test_two_assets_with_the_same_watcher_share_its_trigger(vendor, polls, supervisor):
+def test_two_assets_with_the_same_watcher_share_its_trigger(vendor, polls, supervisor, stored):
     if not shares_streams():
         pytest.skip("from Airflow 3.3 on")
 
@@ -326,13 +333,11 @@ def test_two_assets_with_the_same_watcher_share_its_trigger(vendor, polls, super
         async with Triggerer(vendor.trigger(), shared=True) as triggerer:
             await triggerer.until(polls(1))
             first = vendor.start()
-            await triggerer.until(lambda: triggerer.import_ids)
-            await triggerer.until(polls(4))
+            await triggerer.until(stored(first))
         # Airflow makes the trigger anew with the store of an asset that has no record yet.
         async with Triggerer(vendor.trigger(), shared=True, assets=("imports", "added")) as restarted:
             second = vendor.start()
-            await restarted.until(lambda: restarted.import_ids)
-            await restarted.until(polls(4))
+            await restarted.until(stored(second))
         assert (triggerer.import_ids, restarted.import_ids) == ([first], [second])
         assert {asset for asset, _ in supervisor.stored} == {"imports", "added"}
 
