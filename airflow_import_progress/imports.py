@@ -134,6 +134,16 @@ class ImportList(ABC):
             nothing at the vendor.
         """
 
+    def place(self, connection: VendorConnection) -> str:
+        """
+        Return what identifies the place at the vendor whose imports are listed. Default: the address.
+
+        With another place, a watcher begins anew.
+
+        :param connection: The connection, whose extras may name a part of the vendor such as a cluster.
+        """
+        return connection.base_url
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values; they are the arguments of the class."""
         return asdict(self)

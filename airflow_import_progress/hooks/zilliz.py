@@ -8,6 +8,7 @@ source, https://github.com/milvus-io/milvus.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
@@ -180,6 +181,12 @@ class ZillizImportJobs(ImportList):
             ListedImport(import_=ZillizImportJob(job_id, **self.to_dict()), has_ended=has_ended(record.get("state")))
             for job_id, record in records.items()
         ]
+
+    def place(self, connection: VendorConnection) -> str:
+        """Return the address with the cluster or database."""
+        if api_version(connection) == "v1":
+            return f"{connection.base_url} {self._place.v1_cluster(connection)}"
+        return f"{connection.base_url} {json.dumps(self._place.v2_fields(connection), sort_keys=True)}"
 
     @property
     def _place(self) -> JobPlace:

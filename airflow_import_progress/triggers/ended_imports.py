@@ -15,7 +15,7 @@ STATE_KEY_PREFIX = "airflow_import_progress.watcher."
 #: The beginning of the names of Airflow Variables that hold records before Airflow 3.3.
 VARIABLE_PREFIX = "import_progress_watcher_"
 #: How many imports that the vendor no longer lists are kept, in case it lists them again.
-MAX_UNLISTED = 200
+MAX_UNLISTED = 1000
 
 
 class EndedImports:
@@ -28,8 +28,9 @@ class EndedImports:
     """
 
     def __init__(self, watcher: Mapping[str, Any], accessors: Any, trigger_id: Any) -> None:
-        self._watcher = dict(watcher)
-        digest = sha256(json.dumps(self._watcher, sort_keys=True).encode()).hexdigest()[:32]
+        # Without those that are None, so that a later release can add an argument.
+        self._watcher = {name: value for name, value in watcher.items() if value is not None}
+        digest = _digest(json.dumps(self._watcher, sort_keys=True))
         # Airflow may run one trigger for several assets that have the same watcher.
         self._stores = asset_state_stores(accessors)
         # With the trigger, because two assets may have the same watcher but each its own trigger.
@@ -40,10 +41,11 @@ class EndedImports:
         """Where the record is, for messages."""
         return f"{self._key!r} in the asset's state store" if self._stores else f"the Airflow Variable {self._key!r}"
 
-    async def load(self) -> list[str] | None:
+    async def load(self, place: str) -> list[str] | None:
         """
         Return the identifiers, the oldest first, or None if the watcher has not begun.
 
+        :param place: The place at the vendor. At another one than before, the watcher has not begun.
         :raises Exception: if they cannot be read.
         """
         if not self._stores:
@@ -51,22 +53,27 @@ class EndedImports:
         else:
             records = [await store.aget(self._key) for store in self._stores]
         # An asset that was added to a watcher later has no record yet.
-        found = [record["ended"] for record in records if record is not None]
+        found = [record["ended"] for record in records if record is not None and record["place"] == _digest(place)]
         return [str(import_id) for ended in found for import_id in ended] if found else None
 
-    async def save(self, ended: Iterable[str]) -> None:
+    async def save(self, place: str, ended: Iterable[str]) -> None:
         """
         Store the identifiers.
 
+        :param place: The place at the vendor.
         :param ended: The identifiers, the oldest first.
         :raises Exception: if they cannot be stored.
         """
-        record = {"watcher": self._watcher, "ended": list(ended)}
+        record = {"watcher": self._watcher, "place": _digest(place), "ended": list(ended)}
         if not self._stores:
             words = "The imports that a watcher has reported, by airflow-provider-import-progress."
             await aset_variable(self._key, record, words)
         for store in self._stores:
             await store.aset(self._key, record)
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 def kept(ended: Iterable[str], listed: Iterable[str]) -> list[str]:

@@ -25,8 +25,10 @@ from airflow_import_progress.waiting.poller import PolledImport
 
 #: Default of the longest gap between two polls, in seconds.
 POKE_INTERVAL = 60.0
-#: How long the polls of the imports that have ended may take, in seconds. The others follow after the next list.
-MAX_POLL_TIME = 60.0
+#: How long the poll of an import may take, and those of all that have ended, in seconds. The others follow after the
+#: next list.
+MAX_POLL_TIME = 20.0
+MAX_POLLS_TIME = 60.0
 #: How long the triggerer takes to store an event, in seconds. Airflow 3.3 and later report it instead.
 STORE_TIME = 5.0
 #: The errors of polls, none of which ends a watcher.
@@ -131,19 +133,25 @@ class BaseImportEndTrigger(BaseEventTrigger):
         :param shared_stream: What the vendor lists, again and again.
         """
         record = self._record()
+        unreported = _Unreported()
         # The imports that are dealt with. None: the watcher has not begun, or its record was not read yet.
         ended: list[str] | None = None
+        place: str | None = None
         next_event_at = clock.current.loop_time()
         async for listing in shared_stream:
-            if ended is not None and tuple(ended) == self._saved and not _new(listing, ended):
+            if listing.place != place:
+                place, ended, unreported = listing.place, None, _Unreported()
+            unreported.update(listing, ended or ())
+            if listing.is_outdated or (ended is not None and tuple(ended) == self._saved and not unreported):
                 continue
             if clock.current.loop_time() < next_event_at:
                 listing.is_unfinished = True
                 continue
             try:
                 # Each time, because another triggerer may have taken over this watcher while this one was stuck.
-                stored = await record.load()
+                stored = await record.load(place)
                 if stored is None and ended is None:
+                    unreported = _Unreported()
                     ended = await self._begin(listing, record)
                     continue
             except POLL_ERRORS as error:
@@ -153,22 +161,26 @@ class BaseImportEndTrigger(BaseEventTrigger):
                 self._log_failure(error, "The imports that were reported are not known", record)
                 continue
             ended = list(dict.fromkeys([*(stored or ()), *(ended or ())]))
-            give_up_at = asyncio.get_running_loop().time() + MAX_POLL_TIME
-            for listed in _new(listing, ended):
+            unreported.update(listing, ended)
+            give_up_at = asyncio.get_running_loop().time() + MAX_POLLS_TIME
+            for listed in unreported.in_turn():
                 progress = await self._final_progress(listed)
-                if progress is not None:
+                if progress is None:
+                    unreported.postpone(listed)
+                else:
+                    unreported.remove(listed)
                     ended.append(listed.import_.import_id)
                     if progress.state.value in self.states:
                         yield TriggerEvent(progress.to_dict())
                         # One at a time: Airflow starts no run for an event that arrives before the run of another one
                         # is created, but adds it to the run of the next event, whenever that is.
                         next_event_at = clock.current.loop_time() + EVENT_GAP
-                        listing.is_unfinished = bool(_new(listing, ended))
+                        listing.is_unfinished = listing.is_unfinished or bool(unreported)
                         break
                 if asyncio.get_running_loop().time() > give_up_at:
                     break
             ended = kept(ended, [listed.import_.import_id for listed in listing.imports])
-            listing.when_stored.append(partial(self._save, record, tuple(ended)))
+            listing.when_stored.append(partial(self._save, record, place, tuple(ended)))
 
     def _record(self) -> EndedImports:
         _, arguments = self.serialize()
@@ -178,12 +190,8 @@ class BaseImportEndTrigger(BaseEventTrigger):
         return EndedImports(watcher, getattr(self, "asset_state_store", None), self.trigger_id)
 
     async def _begin(self, listing: Listing, record: EndedImports) -> list[str]:
-        ended = [
-            listed.import_.import_id
-            for listed in listing.imports
-            if listed.has_ended or (listed.has_ended is None and (await self._poll(listed)).state.is_final)
-        ]
-        await record.save(ended)
+        ended = [listed.import_.import_id for listed in listing.imports if await self._had_ended(listed)]
+        await record.save(listing.place, ended)
         self._saved = tuple(ended)
         self.log.info(
             "%s: the watcher begins. %d of the listed imports had ended before, and are not reported.",
@@ -192,9 +200,22 @@ class BaseImportEndTrigger(BaseEventTrigger):
         )
         return ended
 
-    async def _save(self, record: EndedImports, ended: tuple[str, ...]) -> None:
+    async def _had_ended(self, listed: ListedImport) -> bool:
+        """Return whether an import had ended before the watcher began."""
+        if listed.has_ended is not None:
+            return listed.has_ended
         try:
-            await record.save(ended)
+            return (await self._poll(listed)).state.is_final
+        except POLL_ERRORS as error:
+            if getattr(error, "transient", True):
+                raise
+            # One import that the vendor does not show must not keep the watcher from beginning.
+            self.log.warning("%s is not watched: %s", listed.import_.describe(self.conn_id), _in_words(error))
+            return True
+
+    async def _save(self, record: EndedImports, place: str, ended: tuple[str, ...]) -> None:
+        try:
+            await record.save(place, ended)
             self._saved = ended
         except Exception as error:
             # They are stored after the next list, unless the triggerer ends before.
@@ -239,8 +260,34 @@ def _in_words(error: Exception) -> str:
     return str(error) or "The poll took too long."
 
 
-def _new(listing: Listing, ended: Sequence[str]) -> list[ListedImport]:
-    known = set(ended)
-    return [
-        listed for listed in listing.imports if listed.has_ended is not False and listed.import_.import_id not in known
-    ]
+class _Unreported:
+    """Keep the imports that may have ended until they are dealt with, also while the vendor lists others."""
+
+    def __init__(self) -> None:
+        self._imports: dict[str, ListedImport] = {}
+
+    def __len__(self) -> int:
+        return len(self._imports)
+
+    def update(self, listing: Listing, ended: Sequence[str]) -> None:
+        """Add those that a list has, and drop those that cannot be reported without it."""
+        known = set(ended)
+        listed = {listed.import_.import_id: listed for listed in listing.imports if listed.has_ended is not False}
+        kept = {
+            import_id: found
+            for import_id, found in self._imports.items()
+            if import_id in listed or found.progress is not None
+        }
+        self._imports = {import_id: found for import_id, found in {**kept, **listed}.items() if import_id not in known}
+
+    def in_turn(self) -> list[ListedImport]:
+        """Return the imports, those that were postponed last."""
+        return list(self._imports.values())
+
+    def postpone(self, listed: ListedImport) -> None:
+        """Move an import to the end."""
+        self._imports[listed.import_.import_id] = self._imports.pop(listed.import_.import_id)
+
+    def remove(self, listed: ListedImport) -> None:
+        """Remove an import."""
+        del self._imports[listed.import_.import_id]

@@ -22,10 +22,14 @@ class Listing:
     Hold the imports that a vendor listed at one time.
 
     :param imports: The imports.
+    :param place: The place at the vendor.
     """
 
-    def __init__(self, imports: Sequence[ListedImport]) -> None:
+    def __init__(self, imports: Sequence[ListedImport], place: str) -> None:
         self.imports = imports
+        self.place = place
+        #: Whether there is a newer list.
+        self.is_outdated = False
         #: Whether a watcher has yet to report some of them.
         self.is_unfinished = False
         #: What watchers do once Airflow has stored the events that they made of this list.
@@ -53,10 +57,11 @@ async def listings(
     metrics = Metrics(hook_class.conn_type, conn_id)
     schedule = Schedule(poke_interval=poke_interval)
     failures = 0
+    listing: Listing | None = None
     async with PolledImportList(hook_class, conn_id, import_list, connection_is_known=False) as polled:
         while True:
             try:
-                imports = await polled.get_imports()
+                imports, place = await polled.get_imports(), await polled.place()
             except (ImportFailedError, ImportProgressError) as error:
                 failures += 1
                 problem = error if isinstance(error, ImportProgressError) else ImportProgressError(str(error))
@@ -68,7 +73,9 @@ async def listings(
                 if failures:
                     log.info("%s: polls get through again.", import_list.describe(conn_id))
                 failures = 0
-                listing = Listing(imports)
+                if listing is not None:
+                    listing.is_outdated = True
+                listing = Listing(imports, place)
                 yield listing
                 gap = schedule.gap_after_progress(0.0)
                 if gap > EVENT_GAP:

@@ -323,3 +323,11 @@ class PolledImportList(Polled[ImportList]):
         """
         await self._prepare()
         return await self.hook.apoll(self._pollable, send=self._send)
+
+    async def place(self) -> str:
+        """
+        Return the place at the vendor that the connection leads to.
+
+        :raises ImportProgressError: if the connection cannot be looked up.
+        """
+        return await self.hook.aplace(self._pollable)

@@ -15,6 +15,8 @@ from airflow_import_progress.compat.streams import shares_streams
 from airflow_import_progress.hooks.rocketchat import RocketChatHook, RocketChatImport
 from airflow_import_progress.hooks.zilliz import ZillizHook, ZillizImportJob
 from airflow_import_progress.progress import ImportProgress
+from airflow_import_progress.sandbox import Sandbox
+from airflow_import_progress.triggers import import_end
 from airflow_import_progress.triggers.rocketchat import RocketChatImportEndTrigger
 from airflow_import_progress.triggers.zilliz import ZillizImportEndTrigger
 from tests.support.watchers import Supervisor, Triggerer
@@ -180,16 +182,16 @@ def test_an_event_that_died_with_the_triggerer_is_fired_again(vendor, shared, po
     watch(scenario)
 
 
-def test_an_import_that_another_triggerer_has_reported_is_not_reported(vendor, shared, supervisor, stored):
+def test_an_import_that_another_triggerer_has_reported_is_not_reported(vendor, shared, supervisor, stored, polls):
     async def scenario():
         async with Triggerer(vendor.trigger(), shared=shared) as stuck:
             await stuck.until(lambda: supervisor.stored)
             (key,) = supervisor.stored
-            import_id = vendor.start(duration=FOR_EVER)
+            import_id = vendor.start(duration=30)
             record = json.loads(supervisor.stored[key])
             supervisor.stored[key] = json.dumps({**record, "ended": [import_id]})
             # The watcher has not read that yet.
-            vendor.sandbox.reset()
+            await stuck.until(polls(10))
             other = vendor.start()
             await stuck.until(stored(other))
             assert stuck.import_ids == [other]
@@ -308,6 +310,25 @@ def test_a_report_that_could_not_be_stored_is_stored_after_the_next_list(vendor,
     watch(scenario)
 
 
+def test_a_connection_that_leads_elsewhere_begins_anew(vendor, shared, polls, connect_to, running_sandbox, stored):
+    async def scenario():
+        async with Triggerer(vendor.trigger(), shared=shared) as triggerer:
+            await triggerer.until(polls(1))
+            first = vendor.start()
+            await triggerer.until(stored(first))
+        with Sandbox() as elsewhere:
+            connection = elsewhere.airflow_connection(vendor.name)
+            connect_to(vendor.name, **{**connection, "extra": vendor.extra})
+            elsewhere.create_import(vendor.name, getattr(vendor, "kind", "csv"), {"duration": 0})
+            async with Triggerer(vendor.trigger(), shared=shared) as triggerer:
+                await triggerer.until(polls(3))
+                new = elsewhere.create_import(vendor.name, getattr(vendor, "kind", "csv"), {"duration": 0})
+                await triggerer.until(lambda: triggerer.import_ids)
+                assert triggerer.import_ids == [new]
+
+    watch(scenario)
+
+
 def test_watchers_of_one_connection_share_their_polls(vendor, polls):
     if not shares_streams():
         pytest.skip("from Airflow 3.3 on")
@@ -403,6 +424,20 @@ def rocketchat(running_sandbox, connect_to, supervisor, clock):
     connect_to("rocketchat")
     yield made
     running_sandbox.reset()
+
+
+def test_an_import_that_ends_right_after_another_and_is_replaced_is_reported(rocketchat, shared, polls):
+    async def scenario():
+        async with Triggerer(rocketchat.trigger(poke_interval=1), shared=shared) as triggerer:
+            await triggerer.until(polls(1))
+            ids = []
+            for _ in range(3):
+                ids.append(rocketchat.start())
+                await triggerer.until(polls(3))
+            await triggerer.until(lambda: len(triggerer.import_ids) == 3)
+            assert triggerer.import_ids == ids
+
+    watch(scenario)
 
 
 def test_a_server_before_6_3_is_watched(rocketchat, shared, polls):
@@ -509,3 +544,36 @@ def test_a_job_whose_progress_cannot_be_read_is_reported_later(zilliz, shared, p
 
     watch(scenario)
     assert "polled again after the next list" in logged()
+
+
+def test_a_job_that_the_vendor_never_shows_does_not_keep_the_others_from_being_reported(zilliz, shared, polls):
+    hidden = zilliz.start(fail_at=50)
+    zilliz.sandbox.add_fault({"status": 404}, vendor="zilliz", import_id=hidden, path_contains="/get", times=None)
+
+    async def scenario():
+        async with Triggerer(zilliz.trigger(), shared=shared) as triggerer:
+            await triggerer.until(polls(3))
+            new_hidden, new = zilliz.start(), zilliz.start()
+            zilliz.sandbox.add_fault(
+                {"status": 404}, vendor="zilliz", import_id=new_hidden, path_contains="/get", times=None
+            )
+            await triggerer.until(lambda: triggerer.import_ids)
+            assert triggerer.import_ids == [new]
+
+    watch(scenario)
+
+
+def test_a_job_whose_poll_takes_long_does_not_keep_the_others_from_being_reported(zilliz, shared, polls, monkeypatch):
+    monkeypatch.setattr(import_end, "MAX_POLL_TIME", 0.2)
+    monkeypatch.setattr(import_end, "MAX_POLLS_TIME", 0.2)
+
+    async def scenario():
+        async with Triggerer(zilliz.trigger(), shared=shared) as triggerer:
+            await triggerer.until(polls(2))
+            slow = zilliz.start()
+            zilliz.sandbox.add_fault({"delay": 30}, vendor="zilliz", import_id=slow, path_contains="/get", times=None)
+            new = zilliz.start()
+            await triggerer.until(lambda: triggerer.import_ids)
+            assert triggerer.import_ids == [new]
+
+    watch(scenario)
