@@ -145,8 +145,9 @@ class Poller:
         return await self._single_flight.do(
             key,
             lambda: self._send_in_turn(send, connection, request, key, first),
-            # Without a task where no other wait is expected: the task costs a tenth of a poll.
+            # A log-in, which the first wait keeps.
             until_read=request.shared,
+            # Without a task where no other wait is expected: the task costs a tenth of a poll.
             alone=not is_expected and self.rate_limit.is_free(connection, self.hook.rate_limit_group(request)),
         )
 
