@@ -30,7 +30,7 @@ _KEYS = {"lucca": "api_key", "rocketchat": "auth_token", "zilliz": "api_key", "l
 #: When the first of the imports that are not held ends, and the time between two of these ends, in seconds.
 _FIRST_END, _BETWEEN_ENDS = 50, 7
 #: The published limits, of which other clients take most at Lucca: the waits there would send more than is left.
-_RATE_LIMITS = {"lucca": 15, "rocketchat": 10, "zilliz": 1200}
+_RATE_LIMITS = {"lucca": 5, "rocketchat": 10, "zilliz": 1200}
 
 
 class Vendors:
