@@ -136,13 +136,13 @@ class ImportList(ABC):
 
     def place(self, connection: VendorConnection) -> str:
         """
-        Return what identifies the place at the vendor whose imports are listed. Default: the address.
+        Return what identifies the place at the vendor whose imports are listed. Default: the host, port and path.
 
         With another place, a watcher begins anew.
 
         :param connection: The connection, whose extras may name a part of the vendor such as a cluster.
         """
-        return connection.base_url
+        return connection.base_url.partition("://")[2].removesuffix(":443").removesuffix(":80")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values; they are the arguments of the class."""

@@ -116,6 +116,7 @@ def _run(number: int, wait: SeededWait) -> dict[str, Any]:
             "state": wait.run_state,
             "run_after": wait.run_after,
             "start_date": wait.run_after,
+            "end_date": wait.published_at if wait.run_state in ("success", "failed") else None,
             "clear_number": 0,
             "span_status": "not_started",
             "logical_date": None,

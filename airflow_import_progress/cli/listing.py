@@ -35,8 +35,6 @@ KEYS = (
 TIME_KEYS = ("waiting_since", "polled_at", "ends_at", "ended_at")
 #: The end of the times that Python can show in any time zone: the day before the year 10000.
 MAX_TIME = 253402214400
-#: How much older the DAG run of an ended wait may be than the time that is listed, in days. The query is bounded by it.
-MAX_RUN_DAYS = 7
 
 
 def list_imports(options: argparse.Namespace, out: TextIO) -> int:
@@ -57,7 +55,7 @@ def list_imports(options: argparse.Namespace, out: TextIO) -> int:
         _print_json(waits, out)
     else:
         print_table(waits, out, since=options.since, only_failed=options.failed)
-    if not waits and options.vendor:
+    if not waits and options.vendor and not options.failed:
         _warn(f"Nothing at a vendor {options.vendor!r}. Vendors are named as on the page, such as 'Rocket.Chat'.")
     if listed.is_cut or failed.is_cut:
         _warn("There are more imports than are listed. List fewer with --since, --failed or --vendor.")
@@ -69,11 +67,7 @@ def list_imports(options: argparse.Namespace, out: TextIO) -> int:
 
 def _read(api: AirflowApi, options: argparse.Namespace) -> tuple[Waits, Waits]:
     """Return all waits, and those that failed, which the limit of the first list may have left out."""
-    parameters = {
-        "vendor": options.vendor,
-        "ended_within": options.since,
-        "days": -(-options.since // (24 * 3600)) + MAX_RUN_DAYS,
-    }
+    parameters = {"vendor": options.vendor, "ended_within": options.since}
     listed = Waits([], is_cut=False) if options.failed else api.list_waits(**parameters)
     return listed, api.list_waits(**parameters, state=list(FAILED))
 

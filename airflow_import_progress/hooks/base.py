@@ -28,7 +28,7 @@ from airflow_import_progress.http.conversation import arun, first_request, run, 
 from airflow_import_progress.http.exchange import Conversation, Request, Response
 from airflow_import_progress.http.sessions import AsyncSessions, Sessions, send_or_share
 from airflow_import_progress.http.transport import AsyncSend, AsyncSender
-from airflow_import_progress.imports import Import, ImportList, Pollable
+from airflow_import_progress.imports import Import, Pollable
 from airflow_import_progress.progress import ImportProgress
 
 if TYPE_CHECKING:
@@ -322,11 +322,6 @@ class ImportProgressHook(BaseHook, ABC):
                 if renewed == connection:
                     raise
             return await self._arun(pollable.poll(renewed), send)
-
-    async def aplace(self, import_list: ImportList) -> str:
-        """Return the place at the vendor whose imports are listed; errors are those of a poll."""
-        with self._translating_errors(import_list.describe(self.conn_id)):
-            return import_list.place(await self.connection_cache.aget())
 
     async def afirst_request(self, pollable: Pollable[object]) -> Request:
         """Return the request with which a poll begins, before it is authenticated; errors are those of a poll."""

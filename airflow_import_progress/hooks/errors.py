@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from airflow_import_progress.exceptions import (
     ImportFailedError,
@@ -15,6 +16,7 @@ from airflow_import_progress.exceptions import (
     ImportStartRefusedError,
     ImportStartUnknownError,
 )
+from airflow_import_progress.http.conversation import changes
 from airflow_import_progress.http.exchange import redacted
 from airflow_import_progress.http.transport import requests_begun
 
@@ -58,6 +60,33 @@ def translating_errors(
         raise ImportProgressError(f"{subject}: {words}. This is a defect: please report it.") from error
 
 
+#: The number of changes by this process when the start began whose errors are translated; None: outside of a start.
+_changes_at_start: ContextVar[int | None] = ContextVar("changes_at_start", default=None)
+
+
+@contextmanager
+def guarding_start() -> Iterator[None]:
+    """
+    Let no error claim that nothing was started after a request of the same start may have changed something.
+
+    :raises ImportStartUnknownError: instead of such an error.
+    """
+    token = _changes_at_start.set(changes.number)
+    try:
+        yield
+    except (ImportFileError, ImportProgressError) as error:
+        claims_nothing = isinstance(error, ImportFileError) or error.not_sent
+        if claims_nothing and not _nothing_has_changed():
+            raise ImportStartUnknownError(str(error)) from error
+        raise
+    finally:
+        _changes_at_start.reset(token)
+
+
+def _nothing_has_changed() -> bool:
+    return _changes_at_start.get() in (None, changes.number)
+
+
 @contextmanager
 def translating_start_errors(conversation: object) -> Iterator[None]:
     """
@@ -68,17 +97,19 @@ def translating_start_errors(conversation: object) -> Iterator[None]:
     # One that has begun, and what is not a conversation at all, may have sent something before.
     begins_here = inspect.isgenerator(conversation) and inspect.getgeneratorstate(conversation) == inspect.GEN_CREATED
     begun_before = requests_begun.number
+    is_first = _nothing_has_changed()
     try:
         yield
     except ImportProgressError as error:
-        if error.not_sent:
+        if error.not_sent and is_first:
             raise
         # A redirect may follow a request that was processed.
         is_redirect = error.status is not None and 300 <= error.status < 400
-        if isinstance(error, ImportRequestError) and not error.is_after_change and not is_redirect:
+        is_refusal = isinstance(error, ImportRequestError) and not error.is_after_change and not is_redirect
+        if is_refusal and is_first:
             raise ImportStartRefusedError(f"{error} No import was started.") from None
-        # Any request counts, also one that reads and one of another hook: a vendor may start imports in an unusual way.
-        if begins_here and requests_begun.number == begun_before:
+        # Any request counts, also one that reads and one of another hook, to be sure.
+        if begins_here and is_first and requests_begun.number == begun_before:
             certain = error.reworded(f"{error} No import was started, because no request had been sent before.")
             certain.not_sent = True
             # With the traceback of a defect.

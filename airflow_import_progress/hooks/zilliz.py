@@ -183,10 +183,11 @@ class ZillizImportJobs(ImportList):
         ]
 
     def place(self, connection: VendorConnection) -> str:
-        """Return the address with the cluster or database."""
+        """Return the host with the cluster or database."""
+        host = super().place(connection)
         if api_version(connection) == "v1":
-            return f"{connection.base_url} {self._place.v1_cluster(connection)}"
-        return f"{connection.base_url} {json.dumps(self._place.v2_fields(connection), sort_keys=True)}"
+            return f"{host} {self._place.v1_cluster(connection)}"
+        return f"{host} {json.dumps(self._place.v2_fields(connection), sort_keys=True)}"
 
     @property
     def _place(self) -> JobPlace:

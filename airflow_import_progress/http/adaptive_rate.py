@@ -49,12 +49,15 @@ class AdaptiveRate:
         self._minutes = 0.0
         self._grown_until = now
 
-    def on_answer(self, now: float) -> None:
+    def on_answer(self, sent_at: float, now: float) -> None:
         """
         Increase the rate after a request that was not refused.
 
+        :param sent_at: When the request was sent. One that was sent before the last refusal shows nothing.
         :param now: The time.
         """
+        if sent_at <= self._refused_at:
+            return
         self._requests += 1
         if self.per_minute == self._ceiling:
             return

@@ -11,8 +11,13 @@ from typing import Any, TypeVar
 
 from airflow_import_progress.exceptions import ImportProgressError
 from airflow_import_progress.http.exchange import MAX_ANSWER_BYTES, Conversation, Request, Response
+from airflow_import_progress.http.transport import Counter
 
 T = TypeVar("T")
+
+#: The requests of this process that may have changed something at a vendor, over any connection. An operator sees by it
+#: whether its start has certainly changed nothing.
+changes = Counter()
 
 
 def run(conversation: Conversation[T], send: Callable[[Request], Response]) -> T:
@@ -22,21 +27,28 @@ def run(conversation: Conversation[T], send: Callable[[Request], Response]) -> T
     :param conversation: The conversation.
     :param send: Sends a request and returns the answer.
     """
-    # Whether a request before the current one may have changed something at the vendor.
-    is_after_change = False
+    # Whether a request may have changed something at the vendor, and whether one before the current one may have.
+    has_changed = is_after_change = False
+    unanswered: Request | None = None
     try:
         request = next(conversation)
         while True:
+            unanswered = request
             response = send(request)
-            may_have_changed = _may_have_changed_something(request, response)
+            unanswered = None
+            if _may_have_changed_something(request, response):
+                has_changed = True
+                changes.add()
             request = conversation.send(response)
-            is_after_change = is_after_change or may_have_changed
+            is_after_change = has_changed
     except StopIteration as end:
         result: T = end.value
         return result
     except ImportProgressError as error:
-        if is_after_change:
-            error.not_sent, error.is_after_change = False, True
+        if unanswered is not None and _changes_something(unanswered) and not error.not_sent:
+            changes.add()
+        error.not_sent = error.not_sent and not has_changed
+        error.is_after_change = error.is_after_change or is_after_change
         raise
     finally:
         conversation.close()
@@ -49,24 +61,31 @@ async def arun(conversation: Conversation[T], send: Callable[[Request], Awaitabl
     :param conversation: The conversation.
     :param send: Sends a request and returns the answer.
     """
-    # Whether a request before the current one may have changed something at the vendor.
-    is_after_change = False
+    # Whether a request may have changed something at the vendor, and whether one before the current one may have.
+    has_changed = is_after_change = False
+    unanswered: Request | None = None
     try:
         request = next(conversation)
         while True:
+            unanswered = request
             response = await send(request)
-            may_have_changed = _may_have_changed_something(request, response)
+            unanswered = None
+            if _may_have_changed_something(request, response):
+                has_changed = True
+                changes.add()
             if len(response.body) > MAX_ANSWER_BYTES:
                 # Parsed in a thread, because a long body would block the event loop. It is parsed only once.
                 await asyncio.to_thread(response.parsed_or_none)
             request = conversation.send(response)
-            is_after_change = is_after_change or may_have_changed
+            is_after_change = has_changed
     except StopIteration as end:
         result: T = end.value
         return result
     except ImportProgressError as error:
-        if is_after_change:
-            error.not_sent, error.is_after_change = False, True
+        if unanswered is not None and _changes_something(unanswered) and not error.not_sent:
+            changes.add()
+        error.not_sent = error.not_sent and not has_changed
+        error.is_after_change = error.is_after_change or is_after_change
         raise
     finally:
         conversation.close()
@@ -118,5 +137,9 @@ def _checked(conversation: Conversation[T], method: str) -> Conversation[T]:
 
 def _may_have_changed_something(request: Request, response: Response) -> bool:
     is_refused = 400 <= response.status < 500 and response.status != HTTPStatus.REQUEST_TIMEOUT
+    return _changes_something(request) and not is_refused
+
+
+def _changes_something(request: Request) -> bool:
     # A log-in is shared.
-    return request.method != "GET" and not request.shared and not is_refused
+    return request.method != "GET" and not request.shared

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 #: Factor by which the gap between requests exceeds that of the limit, because their travel times differ.
 SPACING_MARGIN = 1.05
-#: Pause after a refusal for too many requests without a ``Retry-After``, in seconds.
+#: Pause after a refusal for too many requests without a ``Retry-After``, or with 0, in seconds.
 DEFAULT_PAUSE = 5.0
 #: Longest pause that a vendor can ask for, in seconds: an import may be over long before a longer one.
 MAX_RETRY_AFTER = 3600.0
@@ -87,7 +87,7 @@ class RateLimit:
         if queue := self._queue_for(connection, group):
             now = clock.current.loop_time()
             if not is_rate_limited:
-                queue.rate.on_answer(now)
+                queue.rate.on_answer(sent_at, now)
             elif queue.rate.on_refusal(sent_at, now, max(0.0, self._paused_until - now)):
                 log.info(
                     "Connection '%s': the vendor gets too many requests, so this process sends at most %.3g a minute.",
@@ -98,7 +98,7 @@ class RateLimit:
 
     def _pause(self, response: Response, *, is_rate_limited: bool) -> float:
         seconds = response.retry_after
-        if seconds is None and is_rate_limited:
+        if not seconds and is_rate_limited:
             seconds = DEFAULT_PAUSE
         if seconds is not None and (response.status >= 400 or is_rate_limited):
             now = clock.current.loop_time()

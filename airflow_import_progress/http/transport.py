@@ -50,12 +50,12 @@ AsyncSend = Callable[[Request], Awaitable[Response]]
 AsyncSender = Callable[[AsyncSend, VendorConnection, Request], Awaitable[Response]]
 
 
-class RequestCounter:
-    """Count the requests that this process has begun to send. Safe to use from several threads."""
+class Counter:
+    """Count what this process has done. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        #: The number of requests.
+        #: How often.
         self.number = 0
 
     def add(self) -> None:
@@ -65,7 +65,7 @@ class RequestCounter:
 
 
 #: All requests of this process, over any connection: it shows that a start has certainly sent nothing.
-requests_begun = RequestCounter()
+requests_begun = Counter()
 
 
 def authenticated_key(connection: VendorConnection, request: Request) -> AuthenticatedKey:

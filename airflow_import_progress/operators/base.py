@@ -20,7 +20,7 @@ from airflow_import_progress.exceptions import (
     ImportStartUnknownError,
 )
 from airflow_import_progress.hooks.base import ImportProgressHook
-from airflow_import_progress.hooks.errors import nothing_sent
+from airflow_import_progress.hooks.errors import guarding_start, nothing_sent
 from airflow_import_progress.imports import Import
 from airflow_import_progress.operators.recording import RecordingSensor
 from airflow_import_progress.operators.steps import SteppingSensor
@@ -214,7 +214,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
         self._save_intent(store, record)
         try:
             # Any other error leaves the record as it is: the next try searches for the import.
-            with self._start_metrics.starting():
+            with self._start_metrics.starting(), guarding_start():
                 import_ = prepared.send()
         except ImportStartUnknownError as error:
             self._lost_at = clock.current.time()

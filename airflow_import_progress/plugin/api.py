@@ -78,18 +78,20 @@ def list_waits(
     :param vendor: Only imports at this vendor.
     :param state: Only waits with one of these statuses; ``under_way`` stands for all waits that are not over.
     :param dag_id: Only waits of this DAG.
-    :param days: Only waits of DAG runs that are not older than this, or that are unfinished.
+    :param days: Only waits of DAG runs that are not older than this, or that are unfinished; with ``ended_within``,
+        also of those that ended within this time.
     :param ended_within: Of the waits that are over, only those that ended within this time, in seconds.
     """
     now = datetime.now(UTC)
-    query = readable.to_orm(waits_query(since=now - timedelta(days=days)))
+    ended_after = None if ended_within is None else now - timedelta(seconds=ended_within)
+    query = readable.to_orm(waits_query(since=now - timedelta(days=days), runs_ended_since=ended_after))
     statuses = _statuses(state) if state else None
     if dag_id is not None:
         query = query.where(XComModel.dag_id == dag_id)
     if statuses is not None:
         query = with_status(query, statuses)
-    if ended_within is not None:
-        query = ended_since(query, now - timedelta(seconds=ended_within))
+    if ended_after is not None:
+        query = ended_since(query, ended_after)
     limit = MAX_ROWS if vendor is None and statuses is None else MAX_SCANNED
     rows = session.execute(newest_first(query, limit + 1)).all()
     waits = [

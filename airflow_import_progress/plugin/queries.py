@@ -20,7 +20,7 @@ from airflow_import_progress.waiting.published import XCOM_KEY
 _UNFINISHED_RUN_STATES = (DagRunState.QUEUED, DagRunState.RUNNING)
 
 
-def waits_query(since: datetime | None = None) -> Select[Any]:
+def waits_query(since: datetime | None = None, runs_ended_since: datetime | None = None) -> Select[Any]:
     """
     Return a query for waits and their tasks, as one statement.
 
@@ -28,6 +28,7 @@ def waits_query(since: datetime | None = None) -> Select[Any]:
 
     :param since: Only waits of DAG runs whose ``run_after`` is not earlier, or that are unfinished. Airflow has an
         index on both. None: all waits.
+    :param runs_ended_since: Also waits of DAG runs that ended at this time or later, however old they are.
     """
     query: Any = (
         select(
@@ -54,7 +55,10 @@ def waits_query(since: datetime | None = None) -> Select[Any]:
         .where(XComModel.key == XCOM_KEY)
     )
     if since is not None:
-        runs = select(DagRun.id).where(or_(DagRun.run_after >= since, DagRun.state.in_(_UNFINISHED_RUN_STATES)))
+        conditions = [DagRun.run_after >= since, DagRun.state.in_(_UNFINISHED_RUN_STATES)]
+        if runs_ended_since is not None:
+            conditions.append(DagRun.end_date >= runs_ended_since)
+        runs = select(DagRun.id).where(or_(*conditions))
         query = query.where(XComModel.dag_run_id.in_(runs))
     selected: Select[Any] = query
     return selected

@@ -123,7 +123,8 @@ class IdentifyingSensor(BaseSensorOperator, metaclass=_ChecksArguments):
         for name in (*(field.name for field in fields(self.import_class)), self.hook_class.conn_name_attr):
             if not hasattr(self, name):
                 raise TypeError(
-                    f"{type(self).__name__} lacks the attribute {name}: set it in __init__. It identifies the import "
+                    f"{type(self).__name__} lacks the attribute {name}: set it in __init__, or to NOT_GIVEN if "
+                    f"it is known only after a start. It identifies the import "
                     f"or the connection, so it has the name that {self.import_class.__name__} or "
                     f"{self.hook_class.__name__} has for it."
                 )

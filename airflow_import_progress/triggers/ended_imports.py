@@ -53,7 +53,7 @@ class EndedImports:
         else:
             records = [await store.aget(self._key) for store in self._stores]
         # An asset that was added to a watcher later has no record yet.
-        found = [record["ended"] for record in records if record is not None and record["place"] == _digest(place)]
+        found = [record["ended"] for record in records if record is not None and record.get("place") == _digest(place)]
         return [str(import_id) for ended in found for import_id in ended] if found else None
 
     async def save(self, place: str, ended: Iterable[str]) -> None:

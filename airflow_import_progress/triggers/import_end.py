@@ -25,10 +25,13 @@ from airflow_import_progress.waiting.poller import PolledImport
 
 #: Default of the longest gap between two polls, in seconds.
 POKE_INTERVAL = 60.0
-#: How long the poll of an import may take, and those of all that have ended, in seconds. The others follow after the
-#: next list.
-MAX_POLL_TIME = 20.0
+#: How long the poll of an import may take, with its turn in the rate limit, in seconds. Airflow 3.3 fails a trigger
+#: that takes 300 s for an element of a shared stream.
+MAX_POLL_TIME = 200.0
+#: After how long no further import is polled before the next list, in seconds.
 MAX_POLLS_TIME = 60.0
+#: How often a watcher that has not begun polls an import in vain before it takes it for one that had ended.
+MAX_BEGINNINGS = 3
 #: How long the triggerer takes to store an event, in seconds. Airflow 3.3 and later report it instead.
 STORE_TIME = 5.0
 #: The errors of polls, none of which ends a watcher.
@@ -81,8 +84,8 @@ class BaseImportEndTrigger(BaseEventTrigger):
         # In one order, so that the same watcher in two DAG files is one trigger.
         self.states = [state for state in final if state in states]
         self.poke_interval = poke_interval
-        #: The record as this process has stored it.
-        self._saved: tuple[str, ...] | None = None
+        #: The record as this process has stored it: the place and the imports.
+        self._saved: tuple[str, tuple[str, ...]] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments from which the trigger can be made again."""
@@ -137,12 +140,19 @@ class BaseImportEndTrigger(BaseEventTrigger):
         # The imports that are dealt with. None: the watcher has not begun, or its record was not read yet.
         ended: list[str] | None = None
         place: str | None = None
+        beginnings = 0
         next_event_at = clock.current.loop_time()
         async for listing in shared_stream:
             if listing.place != place:
-                place, ended, unreported = listing.place, None, _Unreported()
+                if unreported:
+                    self.log.warning(
+                        "%s: the connection leads to another place. %d imports of the former one are not reported.",
+                        self._subject,
+                        len(unreported),
+                    )
+                place, ended, unreported, beginnings = listing.place, None, _Unreported(), 0
             unreported.update(listing, ended or ())
-            if listing.is_outdated or (ended is not None and tuple(ended) == self._saved and not unreported):
+            if listing.is_outdated or (ended is not None and (place, tuple(ended)) == self._saved and not unreported):
                 continue
             if clock.current.loop_time() < next_event_at:
                 listing.is_unfinished = True
@@ -152,7 +162,8 @@ class BaseImportEndTrigger(BaseEventTrigger):
                 stored = await record.load(place)
                 if stored is None and ended is None:
                     unreported = _Unreported()
-                    ended = await self._begin(listing, record)
+                    beginnings += 1
+                    ended = await self._begin(listing, record, is_last_attempt=beginnings >= MAX_BEGINNINGS)
                     continue
             except POLL_ERRORS as error:
                 self.log.warning("%s: the watcher begins after the next list. %s", self._subject, _in_words(error))
@@ -160,8 +171,14 @@ class BaseImportEndTrigger(BaseEventTrigger):
             except Exception as error:
                 self._log_failure(error, "The imports that were reported are not known", record)
                 continue
+            continues = ended is None
             ended = list(dict.fromkeys([*(stored or ()), *(ended or ())]))
             unreported.update(listing, ended)
+            if continues:
+                # The triggerer that ran the watcher before may just have fired an event.
+                next_event_at = clock.current.loop_time() + EVENT_GAP
+                listing.is_unfinished = listing.is_unfinished or bool(unreported)
+                continue
             give_up_at = asyncio.get_running_loop().time() + MAX_POLLS_TIME
             for listed in unreported.in_turn():
                 progress = await self._final_progress(listed)
@@ -180,7 +197,10 @@ class BaseImportEndTrigger(BaseEventTrigger):
                 if asyncio.get_running_loop().time() > give_up_at:
                     break
             ended = kept(ended, [listed.import_.import_id for listed in listing.imports])
-            listing.when_stored.append(partial(self._save, record, place, tuple(ended)))
+            if ended == stored:
+                self._saved = place, tuple(ended)
+            else:
+                listing.when_stored.append(partial(self._save, record, place, tuple(ended)))
 
     def _record(self) -> EndedImports:
         _, arguments = self.serialize()
@@ -189,10 +209,14 @@ class BaseImportEndTrigger(BaseEventTrigger):
         watcher = {"vendor": self.hook_class.conn_type, **arguments}
         return EndedImports(watcher, getattr(self, "asset_state_store", None), self.trigger_id)
 
-    async def _begin(self, listing: Listing, record: EndedImports) -> list[str]:
-        ended = [listed.import_.import_id for listed in listing.imports if await self._had_ended(listed)]
+    async def _begin(self, listing: Listing, record: EndedImports, *, is_last_attempt: bool) -> list[str]:
+        ended = [
+            listed.import_.import_id
+            for listed in listing.imports
+            if await self._had_ended(listed, is_last_attempt=is_last_attempt)
+        ]
         await record.save(listing.place, ended)
-        self._saved = tuple(ended)
+        self._saved = listing.place, tuple(ended)
         self.log.info(
             "%s: the watcher begins. %d of the listed imports had ended before, and are not reported.",
             self._subject,
@@ -200,14 +224,14 @@ class BaseImportEndTrigger(BaseEventTrigger):
         )
         return ended
 
-    async def _had_ended(self, listed: ListedImport) -> bool:
+    async def _had_ended(self, listed: ListedImport, *, is_last_attempt: bool) -> bool:
         """Return whether an import had ended before the watcher began."""
         if listed.has_ended is not None:
             return listed.has_ended
         try:
             return (await self._poll(listed)).state.is_final
         except POLL_ERRORS as error:
-            if getattr(error, "transient", True):
+            if not is_last_attempt or getattr(error, "status", None) in (401, 403):
                 raise
             # One import that the vendor does not show must not keep the watcher from beginning.
             self.log.warning("%s is not watched: %s", listed.import_.describe(self.conn_id), _in_words(error))
@@ -216,7 +240,7 @@ class BaseImportEndTrigger(BaseEventTrigger):
     async def _save(self, record: EndedImports, place: str, ended: tuple[str, ...]) -> None:
         try:
             await record.save(place, ended)
-            self._saved = ended
+            self._saved = place, ended
         except Exception as error:
             # They are stored after the next list, unless the triggerer ends before.
             self._log_failure(error, "The imports that were reported could not be stored", record)
@@ -271,14 +295,18 @@ class _Unreported:
 
     def update(self, listing: Listing, ended: Sequence[str]) -> None:
         """Add those that a list has, and drop those that cannot be reported without it."""
-        known = set(ended)
-        listed = {listed.import_.import_id: listed for listed in listing.imports if listed.has_ended is not False}
+        listed = {listed.import_.import_id: listed for listed in listing.imports}
         kept = {
             import_id: found
             for import_id, found in self._imports.items()
             if import_id in listed or found.progress is not None
         }
-        self._imports = {import_id: found for import_id, found in {**kept, **listed}.items() if import_id not in known}
+        known = set(ended)
+        self._imports = {
+            import_id: found
+            for import_id, found in {**kept, **listed}.items()
+            if found.has_ended is not False and import_id not in known
+        }
 
     def in_turn(self) -> list[ListedImport]:
         """Return the imports, those that were postponed last."""

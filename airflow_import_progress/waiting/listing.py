@@ -61,7 +61,7 @@ async def listings(
     async with PolledImportList(hook_class, conn_id, import_list, connection_is_known=False) as polled:
         while True:
             try:
-                imports, place = await polled.get_imports(), await polled.place()
+                place, imports = await polled.get_imports()
             except (ImportFailedError, ImportProgressError) as error:
                 failures += 1
                 problem = error if isinstance(error, ImportProgressError) else ImportProgressError(str(error))

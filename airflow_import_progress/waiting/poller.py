@@ -21,7 +21,7 @@ from airflow_import_progress import clock
 from airflow_import_progress.exceptions import ImportProgressError
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.http.connection import VendorConnection
-from airflow_import_progress.http.exchange import Request, RequestKey, Response, request_key
+from airflow_import_progress.http.exchange import Conversation, Request, RequestKey, Response, request_key
 from airflow_import_progress.http.rate_limit import RateLimit
 from airflow_import_progress.http.single_flight import SingleFlight
 from airflow_import_progress.http.transport import AsyncSend, AuthenticatedKey, authenticated_key
@@ -316,19 +316,25 @@ class PolledImportList(Polled[ImportList]):
 
     __slots__ = ()
 
-    async def get_imports(self) -> Sequence[ListedImport]:
+    async def get_imports(self) -> tuple[str, Sequence[ListedImport]]:
         """
-        Return the imports: from a poll, or from one that another watcher made since this one went to sleep.
+        Return the place at the vendor and its imports.
+
+        They are from a poll, or from one that another watcher made since this one went to sleep.
 
         :raises ImportProgressError: as the hook's ``aget_progress``.
         """
         await self._prepare()
-        return await self.hook.apoll(self._pollable, send=self._send)
+        return await self.hook.apoll(_WithPlace(self._pollable), send=self._send)
 
-    async def place(self) -> str:
-        """
-        Return the place at the vendor that the connection leads to.
 
-        :raises ImportProgressError: if the connection cannot be looked up.
-        """
-        return await self.hook.aplace(self._pollable)
+class _WithPlace:
+    """A list of imports together with its place, of one and the same connection."""
+
+    def __init__(self, import_list: ImportList) -> None:
+        self._list = import_list
+        self.describe = import_list.describe
+
+    def poll(self, connection: VendorConnection) -> Conversation[tuple[str, Sequence[ListedImport]]]:
+        imports = yield from self._list.poll(connection)
+        return self._list.place(connection), imports

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from airflow_import_progress.exceptions import ImportPollError, ImportProgressError, ImportStartUnknownError
+from airflow_import_progress.exceptions import (
+    ImportFileError,
+    ImportPollError,
+    ImportProgressError,
+    ImportStartUnknownError,
+)
 from airflow_import_progress.hooks.lucca import LuccaHook, LuccaLeaveImport
 from airflow_import_progress.http.exchange import Request
 from airflow_import_progress.operators.lucca import LuccaLeaveImportOperator
@@ -119,6 +124,63 @@ def test_a_task_fails_after_a_defect_before_the_first_request_and_may_start_the_
     sandbox.script_next_import("lucca", "leave", {"duration": 0})
     assert task.run()["state"] == "succeeded"
     assert len(sandbox.imports()) == 1
+
+
+class StartInTwoSteps(LuccaLeaveImportOperator):
+    """A start that has changed something at the vendor before it fails."""
+
+    def _upload(self, hook, file):
+        super()._upload(hook, file)
+        self.second_step(hook)
+
+    def second_step(self, hook):
+        raise NotImplementedError
+
+
+class DefectAfterTheStart(StartInTwoSteps):
+    def second_step(self, hook):
+        hook.start_import(defect_at_once())
+
+
+class RefusalAfterTheStart(StartInTwoSteps):
+    def second_step(self, hook):
+        def conversation():
+            response = yield Request(method="POST", path="/confirm")
+            response.raise_for_status()
+
+        hook.start_import(conversation())
+
+
+class FileErrorAfterTheStart(StartInTwoSteps):
+    def second_step(self, hook):
+        raise ImportFileError("the second file is gone")
+
+
+class UnreachableStorageAfterTheStart(StartInTwoSteps):
+    def second_step(self, hook):
+        raise ImportPollError("the storage refused the connection", transient=True, not_sent=True)
+
+
+@pytest.mark.parametrize(
+    "operator", [DefectAfterTheStart, RefusalAfterTheStart, FileErrorAfterTheStart, UnreachableStorageAfterTheStart]
+)
+def test_a_start_is_not_repeated_after_an_error_behind_its_first_change(sandbox, operator_task, operator):
+    task = operator_task(operator, file=LEAVES)
+    with pytest.raises(ImportStartUnknownError):
+        task.run()
+    assert len(sandbox.imports()) == 1
+    assert task.record is not None
+
+
+def test_an_error_that_was_not_sent_is_not_taken_for_that_after_an_accepted_request(start, sandbox):
+    sandbox.add_fault({"status": 200, "body": "{}"}, path_contains="/jobs")
+
+    def conversation():
+        yield Request(method="POST", path="/jobs")
+        raise ImportPollError("the storage refused the connection", transient=True, not_sent=True)
+
+    with pytest.raises(ImportStartUnknownError):
+        start(conversation())
 
 
 # A poll

@@ -159,7 +159,7 @@ def test_imports_that_ended_earlier_are_left_out(list_imports, database):
 
 
 def test_an_import_of_an_old_run_that_ended_in_this_time_is_listed(list_imports, database):
-    database(failed(run_after=ago(days=6), run_state="failed"))
+    database(failed(run_after=ago(days=60), run_state="failed"))
     assert list_imports("--since", "2h").exit_code == 1
 
 

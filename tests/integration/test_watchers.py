@@ -546,13 +546,13 @@ def test_a_job_whose_progress_cannot_be_read_is_reported_later(zilliz, shared, p
     assert "polled again after the next list" in logged()
 
 
-def test_a_job_that_the_vendor_never_shows_does_not_keep_the_others_from_being_reported(zilliz, shared, polls):
+def test_a_job_that_the_vendor_never_shows_does_not_keep_the_others_from_being_reported(zilliz, shared, supervisor):
     hidden = zilliz.start(fail_at=50)
     zilliz.sandbox.add_fault({"status": 404}, vendor="zilliz", import_id=hidden, path_contains="/get", times=None)
 
     async def scenario():
         async with Triggerer(zilliz.trigger(), shared=shared) as triggerer:
-            await triggerer.until(polls(3))
+            await triggerer.until(lambda: supervisor.stored)
             new_hidden, new = zilliz.start(), zilliz.start()
             zilliz.sandbox.add_fault(
                 {"status": 404}, vendor="zilliz", import_id=new_hidden, path_contains="/get", times=None
