@@ -133,13 +133,24 @@ class StartScenario:
                 return bool(self._vendors.imports()[name])
             if point == "request":
                 return task.state == "failed"
-            is_waiting = task.state == waiting_state(point)
-            has_new_try = before is None or task.try_number > before[name].try_number
-            return is_waiting and has_new_try and any(poll["at"] > since for poll in self._vendors.polls(name))
+            return is_waiting_again(name, task) and has_new_try(name, task)
+
+        def is_waiting_again(name: str, task: Task) -> bool:
+            is_waiting = task.state == waiting_state(name.removeprefix(f"{action}_"))
+            return is_waiting and any(poll["at"] > since for poll in self._vendors.polls(name))
+
+        def has_new_try(name: str, task: Task) -> bool:
+            return before is None or task.try_number > before[name].try_number
 
         def have_started() -> bool:
             self._airflow.check_running()
             tasks = self._command.tasks(action)
+            # Airflow 2.11 may forget a clear that comes while a poke runs, when the poke reschedules its task.
+            missed = [
+                name for name, task in tasks.items() if is_waiting_again(name, task) and not has_new_try(name, task)
+            ]
+            if missed:
+                self._command.clear(action, *missed)
             return bool(tasks) and all(has_started(name, task) for name, task in tasks.items())
 
         wait_until(f"the tasks of {action} to wait for their imports", have_started, timeout=300, interval=1)
