@@ -71,7 +71,7 @@ def at_once():
     began_at = time.monotonic()
     yield
     # Far less than an hour, even on a busy machine.
-    assert time.monotonic() - began_at < 60
+    assert time.monotonic() - began_at < 600
 
 
 # Waits in virtual time
