@@ -257,7 +257,7 @@ def _shared_limit_rows(figures: dict[str, Any]) -> Rows:
     ]
     for setting in figures["settings"]:
         percents = (f"{100 * setting[name]:.1f} %" for name in ("answered_429", "used"))
-        # One process has no other one to share with.
+        # Shares are compared between several processes.
         share = f"{setting['largest_to_smallest_share']:.2f}" if setting["processes"] > 1 else ""
         numbers = (f"{setting[name]}" for name in ("polls_least", "ended"))
         rows.append(

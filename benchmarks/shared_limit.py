@@ -18,7 +18,6 @@ import logging
 import math
 import random
 import re
-import selectors
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -45,6 +44,7 @@ from airflow_import_progress.waiting.rules import WaitRules
 from airflow_import_progress.waiting.state import WaitState
 from benchmarks.contenders import Scene, import_id
 from benchmarks.triggerer import run_triggerer
+from tools.skipping_loop import SkippingLoop
 
 LIMIT = 50
 WAITS = 200
@@ -70,29 +70,6 @@ LIMITS = ("adapts", "fixed", "divided")
 ACCESS = re.compile(r"\S+ \S*/(?P<summary_id>[-\w]+)/progress (?P<status>\d+) .*\n")
 FOREIGN_CLIENT = "foreign"
 FOREIGN_IMPORT = 999_999
-
-
-class _Selector(selectors.DefaultSelector):
-    """Let the time pass at once in which everybody sleeps."""
-
-    loop: _Loop
-
-    def select(self, timeout: float | None = None) -> Any:
-        self.loop.now += timeout or 0.0
-        return super().select(0)
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-        selector = _Selector()
-        super().__init__(selector)
-        selector.loop = self
-
-    def time(self) -> float:
-        # Never quite the same: what sleeps until a rounded moment would sleep for ever.
-        self.now += 1e-7
-        return self.now
 
 
 class _Clock(clock.Clock):
@@ -226,7 +203,7 @@ def _simulate(processes: int, limit: str, phase: float, number: int) -> dict[int
         stack.enter_context(patch.object(connection_cache.ConnectionCache, "_alook_up", look_up))
         if limit != "adapts":
             stack.enter_context(patch.object(AdaptiveRate, "on_refusal", return_value=False))
-        with asyncio.Runner(loop_factory=_Loop) as runner:
+        with asyncio.Runner(loop_factory=SkippingLoop) as runner:
             ended = runner.run(_hold(tenant, processes, phase))
     return _figures(tenant, tenant.requests[0][0], phase, processes, ended)
 

@@ -73,7 +73,7 @@ def _of_airflow(name: str) -> Any:
         # Airflow 2 raises TaskDeferralError for a timeout, too.
         return _of_airflow("TaskDeferralError")
     if name == "BaseEventTrigger":
-        # Airflow 2 has no watchers. See has_asset_watchers().
+        # Watchers do not exist in Airflow 2. See has_asset_watchers().
         return importlib.import_module("airflow.triggers.base").BaseTrigger
     raise AttributeError(f"{__name__} has no {name!r}, or Airflow has moved it to an unknown module")
 

@@ -45,7 +45,8 @@ def keeping_apis_of_dag_test() -> Iterator[None]:
     Keep each API that ``dag.test()`` makes in its process until ``dag.test()`` ends, inside the context.
 
     Airflow 3.0 to 3.2 makes one for each task and keeps only its transport. Python then ends the lifespan of the API
-    at any time, and later requests of Airflow 3.2 fail for want of a ``svcs_registry``. Airflow 2 has no such API.
+    at any time. In Airflow 3.2, later requests then fail, because ``svcs_registry`` is missing. Airflow 2 needs none of
+    this, because it runs the tasks without an API.
     """
     dag_class = _of_airflow("airflow.sdk", "DAG")
     original = getattr(dag_class, "test", None)

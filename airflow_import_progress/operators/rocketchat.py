@@ -314,7 +314,7 @@ class RocketChatPendingFilesImportOperator(RocketChatImportOperator):
         self.importer_key = f"pending-{kind}"
 
     def prepare(self, hook: ImportProgressHook) -> PreparedStart:
-        """Return the prepared start. There is no file to check."""
+        """Return the prepared start, which uploads no file."""
         rocketchat = cast("RocketChatHook", hook)
         return PreparedStart(
             description=f"the pending {self.kind}",

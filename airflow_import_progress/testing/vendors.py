@@ -36,7 +36,7 @@ class ImportSandbox:
     def __init__(self) -> None:
         #: The virtual clock: ``time()`` returns the seconds since the epoch, and ``sleep()`` puts it forward.
         self.clock = VirtualClock()
-        #: The sandbox, for what this class has no method for, such as ``add_fault()`` and ``requests()``.
+        #: The sandbox, with its further methods such as ``add_fault()`` and ``requests()``.
         self.sandbox = Sandbox(import_duration=IMPORT_DURATION, clock=self.clock.time)
         self._patch = pytest.MonkeyPatch()
         self._created: list[ScriptedImport] = []

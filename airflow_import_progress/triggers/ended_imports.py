@@ -37,7 +37,7 @@ class EndedImports:
         self._key = f"{STATE_KEY_PREFIX}{digest}" if self._stores else f"{VARIABLE_PREFIX}{digest}_{trigger_id}"
 
     @property
-    def place(self) -> str:
+    def stored_in(self) -> str:
         """Where the record is, for messages."""
         return f"{self._key!r} in the asset's state store" if self._stores else f"the Airflow Variable {self._key!r}"
 
@@ -52,7 +52,7 @@ class EndedImports:
             records = [await aget_variable(self._key)]
         else:
             records = [await store.aget(self._key) for store in self._stores]
-        # An asset that was added to a watcher later has no record yet.
+        # The record of an asset that was added to a watcher later does not exist yet.
         found = [record["ended"] for record in records if record is not None and record.get("place") == _digest(place)]
         return [str(import_id) for ended in found for import_id in ended] if found else None
 

@@ -54,7 +54,7 @@ class BaseImportEndTrigger(BaseEventTrigger):
     :param states: The states of the imports to report: ``"succeeded"``, ``"failed"`` and ``"cancelled"``. Default: only
         those that succeeded.
     :param poke_interval: The longest gap between two polls, in seconds. Default: 60.
-    :raises RuntimeError: if this Airflow has no watchers.
+    :raises RuntimeError: if this version of Airflow does not support watchers.
     :raises ValueError: if an argument is not valid; the message names it.
     """
 
@@ -274,7 +274,7 @@ class BaseImportEndTrigger(BaseEventTrigger):
             "%s: %s, because of %s (%s: %s). It is tried again after the next list.",
             self._subject,
             problem,
-            record.place,
+            record.stored_in,
             type(error).__name__,
             error,
         )

@@ -141,12 +141,13 @@ class ImportProgressTrigger(BaseTrigger):
                     # Without a failure if the clock was set back meanwhile: that gives the wait more time.
                     gap = 0.0
                     if clock.current.time() >= state.deadline:
-                        words = "The poll was still under way at the deadline."
+                        words, is_rate_limited = "The poll was still under way at the deadline.", False
                         if polled.is_paused:
                             words = "The poll was not sent by the deadline, because the vendor asks to wait."
+                            is_rate_limited = polled.is_rate_limited
                         elif polled.is_queued:
                             words = "The deadline was over before the poll's turn within the vendor's rate limit."
-                        is_rate_limited = polled.is_rate_limited or (polled.is_queued and not polled.is_paused)
+                            is_rate_limited = True
                         gap = wait.on_error(ImportPollError(words, transient=True, rate_limited=is_rate_limited))
 
     async def _poll_until_over(

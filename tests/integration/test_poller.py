@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import selectors
 import time
 from bisect import bisect_left
 from collections import Counter
@@ -39,30 +38,7 @@ from airflow_import_progress.triggers.import_progress import ImportProgressTrigg
 from airflow_import_progress.waiting.poller import PolledImport, Poller
 from airflow_import_progress.waiting.schedule import INITIAL_FAILURE_GAP
 from tests.support.triggers import trigger_arguments
-
-
-class SkippingSelector(selectors.DefaultSelector):
-    """Let the time that nobody uses pass at once."""
-
-    loop = None
-
-    def select(self, timeout=None):
-        if timeout:
-            self.loop.now += timeout
-        return super().select(0)
-
-
-class SkippingLoop(asyncio.SelectorEventLoop):
-    def __init__(self):
-        self.now = 1000.0
-        selector = SkippingSelector()
-        super().__init__(selector)
-        selector.loop = self
-
-    def time(self):
-        # Never quite the same: what waits for a moment by rounded numbers would wait for ever.
-        self.now += 1e-7
-        return self.now
+from tools.skipping_loop import SkippingLoop
 
 
 class Session:

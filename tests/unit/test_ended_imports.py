@@ -30,7 +30,7 @@ def test_an_import_is_kept_once():
 
 
 def test_the_places_of_two_watchers_differ():
-    one, other = (EndedImports({"conn_id": conn_id}, None, 1).place for conn_id in ("one", "other"))
+    one, other = (EndedImports({"conn_id": conn_id}, None, 1).stored_in for conn_id in ("one", "other"))
     assert one != other
 
 
