@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
 from typing import Any
 
 from airflow_import_progress.progress import ImportProgress
@@ -13,6 +14,49 @@ from airflow_import_progress.progress import ImportProgress
 XCOM_KEY = "import_progress"
 #: Maximum number of history points. Beyond it every second one is dropped.
 MAX_HISTORY_POINTS = 60
+
+
+class PublishedStartState(StrEnum):
+    """The state of the start of an import by an operator."""
+
+    #: The request may have been sent. Published before it is.
+    STARTING = "starting"
+    #: The vendor has returned the import, and the task waits for it.
+    STARTED = "started"
+    #: The vendor has returned the import, and the task does not wait for it.
+    NOT_AWAITED = "not_awaited"
+    #: It is unknown whether an import was started.
+    UNKNOWN = "unknown"
+    #: Certainly no import was started.
+    NOT_STARTED = "not_started"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedStart:
+    """
+    Hold the start of an import by an operator.
+
+    :param state: The state of the start.
+    :param sent_at: The time right before the request was sent, in seconds since the epoch. None: nothing was sent.
+    :param content: The content to import, such as ``"the file '/data/leaves.csv'"``, or None if it is unknown.
+    """
+
+    state: PublishedStartState
+    sent_at: float | None = None
+    content: str | None = None
+
+    @classmethod
+    def from_dict(cls, values: Any) -> PublishedStart:
+        """
+        Return the start that a version of this package has published.
+
+        :param values: The values. Unknown keys are ignored.
+        :raises ValueError: if it is anything else.
+        """
+        if not isinstance(values, Mapping):
+            raise ValueError("not the start of an import")  # noqa: TRY004
+        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        return cls(**known | {"state": PublishedStartState(known.get("state"))})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +68,11 @@ class PublishedProgress:
     :param vendor: The vendor's name, such as ``"Rocket.Chat"``.
     :param conn_id: The Airflow connection through which the import is polled.
     :param label: The name of such an import, such as ``"Lucca leave import"``.
-    :param import_id: The vendor's identifier of the import.
+    :param import_id: The vendor's identifier of the import. None: no import was started, or that is unknown.
     :param import_url: The vendor's page of the import, or None if none is known.
     :param waiting_since: When the wait began.
-    :param deadline: When it ends at the latest.
-    :param polled_at: When the vendor was polled last, successfully or not.
+    :param deadline: When it ends at the latest. None: the task does not wait yet, or not at all.
+    :param polled_at: When the vendor was polled last, successfully or not. None: it was not.
     :param progress: The newest progress (:meth:`~airflow_import_progress.progress.ImportProgress.to_dict`), or None if
         there was none yet.
     :param progress_at: When the vendor reported it, or None.
@@ -37,17 +81,18 @@ class PublishedProgress:
     :param error: Why the last poll failed, or why the wait ended with an error; None: neither.
     :param failures: How many polls in a row failed. Polls that exceeded the vendor's rate limit do not count.
     :param history: Some of the percentages so far, as pairs of time and percent, oldest first.
+    :param start: The start of the import by this task, or None if it only waits for the import.
     """
 
     try_number: int
     vendor: str
     conn_id: str
     label: str
-    import_id: str
+    import_id: str | None
     import_url: str | None = None
     waiting_since: float
-    deadline: float
-    polled_at: float
+    deadline: float | None
+    polled_at: float | None
     progress: Mapping[str, Any] | None = None
     progress_at: float | None = None
     percent_per_minute: float | None = None
@@ -55,6 +100,7 @@ class PublishedProgress:
     error: str | None = None
     failures: int = 0
     history: tuple[tuple[float, float], ...] = ()
+    start: PublishedStart | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
@@ -73,9 +119,10 @@ class PublishedProgress:
             if published.progress is not None:
                 ImportProgress.from_dict(published.progress)
             history = tuple((float(at), float(percent)) for at, percent in published.history)
+            start = None if published.start is None else PublishedStart.from_dict(published.start)
         except (TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"not what a wait publishes ({type(error).__name__}: {error})") from error
-        return replace(published, history=history)
+        return replace(published, history=history, start=start)
 
 
 class History:
