@@ -45,6 +45,10 @@ class PublishedStart:
     sent_at: float | None = None
     content: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return {"state": self.state.value, "sent_at": self.sent_at, "content": self.content}
+
     @classmethod
     def from_dict(cls, values: Any) -> PublishedStart:
         """
@@ -56,7 +60,7 @@ class PublishedStart:
         if not isinstance(values, Mapping):
             raise ValueError("not the start of an import")  # noqa: TRY004
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        return cls(**known | {"state": PublishedStartState(known.get("state"))})
+        return cls(**known | {"state": PublishedStartState(values.get("state", ""))})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +108,8 @@ class PublishedProgress:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
-        return asdict(self) | {"history": [list(point) for point in self.history]}
+        start = None if self.start is None else self.start.to_dict()
+        return asdict(self) | {"history": [list(point) for point in self.history], "start": start}
 
     @classmethod
     def from_dict(cls, values: Any) -> PublishedProgress:
