@@ -17,11 +17,11 @@ from airflow_import_progress.cli.bar import make_console
 from airflow_import_progress.cli.display import is_terminal
 from airflow_import_progress.cli.watched import printable
 
-#: The states of waits whose import failed, or whose outcome is unknown.
-FAILED = ("failed", "gave_up")
+#: The states of waits whose import failed, or whose outcome or start is unknown.
+FAILED = ("failed", "gave_up", "start_unknown")
 #: The other states of waits that are over.
-OVER = ("done", "skipped")
-STYLES = {"failed": "red", "gave_up": "red", "needs_action": "yellow", "retrying": "yellow", "done": "green"}
+OVER = ("done", "started", "skipped")
+STYLES = {"failed": "red", "gave_up": "red", "start_unknown": "red", "needs_action": "yellow", "retrying": "yellow", "done": "green"}
 #: Width of the table if it is not written to a terminal.
 DEFAULT_WIDTH = 120
 MAX_VENDOR_WIDTH = 20

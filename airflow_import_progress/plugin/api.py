@@ -18,18 +18,39 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, 
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from airflow_import_progress.plugin.queries import ended_since, newest_first, waits_query, with_status
-from airflow_import_progress.plugin.serialization import serialize_history, serialize_wait, sort_key
-from airflow_import_progress.plugin.status import UNDER_WAY, WaitStatus
+from airflow_import_progress.plugin.durations import is_slow, usual_took
+from airflow_import_progress.plugin.queries import (
+    SortKey,
+    at_vendor,
+    candidates_query,
+    counts_query,
+    durations_query,
+    ended_since,
+    matching,
+    page_query,
+    slowest_query,
+    waits_query,
+    with_status,
+)
+from airflow_import_progress.plugin.serialization import serialize_duration, serialize_history, serialize_wait
+from airflow_import_progress.plugin.status import UNDER_WAY, WENT_WRONG, WaitStatus
 
 #: Default and maximum age of listed DAG runs, in days. Airflow keeps XComs indefinitely, so a query for all would
 #: become slower and slower.
 DEFAULT_DAYS, MAX_DAYS = 7, 3660
 SECONDS_PER_DAY = 24 * 60 * 60
-#: Maximum number of waits in a response.
-MAX_ROWS = 200
-#: Maximum number of waits that are read from the database to filter them by vendor or status.
-MAX_SCANNED = 1000
+#: Default and maximum number of waits in a response.
+DEFAULT_LIMIT, MAX_LIMIT = 50, 200
+#: Maximum number of waits before a page: reading on takes the database longer and longer.
+MAX_OFFSET = 100_000
+#: Maximum length of a text to search for.
+MAX_SEARCH_LENGTH = 200
+#: The end of the times that Python can represent in any time zone: the day before the year 10000.
+MAX_TIME = 253402214400
+#: Names for several statuses.
+GROUPS = {"under_way": UNDER_WAY, "went_wrong": WENT_WRONG}
+
+SORT_PATTERN = f"^(-?({'|'.join(SortKey)}))?$"
 
 _PAGE = Path(__file__).parent / "page"
 _HEADERS = {
@@ -57,26 +78,22 @@ _router = APIRouter(
 )
 
 
-@_router.get("/waits")
-def list_waits(
-    session: SessionDep,
+def _filtered(
     readable: ReadableXComFilterDep,
+    search: Annotated[str, Query(max_length=MAX_SEARCH_LENGTH)] = "",
     vendor: Annotated[str | None, Query()] = None,
-    state: Annotated[list[WaitStatus | Literal["under_way"]] | None, Query()] = None,
+    state: Annotated[list[WaitStatus | Literal["under_way", "went_wrong"]] | None, Query()] = None,
     dag_id: Annotated[str | None, Query()] = None,
     days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = DEFAULT_DAYS,
     ended_within: Annotated[int | None, Query(ge=1, le=MAX_DAYS * SECONDS_PER_DAY)] = None,
-) -> JSONResponse:
+) -> Any:
     """
-    Return the waits that the user may see: those under way first, then those that ended last.
+    Return a query for the waits that the user may see and that pass the filters.
 
-    The database cannot filter by vendor, nor fully by status, because both depend on the XCom's value. These filters
-    are applied here to the newest waits, up to a limit. ``older`` reports whether waits were left out.
-
-    :param session: Airflow's database.
     :param readable: Restricts the query to the DAGs that the user may read.
+    :param search: Only waits whose import id, DAG id, task id, run id or message contains this text.
     :param vendor: Only imports at this vendor.
-    :param state: Only waits with one of these statuses; ``under_way`` stands for all waits that are not over.
+    :param state: Only waits with one of these statuses or of these groups of statuses.
     :param dag_id: Only waits of this DAG.
     :param days: Only waits of DAG runs that are not older than this, or that are unfinished; with ``ended_within``,
         also of those that ended within this time.
@@ -84,28 +101,67 @@ def list_waits(
     """
     now = datetime.now(UTC)
     ended_after = None if ended_within is None else now - timedelta(seconds=ended_within)
-    query = readable.to_orm(waits_query(since=now - timedelta(days=days), runs_ended_since=ended_after))
-    statuses = _statuses(state) if state else None
+    query = readable.to_orm(candidates_query(now - timedelta(days=days), runs_ended_since=ended_after))
+    if search := search.strip():
+        query = matching(query, search)
+    if vendor is not None:
+        query = at_vendor(query, vendor)
+    if state:
+        query = with_status(query, _statuses(state))
     if dag_id is not None:
         query = query.where(XComModel.dag_id == dag_id)
-    if statuses is not None:
-        query = with_status(query, statuses)
-    if ended_after is not None:
-        query = ended_since(query, ended_after)
-    limit = MAX_ROWS if vendor is None and statuses is None else MAX_SCANNED
-    rows = session.execute(newest_first(query, limit + 1)).all()
-    waits = [
-        wait
-        for row in rows[:limit]
-        if (wait := serialize_wait(row)) is not None
-        and (vendor is None or wait["vendor"] == vendor)
-        and (statuses is None or wait["state"] in statuses)
-    ]
+    return query if ended_after is None else ended_since(query, ended_after)
+
+
+@_router.get("/waits")
+def list_waits(
+    session: SessionDep,
+    readable: ReadableXComFilterDep,
+    filtered: Annotated[Any, Depends(_filtered)],
+    sort: Annotated[str, Query(pattern=SORT_PATTERN)] = "",
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    day_began_at: Annotated[float | None, Query(ge=0, le=MAX_TIME)] = None,
+) -> JSONResponse:
+    """
+    Return one page of the waits that the user may see.
+
+    ``next_offset`` is the offset of the next page, or None if there is none.
+
+    :param session: Airflow's database.
+    :param readable: Restricts the summary to the DAGs that the user may read.
+    :param filtered: The query for the waits that pass the filters.
+    :param sort: The column to sort by, after a hyphen for descending order. Default: those under way first, then those
+        that ended last.
+    :param offset: Number of waits before the page.
+    :param limit: Maximum number of waits on the page.
+    :param day_began_at: When the day of the user began, in seconds since the epoch: asks for the ``summary`` of all
+        waits of that day that the user may see, regardless of the filters.
+    """
+    key = SortKey(sort.removeprefix("-")) if sort else None
+    page = page_query(filtered, sort=key, descending=sort.startswith("-"), offset=offset, limit=limit + 1)
+    rows = session.execute(page).all()
+    summary = {} if day_began_at is None else {"summary": _summary(session, readable, day_began_at)}
     return _respond(
-        waits=sorted(waits[:MAX_ROWS], key=sort_key),
-        scanned=min(len(rows), limit),
-        older=len(rows) > limit or len(waits) > MAX_ROWS,
+        waits=[wait for row in rows[:limit] if (wait := serialize_wait(row)) is not None],
+        next_offset=offset + limit if len(rows) > limit else None,
+        **summary,
     )
+
+
+def _summary(session: SessionDep, readable: ReadableXComFilterDep, day_began_at: float) -> dict[str, Any]:
+    earliest = datetime.now(UTC) - timedelta(days=DEFAULT_DAYS)
+    # At most as many days ago, because the number of runs in the database has no limit.
+    day_began = max(earliest, datetime.fromtimestamp(day_began_at, UTC))
+    candidates = readable.to_orm(candidates_query(earliest, runs_ended_since=day_began))
+    counts = session.execute(counts_query(candidates, day_began)).one()
+    slowest = session.execute(slowest_query(candidates, day_began)).one_or_none()
+    return {
+        "under_way": int(counts.under_way),
+        "ended": int(counts.ended),
+        "went_wrong": int(counts.went_wrong),
+        "slowest": None if slowest is None else serialize_wait(slowest),
+    }
 
 
 @_router.get("/wait")
@@ -118,7 +174,7 @@ def show_wait(
     map_index: Annotated[int, Query()] = -1,
 ) -> JSONResponse:
     """
-    Return one wait with its history.
+    Return one wait with its history and the durations of the task's earlier waits.
 
     :param session: Airflow's database.
     :param readable: Restricts the query to the DAGs that the user may read.
@@ -137,11 +193,27 @@ def show_wait(
     wait = serialize_wait(row) if row is not None else None
     if wait is None:
         raise HTTPException(404, "This task has not published the progress of an import.")
-    return _respond(wait=wait | {"history": serialize_history(row)})
+    earlier = session.execute(durations_query(dag_id, run_id, task_id, map_index)).all()
+    durations = [serialize_duration(row) for row in reversed(earlier)]
+    took = time.time() - wait["waiting_since"] if _is_timed(wait) else wait["took"]
+    return _respond(
+        wait=wait
+        | {
+            "history": serialize_history(row),
+            "durations": durations,
+            "usual_took": usual_took(durations),
+            "is_slow": is_slow(took, durations),
+        }
+    )
 
 
-def _statuses(states: Iterable[WaitStatus | Literal["under_way"]]) -> set[WaitStatus]:
-    return {status for state in states for status in (UNDER_WAY if state == "under_way" else (WaitStatus(state),))}
+def _is_timed(wait: dict[str, Any]) -> bool:
+    """Return whether the time of a wait still runs."""
+    return wait["state"] in UNDER_WAY and wait["took"] is not None
+
+
+def _statuses(states: Iterable[str]) -> set[WaitStatus]:
+    return {status for state in states for status in GROUPS.get(state) or (WaitStatus(state),)}
 
 
 def _respond(**content: Any) -> JSONResponse:
@@ -159,7 +231,7 @@ async def _add_headers(request: Request, call_next: Callable[[Request], Awaitabl
 
 def _make_app() -> FastAPI:
     # Build the query once, so that a column missing in this Airflow fails at startup instead of in a request.
-    waits_query(since=datetime.now(UTC))
+    page_query(candidates_query(datetime.now(UTC)), sort=None, descending=False, offset=0, limit=1)
     app = FastAPI(title="Import progress", openapi_url=None)
     app.middleware("http")(_add_headers)
     app.include_router(_router)

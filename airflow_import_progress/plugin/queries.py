@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from airflow.models.dagrun import DagRun
@@ -13,36 +14,82 @@ from airflow.models.xcom import XComModel
 from airflow.utils.state import DagRunState
 from sqlalchemy import Select, Text, and_, case, cast, func, or_, select
 
-from airflow_import_progress.plugin.status import TASK_STATES, UNDER_WAY, WAITING_TASK_STATES, WaitStatus
+from airflow_import_progress.plugin.status import (
+    IS_OF_THIS_TRY,
+    IS_UNDER_WAY,
+    STATUS,
+    WENT_WRONG,
+    WaitStatus,
+    has_status,
+)
+from airflow_import_progress.plugin.stored_values import published_number, published_text
 from airflow_import_progress.waiting.published import XCOM_KEY
 
 #: The states of DAG runs whose tasks may still wait, regardless of the run's age.
 _UNFINISHED_RUN_STATES = (DagRunState.QUEUED, DagRunState.RUNNING)
 
+#: Number of earlier durations of a task, and maximum number of DAG runs in which they are looked for.
+MAX_DURATIONS, MAX_EARLIER_RUNS = 30, 100
 
-def waits_query(since: datetime | None = None, runs_ended_since: datetime | None = None) -> Select[Any]:
+#: When a wait ended, or was published last if its task is over without an end.
+_ENDED_AT: Any = func.coalesce(TaskInstance.end_date, XComModel.timestamp)
+#: When the wait of this try began, in seconds since the epoch.
+_WAITING_SINCE: Any = case((IS_OF_THIS_TRY, published_number("waiting_since")))
+#: How long a wait took until its last poll, in seconds.
+_TOOK: Any = case((IS_OF_THIS_TRY, published_number("polled_at") - published_number("waiting_since")))
+_IDENTITY = (XComModel.dag_run_id, XComModel.task_id, XComModel.map_index)
+
+
+class SortKey(StrEnum):
+    """The columns by which waits can be sorted."""
+
+    IMPORT = "import"
+    TASK = "task"
+    STATE = "state"
+    PROGRESS = "progress"
+    STARTED = "started"
+    TOOK = "took"
+    ENDED = "ended"
+
+
+_SORT_COLUMNS: dict[SortKey, tuple[Any, ...]] = {
+    SortKey.IMPORT: (published_text("vendor"), published_text("import_id")),
+    SortKey.TASK: (XComModel.dag_id, XComModel.task_id),
+    SortKey.STATE: (STATUS,),
+    SortKey.PROGRESS: (case((IS_OF_THIS_TRY, published_number("progress", "percent"))),),
+    SortKey.STARTED: (_WAITING_SINCE,),
+    SortKey.TOOK: (_TOOK,),
+    SortKey.ENDED: (case((IS_UNDER_WAY, None), else_=_ENDED_AT),),
+}
+
+
+def waits_query() -> Select[Any]:
     """
-    Return a query for waits and their tasks, as one statement.
+    Return a query for all waits and their tasks, as one statement.
 
     It selects columns instead of models, because models would load their relations as well.
-
-    :param since: Only waits of DAG runs whose ``run_after`` is not earlier, or that are unfinished. Airflow has an
-        index on both. None: all waits.
-    :param runs_ended_since: Also waits of DAG runs that ended at this time or later, however old they are.
     """
-    query: Any = (
-        select(
-            XComModel.dag_id,
-            XComModel.run_id,
-            XComModel.task_id,
-            XComModel.map_index,
-            # As text, because one value that is not valid JSON would fail the whole query.
-            cast(XComModel.value, Text).label("value"),
-            TaskInstance.state.label("task_state"),
-            TaskInstance.try_number,
-            TaskInstance.start_date,
-            TaskInstance.end_date,
-        )
+    query: Select[Any] = _from_waits(
+        XComModel.dag_run_id,
+        XComModel.dag_id,
+        XComModel.run_id,
+        XComModel.task_id,
+        XComModel.map_index,
+        # As text, because one value that is not valid JSON would fail the whole query.
+        cast(XComModel.value, Text).label("value"),
+        STATUS.label("status"),
+        TaskInstance.state.label("task_state"),
+        TaskInstance.try_number,
+        TaskInstance.start_date,
+        TaskInstance.end_date,
+    )
+    return query
+
+
+def _from_waits(*columns: Any) -> Any:
+    return (
+        select(*columns)
+        .select_from(XComModel)
         .join(
             TaskInstance,
             and_(
@@ -54,36 +101,161 @@ def waits_query(since: datetime | None = None, runs_ended_since: datetime | None
         )
         .where(XComModel.key == XCOM_KEY)
     )
-    if since is not None:
-        conditions = [DagRun.run_after >= since, DagRun.state.in_(_UNFINISHED_RUN_STATES)]
-        if runs_ended_since is not None:
-            conditions.append(DagRun.end_date >= runs_ended_since)
-        runs = select(DagRun.id).where(or_(*conditions))
-        query = query.where(XComModel.dag_run_id.in_(runs))
-    selected: Select[Any] = query
-    return selected
 
 
-def newest_first(query: Select[Any], limit: int) -> Select[Any]:
-    """Sort waits: those under way first, then the others by the time of their last publication."""
-    is_over = case((_may_have_status(UNDER_WAY), 0), else_=1)
-    return query.order_by(is_over, XComModel.timestamp.desc()).limit(limit)
+def candidates_query(since: datetime, runs_ended_since: datetime | None = None) -> Select[Any]:
+    """
+    Return a query for the identities of waits, to which filters are added.
+
+    :param since: Only waits of DAG runs whose ``run_after`` is not earlier, or that are unfinished. Airflow has an
+        index on both.
+    :param runs_ended_since: Also waits of DAG runs that ended at this time or later, however old they are.
+    """
+    conditions = [DagRun.run_after >= since, DagRun.state.in_(_UNFINISHED_RUN_STATES)]
+    if runs_ended_since is not None:
+        conditions.append(DagRun.end_date >= runs_ended_since)
+    query: Select[Any] = _from_waits(*_IDENTITY).where(
+        XComModel.dag_run_id.in_(select(DagRun.id).where(or_(*conditions)))
+    )
+    return query
+
+
+def matching(query: Select[Any], search: str) -> Select[Any]:
+    """
+    Leave out the waits that do not contain a text.
+
+    :param query: The query.
+    :param search: A part of the import's id, of the id of the DAG, the task or the run, or of a message. Upper and
+        lower case do not matter.
+    """
+    texts = (
+        XComModel.dag_id,
+        XComModel.task_id,
+        XComModel.run_id,
+        published_text("import_id"),
+        case((IS_OF_THIS_TRY, published_text("error"))),
+        case((IS_OF_THIS_TRY, published_text("progress", "message"))),
+    )
+    return query.where(or_(*(func.lower(text).contains(search.lower(), autoescape=True) for text in texts)))
+
+
+def at_vendor(query: Select[Any], vendor: str) -> Select[Any]:
+    """
+    Leave out the waits at other vendors.
+
+    :param query: The query.
+    :param vendor: The vendor's name. Upper and lower case do not matter.
+    """
+    return query.where(func.lower(published_text("vendor")) == vendor.lower())
 
 
 def with_status(query: Select[Any], statuses: Iterable[WaitStatus]) -> Select[Any]:
-    """Filter waits by the task states that a status permits. The result may include waits with another status."""
-    return query.where(_may_have_status(statuses))
+    """
+    Leave out the waits with another status.
+
+    :param query: The query.
+    :param statuses: The statuses.
+    """
+    return query.where(has_status(statuses))
 
 
 def ended_since(query: Select[Any], moment: datetime) -> Select[Any]:
-    """Leave out the waits that ended earlier. Waits that are not over remain."""
-    # The last publication, because a task may be over without an end.
-    ended_at = func.coalesce(TaskInstance.end_date, XComModel.timestamp)
-    return query.where(or_(_may_have_status(UNDER_WAY), ended_at >= moment))
+    """
+    Leave out the waits that ended earlier. Waits that are not over remain.
+
+    :param query: The query.
+    :param moment: The earliest end.
+    """
+    return query.where(or_(IS_UNDER_WAY, moment <= _ENDED_AT))
 
 
-def _may_have_status(statuses: Iterable[WaitStatus]) -> Any:
-    task_states = set().union(*(TASK_STATES[status] for status in statuses))
-    condition = TaskInstance.state.in_(sorted(state.value for state in task_states))
-    # A cleared task has no state until it is scheduled again.
-    return or_(condition, TaskInstance.state.is_(None)) if task_states & WAITING_TASK_STATES else condition
+def page_query(candidates: Select[Any], *, sort: SortKey | None, descending: bool, offset: int, limit: int) -> Any:
+    """
+    Return a query for the waits of one page of a list.
+
+    Without a sort key, those under way come first, the newest first, and then the others by their end. That order does
+    not change with each poll.
+
+    :param candidates: The query for the identities of the waits in the list.
+    :param sort: The column to sort by.
+    :param descending: Whether to sort in descending order. Waits without a value come last in both.
+    :param offset: Number of waits before the page.
+    :param limit: Maximum number of waits on the page.
+    """
+    order = _order(sort, descending=descending)
+    # The identities first, so that the database reads and converts no other values than those of the page.
+    page = candidates.order_by(*order).offset(offset).limit(limit).subquery()
+    is_on_page = and_(*(column == page.c[column.name] for column in _IDENTITY))
+    return waits_query().join(page, is_on_page).order_by(*order)
+
+
+def _order(sort: SortKey | None, *, descending: bool) -> list[Any]:
+    if sort is None:
+        columns: tuple[Any, ...] = (case((IS_UNDER_WAY, _WAITING_SINCE)), case((IS_UNDER_WAY, None), else_=_ENDED_AT))
+        descending = True
+    else:
+        columns = _SORT_COLUMNS[sort]
+    order = [] if sort else [case((IS_UNDER_WAY, 0), else_=1)]
+    for column in columns:
+        # Databases disagree on where NULL is.
+        order += [case((column.is_(None), 1), else_=0), column.desc() if descending else column.asc()]
+    return [*order, XComModel.dag_run_id.desc(), XComModel.task_id, XComModel.map_index]
+
+
+def counts_query(candidates: Select[Any], day_began_at: datetime) -> Any:
+    """
+    Return a query for the numbers of waits under way, of those that ended on a day, and of those that went wrong on it.
+
+    :param candidates: The query for the identities of the waits.
+    :param day_began_at: The beginning of the day.
+    """
+    return ended_since(candidates, day_began_at).with_only_columns(
+        _count(IS_UNDER_WAY).label("under_way"),
+        _count(~IS_UNDER_WAY).label("ended"),
+        _count(has_status(WENT_WRONG)).label("went_wrong"),
+    )
+
+
+def _count(condition: Any) -> Any:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def slowest_query(candidates: Select[Any], day_began_at: datetime) -> Any:
+    """
+    Return a query for the wait that took longest, of those under way and those that ended on a day.
+
+    :param candidates: The query for the identities of the waits.
+    :param day_began_at: The beginning of the day.
+    """
+    return page_query(ended_since(candidates, day_began_at), sort=SortKey.TOOK, descending=True, offset=0, limit=1)
+
+
+def durations_query(dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
+    """
+    Return a query for the durations of the earlier waits of a task, the newest first.
+
+    :param dag_id: The task's DAG.
+    :param run_id: The DAG run before which they were.
+    :param task_id: The task.
+    :param map_index: The index of a mapped task, or -1.
+    """
+    before: Any = select(DagRun.run_after).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id).scalar_subquery()
+    runs: Any = (
+        select(DagRun.id, DagRun.run_after)
+        .where(DagRun.dag_id == dag_id, DagRun.run_after < before)
+        .order_by(DagRun.run_after.desc())
+        .limit(MAX_EARLIER_RUNS)
+        .subquery()
+    )
+    return (
+        _from_waits(XComModel.run_id, STATUS.label("status"), _TOOK.label("took"), _ENDED_AT.label("ended_at"))
+        .join(runs, runs.c.id == XComModel.dag_run_id)
+        .where(
+            XComModel.task_id == task_id,
+            XComModel.map_index == map_index,
+            has_status({WaitStatus.DONE, WaitStatus.FAILED}),
+            _TOOK.is_not(None),
+        )
+        .order_by(runs.c.run_after.desc())
+        .limit(MAX_DURATIONS)
+    )

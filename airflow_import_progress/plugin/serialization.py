@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_import_progress.plugin.status import UNDER_WAY, WaitStatus, wait_status
+from airflow_import_progress.plugin.status import UNDER_WAY, WaitStatus
 from airflow_import_progress.progress import ImportProgress
-from airflow_import_progress.waiting.published import PublishedProgress
+from airflow_import_progress.waiting.published import PublishedProgress, PublishedStart
 
 #: Maximum length of a text, and the largest integer that JavaScript represents exactly.
 MAX_TEXT_LENGTH, MAX_COUNT = 2000, 2**53
+#: Maximum number of files of an import.
+MAX_FILES = 20
 
 
 def serialize_wait(row: Any) -> dict[str, Any] | None:
@@ -29,7 +31,7 @@ def serialize_wait(row: Any) -> dict[str, Any] | None:
     # Ignore the polls of an earlier try, because this one may wait for another import.
     polls = vars(published) if published.try_number == row.try_number else {}
     progress = ImportProgress.from_dict(polls["progress"]) if polls.get("progress") is not None else None
-    status = wait_status(row.task_state, progress)
+    status = WaitStatus(row.status)
     started_at = row.start_date.timestamp() if row.start_date else None
     return {
         "dag_id": row.dag_id,
@@ -46,8 +48,23 @@ def serialize_wait(row: Any) -> dict[str, Any] | None:
         "import_url": _web_address(published.import_url),
         "ended_at": row.end_date.timestamp() if row.end_date and status not in UNDER_WAY else None,
         "waiting_since": _number(polls["waiting_since"]) if polls else started_at,
+        "start": _serialize_start(polls.get("start")),
         **_serialize_progress(progress),
         **_serialize_polls(polls, progress, status),
+    }
+
+
+def serialize_duration(row: Any) -> dict[str, Any]:
+    """
+    Return the duration of a wait.
+
+    :param row: A row of :func:`~airflow_import_progress.plugin.queries.durations_query`.
+    """
+    return {
+        "run_id": row.run_id,
+        "state": row.status,
+        "took": _number(float(row.took)) or 0.0,
+        "ended_at": row.ended_at.timestamp(),
     }
 
 
@@ -63,22 +80,9 @@ def serialize_history(row: Any) -> Sequence[Sequence[float]]:
     return [point for point in published.history if all(map(math.isfinite, point))]
 
 
-def sort_key(wait: Mapping[str, Any]) -> tuple[Any, ...]:
-    """
-    Sort key for waits: those under way first, the newest first. It does not change with each poll.
-
-    :param wait: A wait from :func:`serialize_wait`.
-    """
-    is_over = wait["state"] not in UNDER_WAY
-    timestamp = (wait["ended_at"] if is_over else wait["waiting_since"]) or 0.0
-    return is_over, -timestamp, wait["dag_id"], wait["run_id"], wait["task_id"], wait["map_index"]
-
-
 def _parse(value: str, *, with_history: bool) -> PublishedProgress | None:
     try:
         values = json.loads(value)
-        if isinstance(values, str):
-            values = json.loads(values)
         if isinstance(values, dict) and not with_history:
             values = values | {"history": ()}
         return PublishedProgress.from_dict(values)
@@ -98,15 +102,39 @@ def _serialize_progress(progress: ImportProgress | None) -> dict[str, Any]:
         "vendor_status": _text(values.get("vendor_status")),
         "message": _text(values.get("message")),
         "warning": _text(values.get("warning")),
+        "vendor_started_at": _moment(values.get("started_at")),
+        "vendor_finished_at": _moment(values.get("finished_at")),
+        **_serialize_details(values.get("details", {})),
     }
+
+
+def _serialize_details(details: Mapping[str, Any]) -> dict[str, Any]:
+    files = details.get("files")
+    names = ("name", "state", "imported_rows", "total_rows", "error")
+    return {
+        "error_file": _web_address(details.get("error_file")),
+        "files": [
+            {name: _text_or_count(file.get(name)) for name in names}
+            for file in (files[:MAX_FILES] if isinstance(files, list) else ())
+            if isinstance(file, dict)
+        ],
+    }
+
+
+def _serialize_start(start: PublishedStart | None) -> dict[str, Any] | None:
+    if start is None:
+        return None
+    return {"state": start.state, "sent_at": _number(start.sent_at), "content": _text(start.content)}
 
 
 def _serialize_polls(polls: Mapping[str, Any], progress: ImportProgress | None, status: WaitStatus) -> dict[str, Any]:
     pace = _number(polls.get("percent_per_minute"))
+    waiting_since, polled_at = _number(polls.get("waiting_since")), _number(polls.get("polled_at"))
     total = _count(progress.total) if progress else None
     return {
         "deadline": _number(polls.get("deadline")),
-        "polled_at": _number(polls.get("polled_at")),
+        "polled_at": polled_at,
+        "took": _number(polled_at - waiting_since) if polled_at is not None and waiting_since is not None else None,
         "progress_at": _number(polls.get("progress_at")),
         "percent_per_minute": pace,
         "records_per_minute": _number(pace * total / 100) if pace is not None and total else None,
@@ -136,6 +164,18 @@ def _number(value: Any) -> float | None:
 
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and 0 <= value <= MAX_COUNT else None
+
+
+def _text_or_count(value: Any) -> str | int | None:
+    count = _count(value)
+    return _text(value) if count is None or isinstance(value, bool) else count
+
+
+def _moment(value: Any) -> float | None:
+    try:
+        return None if value is None else _number(value.timestamp())
+    except (OverflowError, ValueError):
+        return None
 
 
 def _web_address(value: Any) -> str | None:
