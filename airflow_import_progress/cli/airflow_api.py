@@ -106,7 +106,7 @@ class AirflowApi:
         waits = content.get("waits") if isinstance(content, dict) else None
         if not isinstance(waits, list):
             raise AirflowApiError(f"{self.url}{WAITS_PATH} did not return a list of imports. Check the address.")
-        return Waits(waits, is_cut=bool(content["older"]))
+        return Waits(waits, is_cut=content.get("next_offset") is not None)
 
     def _authenticate(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._token:

@@ -31,8 +31,13 @@ KEYS = (
     "failed",
     "message",
     "error",
+    "took",
 )
 TIME_KEYS = ("waiting_since", "polled_at", "ends_at", "ended_at")
+#: The key of the start by an operator, which is an object.
+START_KEY = "start"
+#: Maximum number of imports in each of the two lists: the largest page of the API.
+MAX_LISTED = 200
 #: The end of the times that Python can show in any time zone: the day before the year 10000.
 MAX_TIME = 253402214400
 
@@ -61,13 +66,12 @@ def list_imports(options: argparse.Namespace, out: TextIO) -> int:
         _warn("There are more imports than are listed. List fewer with --since, --failed or --vendor.")
     if any(wait["state"] in FAILED for wait in waits):
         return 1
-    # None of the failed imports that were read is at the vendor, but others may be.
-    return 2 if failed.is_cut else 0
+    return 0
 
 
 def _read(api: AirflowApi, options: argparse.Namespace) -> tuple[Waits, Waits]:
     """Return all waits, and those that failed, which the limit of the first list may have left out."""
-    parameters = {"vendor": options.vendor, "ended_within": options.since}
+    parameters = {"vendor": options.vendor, "ended_within": options.since, "limit": MAX_LISTED}
     listed = Waits([], is_cut=False) if options.failed else api.list_waits(**parameters)
     return listed, api.list_waits(**parameters, state=list(FAILED))
 
@@ -77,7 +81,14 @@ def _merged(*lists: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found = {
         (wait["dag_id"], wait["run_id"], wait["task_id"], wait["map_index"]): wait for waits in lists for wait in waits
     }
-    return [{**wait, **{key: _time(wait[key]) for key in TIME_KEYS}} for wait in found.values()]
+    return [
+        {**wait, **{key: _time(wait[key]) for key in TIME_KEYS}, START_KEY: _start(wait[START_KEY])}
+        for wait in found.values()
+    ]
+
+
+def _start(start: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if start is None else {**start, "sent_at": in_iso(_time(start["sent_at"]))}
 
 
 def _time(moment: float | None) -> float | None:
@@ -88,7 +99,7 @@ def _time(moment: float | None) -> float | None:
 def _print_json(waits: Iterable[Mapping[str, Any]], out: TextIO) -> None:
     for wait in waits:
         times = {key: in_iso(wait[key]) for key in TIME_KEYS}
-        print(json.dumps({**{key: wait[key] for key in KEYS}, **times}), file=out)
+        print(json.dumps({**{key: wait[key] for key in KEYS}, **times, START_KEY: wait[START_KEY]}), file=out)
     out.flush()
 
 

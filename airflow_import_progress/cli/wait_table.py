@@ -44,6 +44,7 @@ def print_table(waits: Sequence[Mapping[str, Any]], out: TextIO, *, since: int, 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column("State", no_wrap=True)
         table.add_column("Since", no_wrap=True)
+        table.add_column("Took", no_wrap=True, justify="right")
         table.add_column("Progress", no_wrap=True, justify="right")
         table.add_column("Vendor", no_wrap=True, max_width=MAX_VENDOR_WIDTH)
         table.add_column("Import", overflow="fold")
@@ -85,13 +86,14 @@ def _cells(wait: Mapping[str, Any], now: float) -> tuple[Text, ...]:
     since = _since(wait)
     mapped = "" if wait["map_index"] < 0 else f" [{wait['map_index']}]"
     lines = [
-        Text(printable(wait["import_id"] or ""), style="bold"),
+        Text(printable(wait["import_id"] or "no import"), style="bold"),
         Text(printable(f"{wait['dag_id']} · {wait['task_id']}{mapped} · {wait['run_id']}")),
-        *(Text(printable(text[:MAX_TEXT_LENGTH]), style=style) for text in _texts(wait)),
+        *(Text(printable(text), style=style) for text in _texts(wait)),
     ]
     return (
         Text(wait["state"].replace("_", " "), style=style),
         Text("" if since is None else _local(since, now)),
+        Text(_took(wait, now)),
         Text("" if wait["percent"] is None else f"{int(wait['percent'])} %"),
         Text(printable(wait["vendor"] or "")),
         Text("\n").join(lines),
@@ -99,10 +101,23 @@ def _cells(wait: Mapping[str, Any], now: float) -> tuple[Text, ...]:
 
 
 def _texts(wait: Mapping[str, Any]) -> Iterable[str]:
+    start = wait["start"]
+    if start is not None and start["content"] and start["state"] in ("started", "not_awaited"):
+        yield f"Started with {start['content'][:MAX_TEXT_LENGTH]}."
     if wait["state"] == "gave_up":
         yield "Whether the import succeeded is unknown: check at the vendor."
-    if wait["state"] not in OVER and (text := wait["error"] or wait["message"]):
-        yield text
+    if wait["state"] == "start_unknown":
+        # The whole text, which ends with what to do.
+        yield wait["error"] or "It is unknown whether the import was started: check at the vendor."
+    elif wait["state"] not in OVER and (text := wait["error"] or wait["message"]):
+        yield text[:MAX_TEXT_LENGTH]
+
+
+def _took(wait: Mapping[str, Any], now: float) -> str:
+    """Return how long a wait took, or has taken so far."""
+    is_over = wait["state"] in FAILED + OVER
+    seconds = wait["took"] if is_over or wait["waiting_since"] is None else now - wait["waiting_since"]
+    return "" if seconds is None else in_words(max(0.0, seconds))
 
 
 def _local(moment: float, now: float) -> str:

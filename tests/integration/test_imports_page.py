@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,11 +12,7 @@ from airflow.plugins_manager import AirflowPlugin
 if not hasattr(AirflowPlugin, "external_views"):
     pytest.skip("this Airflow has no external views", allow_module_level=True)
 
-from airflow import settings
-from airflow.utils.session import create_session
 from fastapi.testclient import TestClient
-from sqlalchemy import event
-from sqlalchemy import text as sql
 
 from airflow_import_progress import plugin
 from tests.support.imports_page import NOW, published, token_of
@@ -163,34 +156,6 @@ def _plugins(client):
 # ---- The content of a wait
 
 
-@pytest.mark.parametrize(
-    ("task_state", "progress", "status"),
-    [
-        ("deferred", None, "waiting"),
-        ("deferred", ("pending", None), "waiting"),
-        ("deferred", ("running", 42.0), "running"),
-        ("up_for_reschedule", ("running", 42.0), "running"),
-        ("running", ("action_required", 42.0), "needs_action"),
-        ("queued", ("succeeded", 100.0), "waiting"),
-        (None, ("running", 42.0), "running"),
-        ("success", ("succeeded", 100.0), "done"),
-        ("success", None, "done"),
-        ("failed", ("failed", 42.0), "failed"),
-        ("failed", ("cancelled", 42.0), "failed"),
-        ("failed", ("succeeded", 100.0), "failed"),
-        ("failed", ("running", 42.0), "gave_up"),
-        ("failed", None, "gave_up"),
-        ("upstream_failed", None, "gave_up"),
-        ("skipped", ("failed", 42.0), "skipped"),
-        ("up_for_retry", ("running", 42.0), "retrying"),
-    ],
-)
-def test_the_status_combines_the_states_of_import_and_task(browser, database, task_state, progress, status):
-    database(SeededWait(task_state=task_state, published=published(progress=progress)))
-    assert only_wait(browser())["state"] == status
-    assert only_wait(browser(), state=status)["state"] == status
-
-
 def test_progress_includes_pace_and_expected_end(browser, database):
     database(SeededWait(published=published()))
     wait = only_wait(browser())
@@ -212,11 +177,6 @@ def test_the_progress_of_an_earlier_try_is_ignored(browser, database):
 def test_a_finished_try_has_no_expected_end(browser, database, task_state):
     database(SeededWait(task_state=task_state, published=published()))
     assert only_wait(browser())["ends_at"] is None
-
-
-def test_a_value_stored_as_text_is_parsed(browser, database):
-    database(SeededWait(published=json.dumps(published().to_dict())))
-    assert only_wait(browser())["percent"] == 42.0
 
 
 @pytest.mark.parametrize("value", [None, 42, "a text", ["a", "list"], {"percent": 42}, {"vendor": None}])
@@ -258,208 +218,3 @@ def test_one_wait_is_found_for_any_run_id(browser, database, run_id):
     wait = browser().get(WAIT, params=parameters).json()["wait"]
     assert wait["run_id"] == run_id
     assert [percent for _, percent in wait["history"]] == [0.0, 42.0]
-
-
-# ---- Filters and limits
-
-
-def test_filters_narrow_the_list(browser, database):
-    database(
-        SeededWait(dag_id="leaves", published=published()),
-        SeededWait(dag_id="leads", published=published(vendor="Leadsy")),
-        SeededWait(dag_id="old_leads", task_state="success", published=published(vendor="Leadsy")),
-    )
-    client = browser()
-
-    def dags(**filters):
-        return {wait["dag_id"] for wait in client.get(WAITS, params=filters).json()["waits"]}
-
-    assert dags() == {"leaves", "leads", "old_leads"}
-    assert dags(vendor="Leadsy") == {"leads", "old_leads"}
-    assert dags(state="under_way") == {"leaves", "leads"}
-    assert dags(state="done", vendor="Leadsy") == {"old_leads"}
-    assert dags(dag_id="leaves") == {"leaves"}
-    assert dags(dag_id="leaves", vendor="Leadsy") == set()
-
-
-def test_an_unknown_state_is_rejected(browser):
-    assert browser().get(WAITS, params={"state": "paused"}).status_code == 422
-
-
-def test_several_states_may_be_requested(browser, database):
-    database(
-        SeededWait(dag_id="failed", task_state="failed", published=published(progress=("failed", 42.0))),
-        SeededWait(dag_id="gave_up", task_state="failed", published=published()),
-        SeededWait(dag_id="done", task_state="success", published=published()),
-    )
-    waits = browser().get(WAITS, params={"state": ["failed", "gave_up"]}).json()["waits"]
-    assert {wait["dag_id"] for wait in waits} == {"failed", "gave_up"}
-
-
-def test_waits_that_ended_earlier_may_be_left_out(browser, database):
-    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    for task_state in ("deferred", "up_for_retry", "success", "failed", "removed"):
-        fields = {"task_state": task_state, "published": published()}
-        database(
-            SeededWait(dag_id=f"{task_state} now", **fields),
-            SeededWait(dag_id=f"{task_state} earlier", published_at=an_hour_ago, **fields),
-        )
-    waits = browser().get(WAITS, params={"ended_within": 1800}).json()["waits"]
-    assert {wait["dag_id"] for wait in waits if wait["dag_id"].endswith("earlier")} == {
-        "deferred earlier",
-        "up_for_retry earlier",
-    }
-    assert len(waits) == 5 + 2
-
-
-@pytest.mark.parametrize("ended_within", [0, -1, 10**9, "a while"])
-def test_an_invalid_time_since_the_end_is_rejected(browser, ended_within):
-    assert browser().get(WAITS, params={"ended_within": ended_within}).status_code == 422
-
-
-def many(count, **fields):
-    return [
-        SeededWait(
-            map_index=index, published=published(), published_at=datetime.now(UTC) - timedelta(seconds=index), **fields
-        )
-        for index in range(count)
-    ]
-
-
-def test_at_most_two_hundred_are_listed_and_those_under_way_come_first(browser, database):
-    database(*many(250, dag_id="over", task_state="success"))
-    database(SeededWait(dag_id="long", published=published(), published_at=datetime.now(UTC) - timedelta(days=3)))
-    response = browser().get(WAITS).json()
-    assert len(response["waits"]) == 200
-    assert response["older"]
-    assert response["waits"][0]["dag_id"] == "long"
-
-
-def test_a_complete_list_reports_no_older_waits(browser, database):
-    database(*many(200))
-    response = browser().get(WAITS).json()
-    assert (len(response["waits"]), response["older"]) == (200, False)
-
-
-def test_a_filter_by_vendor_scans_the_newest_thousand(browser, database):
-    database(*many(1005, task_state="failed"))
-    response = browser().get(WAITS, params={"vendor": "Leadsy"}).json()
-    assert (response["waits"], response["scanned"], response["older"]) == ([], 1000, True)
-
-
-def test_runs_of_the_last_days_and_unfinished_runs_are_listed(browser, database):
-    now = datetime.now(UTC)
-    database(
-        SeededWait(dag_id="today", task_state="success", published=published()),
-        SeededWait(dag_id="long", run_after=now - timedelta(days=90), published=published()),
-    )
-    old = {"task_state": "success", "run_state": "success", "published": published()}
-    database(SeededWait(dag_id="last_month", run_after=now - timedelta(days=20), **old))
-    database(SeededWait(dag_id="last_year", run_after=now - timedelta(days=200), **old))
-    client = browser()
-
-    def dags(**filters):
-        return {wait["dag_id"] for wait in client.get(WAITS, params=filters).json()["waits"]}
-
-    assert dags() == {"today", "long"}
-    assert dags(days=31) == {"today", "long", "last_month"}
-    assert dags(days=3660) == {"today", "long", "last_month", "last_year"}
-    assert dags(days=31, dag_id="last_year") == set()
-    one = {"dag_id": "last_year", "run_id": SeededWait.run_id, "task_id": "wait"}
-    assert client.get(WAIT, params=one).status_code == 200
-
-
-@pytest.mark.parametrize("days", [0, -1, 10**6, "all"])
-def test_an_invalid_number_of_days_is_rejected(browser, days):
-    assert browser().get(WAITS, params={"days": days}).status_code == 422
-
-
-#: Values that no wait publishes, but that any task may push under the same key.
-NASTY = [
-    "1e400",
-    "-1e400",
-    "1" * 400,
-    "1" * 5000,
-    "-1",
-    "1.5",
-    "true",
-    '"text"',
-    '"\\ud800"',
-    '"' + "x" * 100_000 + '"',
-    "[]",
-    "[[]]",
-    "{}",
-    '{"a": [1e400]}',
-    "null",
-    "[" * 2000 + "]" * 2000,
-]
-
-
-def refuse_constant(name):
-    raise AssertionError(f"{name} is not JSON, and browsers reject it")
-
-
-@pytest.mark.parametrize("of_progress", [False, True])
-def test_an_invalid_xcom_affects_only_its_own_row(browser, database, of_progress):
-    values = published().to_dict()
-    fields = values["progress"] if of_progress else values
-    texts = []
-    for name in fields:
-        for nasty in NASTY:
-            changed = {**fields, name: "NASTY"}
-            whole = json.dumps({**values, "progress": changed} if of_progress else changed)
-            texts.append(whole.replace('"NASTY"', nasty))
-    database(*(SeededWait(map_index=index, published={}) for index in range(len(texts))))
-    database(SeededWait(dag_id="good", published=published()))
-    with create_session() as session:
-        for index, text in enumerate(texts):
-            session.execute(
-                sql("UPDATE xcom SET value = :value WHERE map_index = :index"), {"value": text, "index": index}
-            )
-    client = browser()
-    response = client.get(WAITS, params={"vendor": "Lucca"})
-    assert response.status_code == 200
-    waits = json.loads(response.text, parse_constant=refuse_constant)["waits"]
-    assert "good" in {wait["dag_id"] for wait in waits}
-    assert len(response.content) < 1_000_000
-    for index in range(len(texts)):
-        one = {"dag_id": "imports", "run_id": SeededWait.run_id, "task_id": "wait", "map_index": index}
-        response = client.get(WAIT, params=one)
-        assert response.status_code in (200, 404)
-        json.loads(response.text, parse_constant=refuse_constant)
-
-
-# ---- Cost
-
-
-@contextmanager
-def counted_queries():
-    statements = []
-
-    def count(_connection, _cursor, statement, *_):
-        statements.append(statement)
-
-    event.listen(settings.engine, "before_cursor_execute", count)
-    try:
-        yield statements
-    finally:
-        event.remove(settings.engine, "before_cursor_execute", count)
-
-
-@pytest.mark.parametrize(
-    "filters",
-    [{}, {"vendor": "Lucca", "state": "running"}, {"dag_id": "imports"}, {"ended_within": 3600}],
-)
-def test_a_thousand_waits_need_no_more_queries_than_ten(browser, database, filters):
-    client = browser()
-    client.get(WAITS, params=filters)  # Airflow caches some of its first queries.
-    counts = []
-    for waits in (many(10, run_id="few"), many(1000, run_id="many")):
-        database(*waits)
-        with counted_queries() as statements:
-            assert client.get(WAITS, params=filters).json()["waits"]
-        counts.append(len(statements))
-        assert sum("FROM xcom" in statement for statement in statements) == 1
-        assert "LIMIT" in next(statement for statement in statements if "FROM xcom" in statement)
-    assert counts[0] == counts[1]
-    assert counts[0] <= 5

@@ -45,12 +45,12 @@ class Permissions(SimpleAuthManager):
 
 
 @contextmanager
-def airflows_app(folder):
-    """Return Airflow's app with a database in a folder."""
+def airflows_app(folder, database_url=None):
+    """Return Airflow's app, by default with a database in a folder."""
     passwords = folder / "passwords.json"
     passwords.write_text(json.dumps({"reads everything": PASSWORD}))
     environment = {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url or f"sqlite:///{folder}/airflow.db",
         "AIRFLOW__CORE__AUTH_MANAGER": f"{__name__}.Permissions",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "reads everything:viewer",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
@@ -87,9 +87,16 @@ def token_of(username):
     return airflow_app.get_auth_manager().generate_jwt(user)
 
 
-def published(vendor="Lucca", try_number=1, progress=("running", 42.0), **fields):
+def published(vendor="Lucca", try_number=1, progress=("running", 42.0), message=None, details=(), **fields):
     state, percent = progress or (None, None)
-    values = {"import_id": "3c90", "state": state, "percent": percent, "total": 1000, "processed": 420, "failed": 2}
+    values = {"message": message, "details": dict(details)} | {
+        "import_id": "3c90",
+        "state": state,
+        "percent": percent,
+        "total": 1000,
+        "processed": 420,
+        "failed": 2,
+    }
     defaults = {
         "conn_id": "lucca_default",
         "label": "Lucca leave import",
@@ -97,7 +104,7 @@ def published(vendor="Lucca", try_number=1, progress=("running", 42.0), **fields
         "waiting_since": NOW - 600,
         "deadline": NOW + 3000,
         "polled_at": NOW - 12,
-        "progress": values if progress else None,
+        "progress": values | counts if progress else None,
         "progress_at": NOW - 12,
         "percent_per_minute": 4.2,
         "ends_at": NOW + 800,

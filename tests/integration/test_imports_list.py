@@ -1,0 +1,659 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lists of the "Imports" page, as each database of Airflow returns them: filters, search, order, pages, summary."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.plugins_manager import AirflowPlugin
+
+if not hasattr(AirflowPlugin, "external_views"):
+    pytest.skip("this Airflow has no external views", allow_module_level=True)
+
+from airflow import settings
+from airflow.utils.session import create_session
+from fastapi.testclient import TestClient
+from sqlalchemy import event
+from sqlalchemy import text as sql
+from sqlalchemy.exc import DBAPIError
+
+from airflow_import_progress.waiting.published import PublishedStart, PublishedStartState
+from tests.support.imports_page import NOW, airflows_app, published, token_of
+from tools.postgres import postgres
+from tools.seed_waits import SeededWait
+
+WAITS = "/import-progress/api/waits"
+WAIT = "/import-progress/api/wait"
+
+
+@pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
+def app(request, tmp_path_factory):
+    """Airflow's app on one of the databases."""
+    folder = tmp_path_factory.mktemp("airflow")
+    if request.param == "SQLite":
+        with airflows_app(folder) as app:
+            yield app
+    else:
+        with postgres() as server, airflows_app(folder, server.url) as app:
+            yield app
+
+
+@pytest.fixture
+def database(app):
+    """Return a function that stores waits in an empty database."""
+    from tests.support.imports_page import empty_database, store_waits
+
+    empty_database()
+    return store_waits
+
+
+@pytest.fixture
+def client(app):
+    """A client of a user who may read everything."""
+    client = TestClient(app)
+    client.cookies.set("_token", token_of("reads everything"))
+    return client
+
+
+@pytest.fixture
+def get(client):
+    """Return a function that returns an answer of the API, by default for a user who may read everything."""
+
+    def get(address, username="reads everything", **parameters):
+        client.cookies.set("_token", token_of(username))
+        response = client.get(address, params=parameters)
+        assert response.status_code == 200, response.text
+        return json.loads(response.text, parse_constant=refuse_constant)
+
+    return get
+
+
+@pytest.fixture
+def dags(get):
+    """Return a function that returns the ids of the DAGs in a list, in its order."""
+
+    def dags(**parameters):
+        return [wait["dag_id"] for wait in get(WAITS, **parameters)["waits"]]
+
+    return dags
+
+
+def refuse_constant(name):
+    raise AssertionError(f"{name} is not JSON, and browsers reject it")
+
+
+def ago(**time):
+    return datetime.now(UTC) - timedelta(**time)
+
+
+def many(count, **fields):
+    return [
+        SeededWait(
+            map_index=index, published=published(), published_at=datetime.now(UTC) - timedelta(seconds=index), **fields
+        )
+        for index in range(count)
+    ]
+
+
+def started(state, progress=None, **fields):
+    """Return what a task publishes that has started its import."""
+    start = PublishedStart(state=PublishedStartState(state), sent_at=NOW - 700, content="the file '/data/leaves.csv'")
+    return published(progress=progress, start=start, **fields)
+
+
+# ---- The status
+
+
+@pytest.mark.parametrize(
+    ("task_state", "progress", "status"),
+    [
+        ("deferred", None, "waiting"),
+        ("deferred", ("pending", None), "waiting"),
+        ("deferred", ("running", 42.0), "running"),
+        ("up_for_reschedule", ("running", 42.0), "running"),
+        ("running", ("action_required", 42.0), "needs_action"),
+        ("queued", ("succeeded", 100.0), "waiting"),
+        (None, ("running", 42.0), "running"),
+        ("success", ("succeeded", 100.0), "done"),
+        ("success", None, "done"),
+        ("failed", ("failed", 42.0), "failed"),
+        ("failed", ("cancelled", 42.0), "failed"),
+        ("failed", ("succeeded", 100.0), "failed"),
+        ("failed", ("running", 42.0), "gave_up"),
+        ("failed", None, "gave_up"),
+        ("upstream_failed", None, "gave_up"),
+        ("skipped", ("failed", 42.0), "skipped"),
+        ("up_for_retry", ("running", 42.0), "retrying"),
+    ],
+)
+def test_the_status_combines_the_states_of_import_and_task(get, database, task_state, progress, status):
+    database(SeededWait(task_state=task_state, published=published(progress=progress)))
+    assert only(get(WAITS))["state"] == status
+    assert only(get(WAITS, state=status))["state"] == status
+
+
+@pytest.mark.parametrize(
+    ("task_state", "start", "progress", "status"),
+    [
+        ("running", "starting", None, "waiting"),
+        ("running", "started", None, "waiting"),
+        ("deferred", "started", ("running", 42.0), "running"),
+        ("up_for_retry", "unknown", None, "retrying"),
+        ("success", "started", ("succeeded", 100.0), "done"),
+        ("success", "not_awaited", None, "started"),
+        ("success", "unknown", None, "done"),
+        ("failed", "starting", None, "start_unknown"),
+        ("failed", "unknown", None, "start_unknown"),
+        ("skipped", "unknown", None, "start_unknown"),
+        ("skipped", "not_started", None, "skipped"),
+        ("failed", "not_started", None, "failed"),
+        ("failed", "started", None, "gave_up"),
+        ("failed", "started", ("failed", 42.0), "failed"),
+    ],
+)
+def test_the_status_of_an_operator_includes_its_start(get, database, task_state, start, progress, status):
+    database(SeededWait(task_state=task_state, published=started(start, progress)))
+    assert only(get(WAITS))["state"] == status
+    assert only(get(WAITS, state=status))["state"] == status
+
+
+def test_the_start_in_an_earlier_try_is_ignored(get, database):
+    database(SeededWait(task_state="failed", try_number=2, published=started("unknown", try_number=1)))
+    wait = only(get(WAITS))
+    assert (wait["state"], wait["start"]) == ("gave_up", None)
+
+
+def test_a_start_has_its_time_and_its_content(get, database):
+    database(SeededWait(published=started("started", ("running", 42.0))))
+    assert only(get(WAITS))["start"] == {
+        "state": "started",
+        "sent_at": pytest.approx(NOW - 700),
+        "content": "the file '/data/leaves.csv'",
+    }
+
+
+def only(answer):
+    (wait,) = answer["waits"]
+    return wait
+
+
+# ---- Filters and limits
+
+
+def test_filters_narrow_the_list(dags, database):
+    database(
+        SeededWait(dag_id="leaves", published=published()),
+        SeededWait(dag_id="leads", published=published(vendor="Leadsy")),
+        SeededWait(dag_id="old_leads", task_state="success", published=published(vendor="Leadsy")),
+    )
+    assert set(dags()) == {"leaves", "leads", "old_leads"}
+    assert set(dags(vendor="leadsy")) == {"leads", "old_leads"}
+    assert set(dags(state="under_way")) == {"leaves", "leads"}
+    assert dags(state="done", vendor="Leadsy") == ["old_leads"]
+    assert dags(dag_id="leaves") == ["leaves"]
+    assert dags(dag_id="leaves", vendor="Leadsy") == []
+
+
+def test_those_that_went_wrong_are_failed_or_of_unknown_outcome(dags, database):
+    database(
+        SeededWait(dag_id="failed", task_state="failed", published=published(progress=("failed", 42.0))),
+        SeededWait(dag_id="gave_up", task_state="failed", published=published()),
+        SeededWait(dag_id="unknown", task_state="failed", published=started("unknown")),
+        SeededWait(dag_id="skipped", task_state="skipped", published=published()),
+        SeededWait(dag_id="retrying", task_state="up_for_retry", published=published()),
+    )
+    assert set(dags(state="went_wrong")) == {"failed", "gave_up", "unknown"}
+
+
+def test_several_states_may_be_requested(dags, database):
+    database(
+        SeededWait(dag_id="failed", task_state="failed", published=published(progress=("failed", 42.0))),
+        SeededWait(dag_id="gave_up", task_state="failed", published=published()),
+        SeededWait(dag_id="done", task_state="success", published=published()),
+    )
+    assert set(dags(state=["failed", "gave_up"])) == {"failed", "gave_up"}
+
+
+def test_waits_that_ended_earlier_may_be_left_out(dags, database):
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    for task_state in ("deferred", "up_for_retry", "success", "failed", "removed"):
+        fields = {"task_state": task_state, "published": published()}
+        database(
+            SeededWait(dag_id=f"{task_state} now", **fields),
+            SeededWait(dag_id=f"{task_state} earlier", published_at=an_hour_ago, **fields),
+        )
+    listed = dags(ended_within=1800)
+    assert {dag_id for dag_id in listed if dag_id.endswith("earlier")} == {"deferred earlier", "up_for_retry earlier"}
+    assert len(listed) == 5 + 2
+
+
+def test_runs_of_the_last_days_and_unfinished_runs_are_listed(get, dags, database):
+    database(
+        SeededWait(dag_id="today", task_state="success", published=published()),
+        SeededWait(dag_id="long", run_after=ago(days=90), published=published()),
+    )
+    old = {"task_state": "success", "run_state": "success", "published": published()}
+    database(SeededWait(dag_id="last_month", run_after=ago(days=20), **old))
+    database(SeededWait(dag_id="last_year", run_after=ago(days=200), **old))
+    assert set(dags()) == {"today", "long"}
+    assert set(dags(days=31)) == {"today", "long", "last_month"}
+    assert set(dags(days=3660)) == {"today", "long", "last_month", "last_year"}
+    assert dags(days=31, dag_id="last_year") == []
+    assert get(WAIT, dag_id="last_year", run_id=SeededWait.run_id, task_id="wait")["wait"]["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        *({"ended_within": value} for value in (0, -1, 10**9, "a while")),
+        *({"days": value} for value in (0, -1, 10**6, "all")),
+        *({"offset": value} for value in (-1, 10**9)),
+        *({"limit": value} for value in (0, 201)),
+        *({"sort": value} for value in ("import_id", "--took", "took,import")),
+        *({"day_began_at": value} for value in (-1, 1e300, "nan", "today")),
+        {"state": "paused"},
+        {"search": "x" * 201},
+    ],
+    ids=str,
+)
+def test_invalid_parameters_are_rejected(client, parameters):
+    assert client.get(WAITS, params=parameters).status_code == 422
+
+
+# ---- Search
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        "IMP-7",
+        "imp-7",
+        "leaves_of",
+        "wait_for_leaves",
+        "scheduled__2026",
+        "row 1,041",
+        "status -1",
+        "100 %",
+        " leaves ",
+    ],
+)
+def test_a_search_finds_ids_and_messages(dags, database, search):
+    ended = {"error": "failed (status -1)"} if search == "status -1" else {"message": "row 1,041: 100 % wrong"}
+    database(
+        SeededWait(
+            dag_id="leaves_of_june",
+            task_id="wait_for_leaves",
+            run_id="scheduled__2026-06-01",
+            task_state="failed",
+            published=published(import_id="IMP-7", **ended),
+        ),
+        SeededWait(dag_id="others", published=published(import_id="8")),
+    )
+    assert dags(search=search) == ["leaves_of_june"]
+
+
+@pytest.mark.parametrize("search", ["percent", "lucca_default", "%", "_", "2,000", "'; DROP TABLE xcom; --", "\\"])
+def test_a_search_finds_nothing_but_these(dags, database, search):
+    database(SeededWait(run_id="run", published=published()))
+    assert dags(search=search) == []
+
+
+def test_a_message_of_an_earlier_try_is_not_found(dags, database):
+    database(SeededWait(try_number=2, published=published(try_number=1, error="HTTP 503")))
+    assert dags(search="503") == []
+
+
+# ---- Order and pages
+
+
+def test_those_under_way_come_first_and_then_those_that_ended_last(dags, database):
+    database(
+        SeededWait(dag_id="ended earlier", task_state="success", published_at=ago(hours=2), published=published()),
+        SeededWait(dag_id="ended", task_state="failed", published_at=ago(hours=1), published=published()),
+        SeededWait(dag_id="long", published_at=ago(days=3), published=published(waiting_since=NOW - 90_000)),
+        SeededWait(dag_id="new", published_at=ago(hours=3), published=published(waiting_since=NOW - 60)),
+    )
+    assert dags() == ["new", "long", "ended", "ended earlier"]
+
+
+def test_the_order_of_those_under_way_does_not_change_with_a_poll(dags, database):
+    database(*(SeededWait(dag_id=name, published=published(waiting_since=NOW - ago_)) for name, ago_ in AGES.items()))
+    before = dags()
+    with create_session() as session:
+        session.execute(
+            sql("UPDATE xcom SET timestamp = :now WHERE dag_id = 'old'"),
+            {"now": datetime.now(UTC) + timedelta(hours=1)},
+        )
+    assert dags() == before == ["young", "middle", "old"]
+
+
+AGES = {"young": 60, "middle": 600, "old": 6000}
+
+
+@pytest.fixture
+def three(database):
+    """Three waits that differ in every column: b, then c, then a have the smallest values."""
+    values = {
+        "b": ("Leadsy", "1", "task_1", "success", 10.0, 100, 300, ago(minutes=50)),
+        "c": ("Leadsy", "2", "task_2", "failed", 50.0, 200, 500, ago(minutes=40)),
+        "a": ("Lucca", "0", "task_3", "skipped", 90.0, 300, 900, ago(minutes=30)),
+    }
+    waits = []
+    for name, (vendor, import_id, task_id, task_state, percent, since, until, ended_at) in values.items():
+        published_ = published(
+            vendor=vendor,
+            import_id=import_id,
+            progress=("failed", percent),
+            waiting_since=NOW - 1000 + since,
+            polled_at=NOW - 1000 + until,
+        )
+        waits.append(
+            SeededWait(
+                dag_id=f"dag_{'bca'.index(name)}",
+                task_id=task_id,
+                run_id=name,
+                task_state=task_state,
+                published_at=ended_at,
+                published=published_,
+            )
+        )
+    database(*reversed(waits))
+
+
+@pytest.mark.parametrize("key", ["import", "task", "state", "progress", "started", "took", "ended"])
+def test_each_column_sorts_in_both_directions(get, three, key):
+    runs = {sort: [wait["run_id"] for wait in get(WAITS, sort=sort)["waits"]] for sort in (key, f"-{key}")}
+    assert runs == {key: ["b", "c", "a"], f"-{key}": ["a", "c", "b"]}
+
+
+@pytest.mark.parametrize("sort", ["progress", "-progress", "took", "-took", "started", "-started", "ended", "-ended"])
+def test_waits_without_a_value_come_last_in_both_directions(dags, database, sort):
+    database(
+        SeededWait(dag_id="none", try_number=2, published=published()),
+        SeededWait(dag_id="some", task_state="success", published=published()),
+    )
+    assert dags(sort=sort) == ["some", "none"]
+
+
+@pytest.mark.parametrize("sort", ["", "took", "-import"])
+def test_the_pages_contain_each_wait_once(get, database, sort):
+    database(*many(10), *many(13, dag_id="over", task_state="success"))
+    seen, offset = [], 0
+    while offset is not None:
+        answer = get(WAITS, sort=sort, offset=offset, limit=7)
+        seen += [(wait["dag_id"], wait["map_index"]) for wait in answer["waits"]]
+        offset = answer["next_offset"]
+    assert len(seen) == len(set(seen)) == 23
+
+
+def test_a_page_has_fifty_waits_and_at_most_two_hundred(get, database):
+    database(*many(201))
+    assert (len(get(WAITS)["waits"]), get(WAITS)["next_offset"]) == (50, 50)
+    assert (len(get(WAITS, limit=200)["waits"]), get(WAITS, limit=200)["next_offset"]) == (200, 200)
+    assert (len(get(WAITS, limit=200, offset=200)["waits"]), get(WAITS, offset=200)["next_offset"]) == (1, None)
+
+
+def test_a_filter_finds_what_a_thousand_newer_waits_precede(dags, database):
+    database(
+        *many(1005, task_state="failed"),
+        SeededWait(dag_id="leads", task_state="failed", published_at=ago(hours=3), published=published("Leadsy")),
+    )
+    assert dags(vendor="Leadsy") == ["leads"]
+
+
+# ---- The summary
+
+
+@pytest.fixture
+def midnight():
+    """An hour ago, as the beginning of the user's day."""
+    return NOW - 3600
+
+
+def test_the_summary_counts_what_is_under_way_and_what_ended_today(get, database, midnight):
+    database(
+        *many(3),
+        SeededWait(dag_id="done", task_state="success", published=published()),
+        SeededWait(dag_id="failed", task_state="failed", published=published(progress=("failed", 42.0))),
+        SeededWait(dag_id="gave_up", task_state="failed", published=published()),
+        SeededWait(dag_id="start_unknown", task_state="skipped", published=started("unknown")),
+        SeededWait(dag_id="yesterday", task_state="failed", published_at=ago(hours=5), published=published()),
+    )
+    summary = get(WAITS, day_began_at=midnight, vendor="Leadsy")["summary"]
+    assert (summary["under_way"], summary["ended"], summary["went_wrong"]) == (3, 4, 3)
+
+
+def test_the_slowest_is_under_way_or_ended_today(get, database, midnight):
+    database(
+        SeededWait(dag_id="slow", task_state="success", published=published(waiting_since=NOW - 7200)),
+        SeededWait(dag_id="quick", published=published(waiting_since=NOW - 60)),
+        SeededWait(
+            dag_id="yesterday",
+            task_state="success",
+            published_at=ago(hours=5),
+            published=published(waiting_since=NOW - 90_000),
+        ),
+    )
+    slowest = get(WAITS, day_began_at=midnight)["summary"]["slowest"]
+    assert (slowest["dag_id"], slowest["took"]) == ("slow", pytest.approx(7200 - 12))
+
+
+def test_a_summary_of_nothing_has_no_slowest(get, database, midnight):
+    assert get(WAITS, day_began_at=midnight)["summary"] == {
+        "under_way": 0,
+        "ended": 0,
+        "went_wrong": 0,
+        "slowest": None,
+    }
+
+
+def test_the_summary_counts_only_readable_dags(get, database, midnight):
+    fields = {"task_state": "failed", "published": published(waiting_since=NOW - 7200)}
+    database(SeededWait(dag_id="payroll_of_the_board", **fields), SeededWait(dag_id="leaves", published=published()))
+    summary = get(WAITS, username="reads one DAG", day_began_at=midnight)["summary"]
+    assert (summary["under_way"], summary["went_wrong"], summary["slowest"]["dag_id"]) == (1, 0, "leaves")
+
+
+def test_a_day_that_began_long_ago_covers_the_last_week(get, database):
+    fields = {"task_state": "success", "run_state": "success", "run_after": ago(days=30), "published": published()}
+    database(SeededWait(dag_id="old", published_at=ago(days=8), **fields), SeededWait(dag_id="new", **fields))
+    assert get(WAITS, day_began_at=0)["summary"]["ended"] == 1
+
+
+def test_without_a_day_there_is_no_summary(get, database):
+    assert "summary" not in get(WAITS)
+
+
+# ---- Earlier durations
+
+
+def earlier(count, minutes=10, **fields):
+    """Return waits of the same task in earlier runs, the oldest first."""
+    return [
+        SeededWait(
+            **{
+                "run_id": f"run {number}",
+                "run_after": ago(days=count + 1 - number),
+                "run_state": "success",
+                "task_state": "success",
+                "published_at": ago(days=count + 1 - number),
+                "published": published(waiting_since=NOW - 60 * minutes - 12),
+            }
+            | fields
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def today(get):
+    """Return a function that returns today's wait with the earlier durations."""
+
+    def today(**parameters):
+        return get(WAIT, **{"dag_id": "imports", "run_id": "today", "task_id": "wait"} | parameters)["wait"]
+
+    return today
+
+
+def test_a_wait_has_the_last_thirty_durations_of_its_task_the_oldest_first(today, database):
+    database(*earlier(33), SeededWait(run_id="today", published=published()))
+    durations = today()["durations"]
+    assert [duration["run_id"] for duration in durations] == [f"run {number}" for number in range(3, 33)]
+    assert durations[0]["took"] == pytest.approx(600)
+    assert durations[0]["state"] == "done"
+    assert durations[-1]["ended_at"] == pytest.approx(time.time() - 2 * 86400, abs=60)
+
+
+def test_durations_of_other_tasks_runs_and_tries_are_left_out(today, database):
+    failed_ = {"task_state": "failed"}
+    database(
+        *earlier(1, task_id="other"),
+        *earlier(1, map_index=3),
+        *earlier(1, dag_id="other"),
+        *earlier(1, run_id="gave up", **failed_),
+        *earlier(1, run_id="earlier try", try_number=2),
+        *earlier(1, run_id="later", run_after=datetime.now(UTC) + timedelta(days=1)),
+        *earlier(1, run_id="failed", published=published(progress=("failed", 42.0)), **failed_),
+        SeededWait(run_id="today", published=published()),
+    )
+    assert [(duration["run_id"], duration["state"]) for duration in today()["durations"]] == [("failed", "failed")]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "task_state", "is_slow"),
+    [(14, "success", False), (16, "success", True), (14, "deferred", False), (16, "deferred", True)],
+)
+def test_a_wait_is_slow_if_it_takes_half_as_long_again_as_usual(today, database, minutes, task_state, is_slow):
+    since = NOW - 60 * minutes
+    polled_at = NOW if task_state == "success" else NOW - 300
+    database(
+        *earlier(5),
+        SeededWait(
+            run_id="today", task_state=task_state, published=published(waiting_since=since, polled_at=polled_at)
+        ),
+    )
+    wait = today()
+    assert (wait["usual_took"], wait["is_slow"]) == (pytest.approx(600), is_slow)
+
+
+def test_a_wait_is_not_slow_if_several_earlier_ones_took_longer(today, database):
+    database(
+        *earlier(8),
+        *(wait for number in range(2) for wait in earlier(1, 60, run_id=f"slow {number}")),
+        SeededWait(run_id="today", task_state="success", published=published(waiting_since=NOW - 1800)),
+    )
+    assert today()["is_slow"] is False
+
+
+def test_four_earlier_durations_show_nothing_usual(today, database):
+    long = published(waiting_since=NOW - 90_000)
+    database(*earlier(4), SeededWait(run_id="today", task_state="success", published=long))
+    assert (today()["usual_took"], today()["is_slow"]) == (None, False)
+
+
+# ---- Robustness
+
+
+#: Values that no wait publishes, but that any task may push under the same key.
+NASTY = [
+    "1e400",
+    "-1e400",
+    "1" * 400,
+    "1" * 5000,
+    "-1",
+    "1.5",
+    "true",
+    '"text"',
+    '"\\ud800"',
+    '"' + "x" * 100_000 + '"',
+    "[]",
+    "[[]]",
+    "{}",
+    '{"a": [1e400]}',
+    "null",
+    "[" * 2000 + "]" * 2000,
+]
+
+
+@pytest.fixture(params=["", "progress", "start"])
+def nasty_waits(request, database):
+    """Store waits whose published values, or a part of them, are nasty in turn. Return their map indexes."""
+    values = started("started", ("running", 42.0)).to_dict()
+    fields = values[request.param] if request.param else values
+    texts = []
+    for name, nasty in itertools.product(fields, NASTY):
+        changed = {**fields, name: "NASTY"}
+        whole = json.dumps({**values, request.param: changed} if request.param else changed)
+        texts.append(whole.replace('"NASTY"', nasty))
+    database(*(SeededWait(map_index=index, published={}) for index in range(len(texts))))
+    for index, text in enumerate(texts):
+        # PostgreSQL refuses some.
+        with contextlib.suppress(DBAPIError), create_session() as session:
+            session.execute(
+                sql("UPDATE xcom SET value = :value WHERE map_index = :index"), {"value": text, "index": index}
+            )
+    return range(len(texts))
+
+
+@pytest.mark.parametrize("key", ["", "import", "task", "state", "progress", "started", "took", "ended"])
+def test_an_invalid_xcom_affects_only_its_own_row(get, database, nasty_waits, key):
+    database(SeededWait(dag_id="good", published=published()))
+    answers = [get(WAITS, sort=key, limit=200, offset=offset, day_began_at=0) for offset in (0, 200)]
+    assert "good" in {wait["dag_id"] for answer in answers for wait in answer["waits"]}
+    assert len(json.dumps(answers)) < 2_000_000
+
+
+@pytest.mark.parametrize("parameters", [{"search": "good"}, {"vendor": "Lucca"}, {"state": "running"}], ids=str)
+def test_a_filter_ignores_what_is_invalid(get, database, nasty_waits, parameters):
+    database(SeededWait(dag_id="good", published=published(waiting_since=NOW)))
+    assert get(WAITS, **parameters, dag_id="good")["waits"]
+    get(WAITS, **parameters)
+
+
+def test_each_invalid_xcom_is_shown_alone_or_not_found(client, nasty_waits):
+    for index in nasty_waits:
+        one = {"dag_id": "imports", "run_id": SeededWait.run_id, "task_id": "wait", "map_index": index}
+        response = client.get(WAIT, params=one)
+        assert response.status_code in (200, 404)
+        json.loads(response.text, parse_constant=refuse_constant)
+
+
+# ---- Cost
+
+
+@contextlib.contextmanager
+def counted_queries():
+    statements = []
+
+    def count(_connection, _cursor, statement, *_):
+        statements.append(statement)
+
+    event.listen(settings.engine, "before_cursor_execute", count)
+    try:
+        yield statements
+    finally:
+        event.remove(settings.engine, "before_cursor_execute", count)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [{}, {"vendor": "Lucca", "state": "running"}, {"search": "3c90"}, {"sort": "-took"}, {"ended_within": 3600}],
+    ids=str,
+)
+def test_a_thousand_waits_need_no_more_queries_than_ten(get, database, filters):
+    get(WAITS, **filters)  # Airflow caches some of its first queries.
+    counts = []
+    for waits in (many(10, run_id="few"), many(1000, run_id="many")):
+        database(*waits)
+        with counted_queries() as statements:
+            assert get(WAITS, day_began_at=NOW, **filters)["waits"]
+        counts.append(len(statements))
+        # The list, the counts of the summary, and the slowest.
+        assert sum("FROM xcom" in statement for statement in statements) == 3
+    assert counts[0] == counts[1]
+    assert counts[0] <= 7
