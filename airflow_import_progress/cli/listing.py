@@ -66,7 +66,8 @@ def list_imports(options: argparse.Namespace, out: TextIO) -> int:
         _warn("There are more imports than are listed. List fewer with --since, --failed or --vendor.")
     if any(wait["state"] in FAILED for wait in waits):
         return 1
-    return 0
+    # None of the failed imports that were read could be shown, but others may be.
+    return 2 if failed.is_cut else 0
 
 
 def _read(api: AirflowApi, options: argparse.Namespace) -> tuple[Waits, Waits]:
@@ -81,14 +82,7 @@ def _merged(*lists: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found = {
         (wait["dag_id"], wait["run_id"], wait["task_id"], wait["map_index"]): wait for waits in lists for wait in waits
     }
-    return [
-        {**wait, **{key: _time(wait[key]) for key in TIME_KEYS}, START_KEY: _start(wait[START_KEY])}
-        for wait in found.values()
-    ]
-
-
-def _start(start: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if start is None else {**start, "sent_at": in_iso(_time(start["sent_at"]))}
+    return [{**wait, **{key: _time(wait[key]) for key in TIME_KEYS}} for wait in found.values()]
 
 
 def _time(moment: float | None) -> float | None:
@@ -99,9 +93,13 @@ def _time(moment: float | None) -> float | None:
 def _print_json(waits: Iterable[Mapping[str, Any]], out: TextIO) -> None:
     for wait in waits:
         times = {key: in_iso(wait[key]) for key in TIME_KEYS}
-        print(json.dumps({**{key: wait[key] for key in KEYS}, **times, START_KEY: wait[START_KEY]}), file=out)
+        print(json.dumps({**{key: wait[key] for key in KEYS}, **times, START_KEY: _start(wait[START_KEY])}), file=out)
     out.flush()
 
 
 def _warn(words: str) -> None:
     print(f"airflow-import-progress: {words}", file=sys.stderr)
+
+
+def _start(start: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if start is None else {**start, "sent_at": in_iso(_time(start["sent_at"]))}

@@ -21,7 +21,14 @@ from airflow_import_progress.cli.watched import printable
 FAILED = ("failed", "gave_up", "start_unknown")
 #: The other states of waits that are over.
 OVER = ("done", "started", "skipped")
-STYLES = {"failed": "red", "gave_up": "red", "start_unknown": "red", "needs_action": "yellow", "retrying": "yellow", "done": "green"}
+STYLES = {
+    "failed": "red",
+    "gave_up": "red",
+    "start_unknown": "red",
+    "needs_action": "yellow",
+    "retrying": "yellow",
+    "done": "green",
+}
 #: Width of the table if it is not written to a terminal.
 DEFAULT_WIDTH = 120
 MAX_VENDOR_WIDTH = 20
@@ -117,7 +124,15 @@ def _took(wait: Mapping[str, Any], now: float) -> str:
     """Return how long a wait took, or has taken so far."""
     is_over = wait["state"] in FAILED + OVER
     seconds = wait["took"] if is_over or wait["waiting_since"] is None else now - wait["waiting_since"]
-    return "" if seconds is None else in_words(max(0.0, seconds))
+    return "" if seconds is None else _in_words(max(0.0, seconds))
+
+
+def _in_words(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        # From one and a half of a unit on, so that rounding changes little.
+        if seconds >= 1.5 * size:
+            return f"{round(seconds / size)} {unit}"
+    return f"{int(seconds)} s"
 
 
 def _local(moment: float, now: float) -> str:

@@ -19,7 +19,7 @@ from airflow_import_progress.cli.arguments import parser
 TOKEN = "a-token-that-is-not-shown"
 UI = (200, {"Content-Type": "text/html"}, "<html>Airflow</html>")
 VERSION = (200, {}, json.dumps({"version": "3.0.6", "git_version": None}))
-EMPTY = (200, {}, json.dumps({"now": 0, "waits": [], "scanned": 0, "older": False}))
+EMPTY = (200, {}, json.dumps({"now": 0, "waits": [], "next_offset": None}))
 
 
 @pytest.fixture(autouse=True)

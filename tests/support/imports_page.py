@@ -89,14 +89,8 @@ def token_of(username):
 
 def published(vendor="Lucca", try_number=1, progress=("running", 42.0), message=None, details=(), **fields):
     state, percent = progress or (None, None)
-    values = {"message": message, "details": dict(details)} | {
-        "import_id": "3c90",
-        "state": state,
-        "percent": percent,
-        "total": 1000,
-        "processed": 420,
-        "failed": 2,
-    }
+    values = {"import_id": "3c90", "state": state, "percent": percent, "message": message, "details": dict(details)}
+    counts = {"total": 1000, "processed": 420, "failed": 2}
     defaults = {
         "conn_id": "lucca_default",
         "label": "Lucca leave import",
