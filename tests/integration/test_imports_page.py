@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -209,6 +210,43 @@ def test_numbers_that_json_cannot_represent_are_omitted(browser, database):
 def test_a_pace_that_overflows_is_omitted(browser, database):
     database(SeededWait(published=published(percent_per_minute=1e308)))
     assert only_wait(browser())["records_per_minute"] is None
+
+
+def test_the_vendors_error_file_and_files_are_included(browser, database):
+    files = [{"name": "1.json", "imported_rows": 5, "total_rows": 7, "error": "row 6"}, "no file", {"name": True}]
+    details = {"error_file": "https://vendor.example/errors.csv", "files": files}
+    database(SeededWait(published=published(details=details)))
+    wait = only_wait(browser())
+    assert wait["error_file"] == "https://vendor.example/errors.csv"
+    assert wait["files"] == [
+        {"name": "1.json", "state": None, "imported_rows": 5, "total_rows": 7, "error": "row 6"},
+        {"name": "True", "state": None, "imported_rows": None, "total_rows": None, "error": None},
+    ]
+
+
+@pytest.mark.parametrize("details", [{"error_file": "javascript:alert(1)"}, {"error_file": 7, "files": "none"}, {}])
+def test_invalid_details_are_omitted(browser, database, details):
+    database(SeededWait(published=published(details=details)))
+    wait = only_wait(browser())
+    assert (wait["error_file"], wait["files"]) == (None, [])
+
+
+def test_at_most_twenty_files_are_included(browser, database):
+    database(SeededWait(published=published(details={"files": [{"name": str(number)} for number in range(30)]})))
+    assert len(only_wait(browser())["files"]) == 20
+
+
+def test_the_times_of_the_vendor_are_in_seconds(browser, database):
+    times = {"started_at": "2026-11-26T02:00:00+00:00", "finished_at": "2026-11-26T03:00:00+01:00"}
+    values = published().progress | times
+    database(SeededWait(published=dataclasses.replace(published(), progress=values)))
+    wait = only_wait(browser())
+    assert (wait["vendor_started_at"], wait["vendor_finished_at"]) == (1795658400, 1795658400)
+
+
+def test_a_wait_took_the_time_until_its_last_poll(browser, database):
+    database(SeededWait(task_state="success", published=published()))
+    assert only_wait(browser())["took"] == pytest.approx(588)
 
 
 @pytest.mark.parametrize("run_id", ["manual__2026-01-01T00:00:00+00:00", "a/b?c=d&e#f", '50 % "é" <script>', "run+1"])
