@@ -288,10 +288,16 @@ def _imports_page_rows(figures: dict[str, Any]) -> Rows:
         ]
     ]
     asked = {
-        "list": "the list",
+        "list": "the list with the summary",
         "list_of_a_vendor": "the list of a vendor",
+        "search": "a search",
+        "sorted": "the list by duration",
+        "command": "the list of the command",
         "list_of_ten_years": "the list of ten years",
-        "one": "one wait",
+        "search_of_ten_years": "a search in ten years",
+        "sorted_of_ten_years": "ten years by duration",
+        "last_page_of_ten_years": "their last page",
+        "one": "one wait with its history",
     }
     for database, measured in figures["databases"].items():
         for stored in measured:

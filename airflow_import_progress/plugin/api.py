@@ -24,6 +24,7 @@ from airflow_import_progress.plugin.queries import (
     at_vendor,
     candidates_query,
     counts_query,
+    dag_ids_query,
     durations_query,
     ended_since,
     matching,
@@ -155,11 +156,13 @@ def _summary(session: SessionDep, readable: ReadableXComFilterDep, day_began_at:
     day_began = max(earliest, datetime.fromtimestamp(day_began_at, UTC))
     candidates = readable.to_orm(candidates_query(earliest, runs_ended_since=day_began))
     counts = session.execute(counts_query(candidates, day_began)).one()
+    dag_ids = session.scalars(dag_ids_query(candidates)).all()
     slowest = session.execute(slowest_query(candidates, day_began)).one_or_none()
     return {
         "under_way": int(counts.under_way),
         "ended": int(counts.ended),
         "went_wrong": int(counts.went_wrong),
+        "dag_ids": list(dag_ids),
         "slowest": None if slowest is None else serialize_wait(slowest),
     }
 

@@ -31,6 +31,9 @@ _UNFINISHED_RUN_STATES = (DagRunState.QUEUED, DagRunState.RUNNING)
 #: Number of earlier durations of a task, and maximum number of DAG runs in which they are looked for.
 MAX_DURATIONS, MAX_EARLIER_RUNS = 30, 100
 
+#: Maximum number of DAGs to choose from.
+MAX_DAG_IDS = 500
+
 #: When a wait ended, or was published last if its task is over without an end.
 _ENDED_AT: Any = func.coalesce(TaskInstance.end_date, XComModel.timestamp)
 #: When the wait of this try began, in seconds since the epoch.
@@ -218,6 +221,15 @@ def counts_query(candidates: Select[Any], day_began_at: datetime) -> Any:
 
 def _count(condition: Any) -> Any:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def dag_ids_query(candidates: Select[Any]) -> Any:
+    """
+    Return a query for the ids of the DAGs of waits.
+
+    :param candidates: The query for the identities of the waits.
+    """
+    return candidates.with_only_columns(XComModel.dag_id).distinct().order_by(XComModel.dag_id).limit(MAX_DAG_IDS)
 
 
 def slowest_query(candidates: Select[Any], day_began_at: datetime) -> Any:

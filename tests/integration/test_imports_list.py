@@ -448,8 +448,14 @@ def test_a_summary_of_nothing_has_no_slowest(get, database, midnight):
         "under_way": 0,
         "ended": 0,
         "went_wrong": 0,
+        "dag_ids": [],
         "slowest": None,
     }
+
+
+def test_the_summary_has_the_dags_to_choose_from(get, database, midnight):
+    database(*many(3), SeededWait(dag_id="leaves", task_state="success", published=published()))
+    assert get(WAITS, day_began_at=midnight, dag_id="leaves")["summary"]["dag_ids"] == ["imports", "leaves"]
 
 
 def test_the_summary_counts_only_readable_dags(get, database, midnight):
@@ -457,6 +463,7 @@ def test_the_summary_counts_only_readable_dags(get, database, midnight):
     database(SeededWait(dag_id="payroll_of_the_board", **fields), SeededWait(dag_id="leaves", published=published()))
     summary = get(WAITS, username="reads one DAG", day_began_at=midnight)["summary"]
     assert (summary["under_way"], summary["went_wrong"], summary["slowest"]["dag_id"]) == (1, 0, "leaves")
+    assert summary["dag_ids"] == ["leaves"]
 
 
 def test_a_day_that_began_long_ago_covers_the_last_week(get, database):
@@ -653,7 +660,7 @@ def test_a_thousand_waits_need_no_more_queries_than_ten(get, database, filters):
         with counted_queries() as statements:
             assert get(WAITS, day_began_at=NOW, **filters)["waits"]
         counts.append(len(statements))
-        # The list, the counts of the summary, and the slowest.
-        assert sum("FROM xcom" in statement for statement in statements) == 3
+        # The list, and of the summary: the counts, the DAGs and the slowest.
+        assert sum("FROM xcom" in statement for statement in statements) == 4
     assert counts[0] == counts[1]
-    assert counts[0] <= 7
+    assert counts[0] <= 8
