@@ -62,7 +62,7 @@ def print_table(waits: Sequence[Mapping[str, Any]], out: TextIO, *, since: int, 
     counts = {"failed": _count(waits, FAILED)}
     if not only_failed:
         over = _count(waits, OVER)
-        counts |= {"done or skipped": over, "under way": len(waits) - counts["failed"] - over}
+        counts |= {"done, started or skipped": over, "under way": len(waits) - counts["failed"] - over}
     words = ", ".join(f"{count} {name}" for name, count in counts.items())
     console.print(Text(f"Since {_local(now - since, now)}: {words}."))
 

@@ -103,7 +103,7 @@ def test_a_wait_is_listed_with_import_task_state_and_percent(list_imports, datab
     began = datetime.fromtimestamp(NOW - 600).astimezone()
     assert re.fullmatch(rf"running +(\S+ )?{began:%H:%M} +1\d min +42 % +Lucca +3c90 *", first)
     assert second.strip() == "leaves · wait [3] · manual__1"
-    assert re.fullmatch(r"Since .*\d\d:\d\d: 0 failed, 0 done or skipped, 1 under way\.", summary)
+    assert re.fullmatch(r"Since .*\d\d:\d\d: 0 failed, 0 done, started or skipped, 1 under way\.", summary)
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_failed_import_comes_last_with_its_error(list_imports, database):
     *_, task, error, summary = list_imports().text.splitlines()
     assert task.split()[0] == "leads"
     assert error.strip() == "Lucca leave import '3c90' failed at the vendor (status -1)."
-    assert summary.endswith(" 1 failed, 0 done or skipped, 1 under way.")
+    assert summary.endswith(" 1 failed, 0 done, started or skipped, 1 under way.")
 
 
 def test_an_import_of_unknown_outcome_is_to_be_checked_at_the_vendor(list_imports, database):
@@ -186,7 +186,7 @@ def test_a_vendor_without_imports_is_reported_because_it_may_be_misspelled(list_
     database(SeededWait(published=published()))
     listed = list_imports("--vendor", "Lucka")
     assert "Nothing at a vendor 'Lucka'. Vendors are named as on the page" in listed.errors
-    assert listed.text.endswith(": 0 failed, 0 done or skipped, 0 under way.\n")
+    assert listed.text.endswith(": 0 failed, 0 done, started or skipped, 0 under way.\n")
 
 
 # Starts
