@@ -24,7 +24,6 @@ from airflow_import_progress.plugin.queries import (
     at_vendor,
     candidates_query,
     counts_query,
-    dag_ids_query,
     durations_query,
     ended_since,
     matching,
@@ -48,6 +47,10 @@ MAX_OFFSET = 100_000
 MAX_SEARCH_LENGTH = 200
 #: The end of the times that Python can represent in any time zone: the day before the year 10000.
 MAX_TIME = 253402214400
+#: Greatest map index that each database can store.
+MAX_MAP_INDEX = 2**31 - 1
+#: Texts without NUL, which PostgreSQL refuses.
+TEXT_PATTERN = r"^[^\x00]*$"
 #: Names for several statuses.
 GROUPS = {"under_way": UNDER_WAY, "went_wrong": WENT_WRONG}
 
@@ -81,8 +84,8 @@ _router = APIRouter(
 
 def _filtered(
     readable: ReadableXComFilterDep,
-    search: Annotated[str, Query(max_length=MAX_SEARCH_LENGTH)] = "",
-    vendor: Annotated[str | None, Query()] = None,
+    search: Annotated[str, Query(max_length=MAX_SEARCH_LENGTH, pattern=TEXT_PATTERN)] = "",
+    vendor: Annotated[str | None, Query(pattern=TEXT_PATTERN)] = None,
     state: Annotated[list[WaitStatus | Literal["under_way", "went_wrong"]] | None, Query()] = None,
     dag_id: Annotated[str | None, Query()] = None,
     days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = DEFAULT_DAYS,
@@ -140,12 +143,13 @@ def list_waits(
         waits of that day that the user may see, regardless of the filters.
     """
     key = SortKey(sort.removeprefix("-")) if sort else None
-    page = page_query(filtered, sort=key, descending=sort.startswith("-"), offset=offset, limit=limit + 1)
+    descending = sort.startswith("-")
+    page = page_query(filtered, time.time(), sort=key, descending=descending, offset=offset, limit=limit + 1)
     rows = session.execute(page).all()
     summary = {} if day_began_at is None else {"summary": _summary(session, readable, day_began_at)}
     return _respond(
         waits=[wait for row in rows[:limit] if (wait := serialize_wait(row)) is not None],
-        next_offset=offset + limit if len(rows) > limit else None,
+        next_offset=offset + limit if len(rows) > limit and offset + limit <= MAX_OFFSET else None,
         **summary,
     )
 
@@ -155,15 +159,12 @@ def _summary(session: SessionDep, readable: ReadableXComFilterDep, day_began_at:
     # At most as many days ago, because the number of runs in the database has no limit.
     day_began = max(earliest, datetime.fromtimestamp(day_began_at, UTC))
     candidates = readable.to_orm(candidates_query(earliest, runs_ended_since=day_began))
-    counts = session.execute(counts_query(candidates, day_began)).one()
-    dag_ids = session.scalars(dag_ids_query(candidates)).all()
-    slowest = session.execute(slowest_query(candidates, day_began)).one_or_none()
+    by_dag = session.execute(counts_query(candidates, day_began)).all()
+    slowest = map(serialize_wait, session.execute(slowest_query(candidates, day_began, time.time())))
     return {
-        "under_way": int(counts.under_way),
-        "ended": int(counts.ended),
-        "went_wrong": int(counts.went_wrong),
-        "dag_ids": list(dag_ids),
-        "slowest": None if slowest is None else serialize_wait(slowest),
+        **{name: sum(int(getattr(row, name)) for row in by_dag) for name in ("under_way", "ended", "went_wrong")},
+        "dag_ids": [row.dag_id for row in by_dag],
+        "slowest": next((wait for wait in slowest if wait is not None), None),
     }
 
 
@@ -172,9 +173,9 @@ def show_wait(
     session: SessionDep,
     readable: ReadableXComFilterDep,
     dag_id: Annotated[str, Query()],
-    run_id: Annotated[str, Query()],
-    task_id: Annotated[str, Query()],
-    map_index: Annotated[int, Query()] = -1,
+    run_id: Annotated[str, Query(pattern=TEXT_PATTERN)],
+    task_id: Annotated[str, Query(pattern=TEXT_PATTERN)],
+    map_index: Annotated[int, Query(ge=-1, le=MAX_MAP_INDEX)] = -1,
 ) -> JSONResponse:
     """
     Return one wait with its history and the durations of the task's earlier waits.
@@ -186,7 +187,7 @@ def show_wait(
     :param task_id: The task.
     :param map_index: The index of a mapped task, or -1.
     """
-    query = readable.to_orm(waits_query()).where(
+    query = readable.to_orm(waits_query(time.time())).where(
         XComModel.dag_id == dag_id,
         XComModel.run_id == run_id,
         XComModel.task_id == task_id,
@@ -198,21 +199,15 @@ def show_wait(
         raise HTTPException(404, "This task has not published the progress of an import.")
     earlier = session.execute(durations_query(dag_id, run_id, task_id, map_index)).all()
     durations = [serialize_duration(row) for row in reversed(earlier)]
-    took = time.time() - wait["waiting_since"] if _is_timed(wait) else wait["took"]
     return _respond(
         wait=wait
         | {
             "history": serialize_history(row),
             "durations": durations,
             "usual_took": usual_took(durations),
-            "is_slow": is_slow(took, durations),
+            "is_slow": wait["state"] != WaitStatus.RETRYING and is_slow(wait["took"], durations),
         }
     )
-
-
-def _is_timed(wait: dict[str, Any]) -> bool:
-    """Return whether the time of a wait still runs."""
-    return wait["state"] in UNDER_WAY and wait["took"] is not None
 
 
 def _statuses(states: Iterable[str]) -> set[WaitStatus]:
@@ -234,7 +229,7 @@ async def _add_headers(request: Request, call_next: Callable[[Request], Awaitabl
 
 def _make_app() -> FastAPI:
     # Build the query once, so that a column missing in this Airflow fails at startup instead of in a request.
-    page_query(candidates_query(datetime.now(UTC)), sort=None, descending=False, offset=0, limit=1)
+    page_query(candidates_query(datetime.now(UTC)), time.time(), sort=None, descending=False, offset=0, limit=1)
     app = FastAPI(title="Import progress", openapi_url=None)
     app.middleware("http")(_add_headers)
     app.include_router(_router)

@@ -11,7 +11,8 @@ from airflow_import_progress.plugin.status import WaitStatus
 
 #: Minimum number of earlier waits from which the usual duration is derived.
 MIN_WAITS = 5
-#: A wait is slow if it takes longer than this multiple of the usual duration, and than most of the earlier ones.
+#: A wait is slow if it takes longer than this multiple of the usual duration, and than this share
+#: of the earlier ones.
 SLOW_FACTOR, SLOW_SHARE = 1.5, 0.9
 
 
@@ -36,7 +37,7 @@ def is_slow(took: float | None, durations: Iterable[Mapping[str, Any]]) -> bool:
     usual = usual_took(durations)
     if took is None or usual is None or took <= SLOW_FACTOR * usual:
         return False
-    return sum(duration < took for duration in earlier) > SLOW_SHARE * len(earlier)
+    return sum(duration < took for duration in earlier) >= SLOW_SHARE * len(earlier)
 
 
 def _of_successes(durations: Iterable[Mapping[str, Any]]) -> list[float]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
@@ -12,17 +13,19 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.state import DagRunState
-from sqlalchemy import Select, Text, and_, case, cast, func, or_, select
+from sqlalchemy import Select, Text, and_, case, cast, func, literal, or_, select
 
 from airflow_import_progress.plugin.status import (
     IS_OF_THIS_TRY,
     IS_UNDER_WAY,
     STATUS,
+    UNDER_WAY,
     WENT_WRONG,
     WaitStatus,
     has_status,
+    may_have_status,
 )
-from airflow_import_progress.plugin.stored_values import published_number, published_text
+from airflow_import_progress.plugin.stored_values import epoch, published_number, published_text
 from airflow_import_progress.waiting.published import XCOM_KEY
 
 #: The states of DAG runs whose tasks may still wait, regardless of the run's age.
@@ -31,15 +34,10 @@ _UNFINISHED_RUN_STATES = (DagRunState.QUEUED, DagRunState.RUNNING)
 #: Number of earlier durations of a task, and maximum number of DAG runs in which they are looked for.
 MAX_DURATIONS, MAX_EARLIER_RUNS = 30, 100
 
-#: Maximum number of DAGs to choose from.
-MAX_DAG_IDS = 500
-
 #: When a wait ended, or was published last if its task is over without an end.
 _ENDED_AT: Any = func.coalesce(TaskInstance.end_date, XComModel.timestamp)
 #: When the wait of this try began, in seconds since the epoch.
-_WAITING_SINCE: Any = case((IS_OF_THIS_TRY, published_number("waiting_since")))
-#: How long a wait took until its last poll, in seconds.
-_TOOK: Any = case((IS_OF_THIS_TRY, published_number("polled_at") - published_number("waiting_since")))
+_WAITING_SINCE: Any = case((IS_OF_THIS_TRY, published_number("waiting_since")), else_=epoch(TaskInstance.start_date))
 _IDENTITY = (XComModel.dag_run_id, XComModel.task_id, XComModel.map_index)
 
 
@@ -55,22 +53,32 @@ class SortKey(StrEnum):
     ENDED = "ended"
 
 
-_SORT_COLUMNS: dict[SortKey, tuple[Any, ...]] = {
-    SortKey.IMPORT: (published_text("vendor"), published_text("import_id")),
-    SortKey.TASK: (XComModel.dag_id, XComModel.task_id),
-    SortKey.STATE: (STATUS,),
-    SortKey.PROGRESS: (case((IS_OF_THIS_TRY, published_number("progress", "percent"))),),
-    SortKey.STARTED: (_WAITING_SINCE,),
-    SortKey.TOOK: (_TOOK,),
-    SortKey.ENDED: (case((IS_UNDER_WAY, None), else_=_ENDED_AT),),
-}
+def _took(now: float) -> Any:
+    """Return how long a wait took or, if its try is not over, takes so far, in seconds."""
+    is_timed = may_have_status(UNDER_WAY - {WaitStatus.RETRYING})
+    return case((is_timed, literal(now)), else_=epoch(_ENDED_AT)) - _WAITING_SINCE
 
 
-def waits_query() -> Select[Any]:
+def _sort_columns(key: SortKey, now: float) -> tuple[Any, ...]:
+    columns: dict[SortKey, tuple[Any, ...]] = {
+        SortKey.IMPORT: (published_text("vendor"), published_text("import_id")),
+        SortKey.TASK: (XComModel.dag_id, XComModel.task_id),
+        SortKey.STATE: (STATUS,),
+        SortKey.PROGRESS: (case((IS_OF_THIS_TRY, published_number("progress", "percent"))),),
+        SortKey.STARTED: (_WAITING_SINCE,),
+        SortKey.TOOK: (_took(now),),
+        SortKey.ENDED: (case((IS_UNDER_WAY, None), else_=_ENDED_AT),),
+    }
+    return columns[key]
+
+
+def waits_query(now: float) -> Select[Any]:
     """
     Return a query for all waits and their tasks, as one statement.
 
     It selects columns instead of models, because models would load their relations as well.
+
+    :param now: The time up to which those under way take, in seconds since the epoch.
     """
     query: Select[Any] = _from_waits(
         XComModel.dag_run_id,
@@ -83,8 +91,9 @@ def waits_query() -> Select[Any]:
         STATUS.label("status"),
         TaskInstance.state.label("task_state"),
         TaskInstance.try_number,
-        TaskInstance.start_date,
         TaskInstance.end_date,
+        _WAITING_SINCE.label("waiting_since"),
+        _took(now).label("took"),
     )
     return query
 
@@ -110,15 +119,18 @@ def candidates_query(since: datetime, runs_ended_since: datetime | None = None) 
     """
     Return a query for the identities of waits, to which filters are added.
 
-    :param since: Only waits of DAG runs whose ``run_after`` is not earlier, or that are unfinished. Airflow has an
-        index on both.
-    :param runs_ended_since: Also waits of DAG runs that ended at this time or later, however old they are.
+    :param since: Only waits of DAG runs whose ``run_after`` is not earlier, or that are unfinished. Airflow has
+        indexes for both.
+    :param runs_ended_since: Also waits of DAG runs that ended at this time or later, however old they are. Airflow has
+        no index for that, so the database reads all runs.
     """
     conditions = [DagRun.run_after >= since, DagRun.state.in_(_UNFINISHED_RUN_STATES)]
     if runs_ended_since is not None:
         conditions.append(DagRun.end_date >= runs_ended_since)
     query: Select[Any] = _from_waits(*_IDENTITY).where(
-        XComModel.dag_run_id.in_(select(DagRun.id).where(or_(*conditions)))
+        XComModel.dag_run_id.in_(select(DagRun.id).where(or_(*conditions))),
+        # Another task's XCom with the same key.
+        published_text("vendor").is_not(None),
     )
     return query
 
@@ -131,15 +143,18 @@ def matching(query: Select[Any], search: str) -> Select[Any]:
     :param search: A part of the import's id, of the id of the DAG, the task or the run, or of a message. Upper and
         lower case do not matter.
     """
-    texts = (
-        XComModel.dag_id,
-        XComModel.task_id,
-        XComModel.run_id,
+    texts: list[Any] = [
         published_text("import_id"),
         case((IS_OF_THIS_TRY, published_text("error"))),
         case((IS_OF_THIS_TRY, published_text("progress", "message"))),
-    )
-    return query.where(or_(*(func.lower(text).contains(search.lower(), autoescape=True) for text in texts)))
+    ]
+    # MySQL refuses to compare ids with other characters, which they cannot contain there.
+    if max(search) <= "\uffff":
+        texts += [XComModel.dag_id, XComModel.task_id, XComModel.run_id]
+    escaped = re.sub(r"([%_/])", r"/\1", search)
+    # Lowered by the database, because Python lowers more characters than some databases do.
+    pattern = func.lower(literal(f"%{escaped}%"))
+    return query.where(or_(*(func.lower(text).like(pattern, escape="/") for text in texts)))
 
 
 def at_vendor(query: Select[Any], vendor: str) -> Select[Any]:
@@ -149,7 +164,7 @@ def at_vendor(query: Select[Any], vendor: str) -> Select[Any]:
     :param query: The query.
     :param vendor: The vendor's name. Upper and lower case do not matter.
     """
-    return query.where(func.lower(published_text("vendor")) == vendor.lower())
+    return query.where(func.lower(published_text("vendor")) == func.lower(literal(vendor)))
 
 
 def with_status(query: Select[Any], statuses: Iterable[WaitStatus]) -> Select[Any]:
@@ -172,7 +187,9 @@ def ended_since(query: Select[Any], moment: datetime) -> Select[Any]:
     return query.where(or_(IS_UNDER_WAY, moment <= _ENDED_AT))
 
 
-def page_query(candidates: Select[Any], *, sort: SortKey | None, descending: bool, offset: int, limit: int) -> Any:
+def page_query(
+    candidates: Select[Any], now: float, *, sort: SortKey | None, descending: bool, offset: int, limit: int
+) -> Any:
     """
     Return a query for the waits of one page of a list.
 
@@ -180,24 +197,25 @@ def page_query(candidates: Select[Any], *, sort: SortKey | None, descending: boo
     not change with each poll.
 
     :param candidates: The query for the identities of the waits in the list.
+    :param now: The current time, in seconds since the epoch.
     :param sort: The column to sort by.
     :param descending: Whether to sort in descending order. Waits without a value come last in both.
     :param offset: Number of waits before the page.
     :param limit: Maximum number of waits on the page.
     """
-    order = _order(sort, descending=descending)
+    order = _order(sort, now, descending=descending)
     # The identities first, so that the database reads and converts no other values than those of the page.
     page = candidates.order_by(*order).offset(offset).limit(limit).subquery()
     is_on_page = and_(*(column == page.c[column.name] for column in _IDENTITY))
-    return waits_query().join(page, is_on_page).order_by(*order)
+    return waits_query(now).join(page, is_on_page).order_by(*order)
 
 
-def _order(sort: SortKey | None, *, descending: bool) -> list[Any]:
+def _order(sort: SortKey | None, now: float, *, descending: bool) -> list[Any]:
     if sort is None:
         columns: tuple[Any, ...] = (case((IS_UNDER_WAY, _WAITING_SINCE)), case((IS_UNDER_WAY, None), else_=_ENDED_AT))
         descending = True
     else:
-        columns = _SORT_COLUMNS[sort]
+        columns = _sort_columns(sort, now)
     order = [] if sort else [case((IS_UNDER_WAY, 0), else_=1)]
     for column in columns:
         # Databases disagree on where NULL is.
@@ -207,39 +225,40 @@ def _order(sort: SortKey | None, *, descending: bool) -> list[Any]:
 
 def counts_query(candidates: Select[Any], day_began_at: datetime) -> Any:
     """
-    Return a query for the numbers of waits under way, of those that ended on a day, and of those that went wrong on it.
+    Return a query for each DAG's numbers of waits under way, of those that ended on a day, and that went wrong on it.
 
     :param candidates: The query for the identities of the waits.
     :param day_began_at: The beginning of the day.
     """
-    return ended_since(candidates, day_began_at).with_only_columns(
-        _count(IS_UNDER_WAY).label("under_way"),
-        _count(~IS_UNDER_WAY).label("ended"),
-        _count(has_status(WENT_WRONG)).label("went_wrong"),
+    ended_today = day_began_at <= _ENDED_AT
+    return (
+        candidates.with_only_columns(
+            XComModel.dag_id,
+            _count(IS_UNDER_WAY).label("under_way"),
+            _count(and_(~IS_UNDER_WAY, ended_today)).label("ended"),
+            _count(and_(ended_today, has_status(WENT_WRONG))).label("went_wrong"),
+        )
+        .group_by(XComModel.dag_id)
+        .order_by(XComModel.dag_id)
     )
 
 
 def _count(condition: Any) -> Any:
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+    return func.sum(case((condition, 1), else_=0))
 
 
-def dag_ids_query(candidates: Select[Any]) -> Any:
+def slowest_query(candidates: Select[Any], day_began_at: datetime, now: float) -> Any:
     """
-    Return a query for the ids of the DAGs of waits.
+    Return a query for the waits that took longest, of those under way and those that ended on a day.
 
-    :param candidates: The query for the identities of the waits.
-    """
-    return candidates.with_only_columns(XComModel.dag_id).distinct().order_by(XComModel.dag_id).limit(MAX_DAG_IDS)
-
-
-def slowest_query(candidates: Select[Any], day_began_at: datetime) -> Any:
-    """
-    Return a query for the wait that took longest, of those under way and those that ended on a day.
+    There are a few, because a value that another task has stored may not be one that a wait has published.
 
     :param candidates: The query for the identities of the waits.
     :param day_began_at: The beginning of the day.
+    :param now: The current time, in seconds since the epoch.
     """
-    return page_query(ended_since(candidates, day_began_at), sort=SortKey.TOOK, descending=True, offset=0, limit=1)
+    timed = ended_since(candidates, day_began_at).where(_took(now).is_not(None))
+    return page_query(timed, now, sort=SortKey.TOOK, descending=True, offset=0, limit=5)
 
 
 def durations_query(dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
@@ -251,6 +270,7 @@ def durations_query(dag_id: str, run_id: str, task_id: str, map_index: int) -> A
     :param task_id: The task.
     :param map_index: The index of a mapped task, or -1.
     """
+    took = epoch(_ENDED_AT) - _WAITING_SINCE
     before: Any = select(DagRun.run_after).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id).scalar_subquery()
     runs: Any = (
         select(DagRun.id, DagRun.run_after)
@@ -260,13 +280,13 @@ def durations_query(dag_id: str, run_id: str, task_id: str, map_index: int) -> A
         .subquery()
     )
     return (
-        _from_waits(XComModel.run_id, STATUS.label("status"), _TOOK.label("took"), _ENDED_AT.label("ended_at"))
+        _from_waits(XComModel.run_id, STATUS.label("status"), took.label("took"), _ENDED_AT.label("ended_at"))
         .join(runs, runs.c.id == XComModel.dag_run_id)
         .where(
             XComModel.task_id == task_id,
             XComModel.map_index == map_index,
             has_status({WaitStatus.DONE, WaitStatus.FAILED}),
-            _TOOK.is_not(None),
+            took.is_not(None),
         )
         .order_by(runs.c.run_after.desc())
         .limit(MAX_DURATIONS)

@@ -32,7 +32,6 @@ def serialize_wait(row: Any) -> dict[str, Any] | None:
     polls = vars(published) if published.try_number == row.try_number else {}
     progress = ImportProgress.from_dict(polls["progress"]) if polls.get("progress") is not None else None
     status = WaitStatus(row.status)
-    started_at = row.start_date.timestamp() if row.start_date else None
     return {
         "dag_id": row.dag_id,
         "run_id": row.run_id,
@@ -47,7 +46,8 @@ def serialize_wait(row: Any) -> dict[str, Any] | None:
         "import_id": _text(published.import_id),
         "import_url": _web_address(published.import_url),
         "ended_at": row.end_date.timestamp() if row.end_date and status not in UNDER_WAY else None,
-        "waiting_since": _number(polls["waiting_since"]) if polls else started_at,
+        "waiting_since": _seconds(row.waiting_since),
+        "took": _duration(row.took),
         "start": _serialize_start(polls.get("start")),
         **_serialize_progress(progress),
         **_serialize_polls(polls, progress, status),
@@ -63,7 +63,7 @@ def serialize_duration(row: Any) -> dict[str, Any]:
     return {
         "run_id": row.run_id,
         "state": row.status,
-        "took": _number(float(row.took)) or 0.0,
+        "took": _duration(row.took),
         "ended_at": row.ended_at.timestamp(),
     }
 
@@ -129,12 +129,10 @@ def _serialize_start(start: PublishedStart | None) -> dict[str, Any] | None:
 
 def _serialize_polls(polls: Mapping[str, Any], progress: ImportProgress | None, status: WaitStatus) -> dict[str, Any]:
     pace = _number(polls.get("percent_per_minute"))
-    waiting_since, polled_at = _number(polls.get("waiting_since")), _number(polls.get("polled_at"))
     total = _count(progress.total) if progress else None
     return {
         "deadline": _number(polls.get("deadline")),
-        "polled_at": polled_at,
-        "took": _number(polled_at - waiting_since) if polled_at is not None and waiting_since is not None else None,
+        "polled_at": _number(polls.get("polled_at")),
         "progress_at": _number(polls.get("progress_at")),
         "percent_per_minute": pace,
         "records_per_minute": _number(pace * total / 100) if pace is not None and total else None,
@@ -160,6 +158,16 @@ def _number(value: Any) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _seconds(value: Any) -> float | None:
+    # PostgreSQL returns a Decimal.
+    return None if value is None else float(value)
+
+
+def _duration(value: Any) -> float | None:
+    # A clock may have been set back.
+    return None if value is None else max(0.0, float(value))
 
 
 def _count(value: Any) -> int | None:

@@ -25,7 +25,7 @@ class WaitStatus(StrEnum):
     NEEDS_ACTION = "needs_action"
     RETRYING = "retrying"
     DONE = "done"
-    #: The task has started the import, and does not wait for it.
+    #: The task has started the import, and has succeeded without waiting for it.
     STARTED = "started"
     #: The import failed, did not pass the gate, or was not started.
     FAILED = "failed"
@@ -88,7 +88,7 @@ _HAS_OUTCOME = and_(
         _start_state == PublishedStartState.NOT_STARTED.value,
     ),
 )
-_IS_NOT_AWAITED = and_(IS_OF_THIS_TRY, _import_state.is_(None), _start_state == PublishedStartState.NOT_AWAITED.value)
+_IS_NOT_AWAITED = and_(IS_OF_THIS_TRY, _import_state.is_(None), _start_state.is_not(None))
 
 #: The status of a wait, as an expression of SQL. The task's state comes first, because reading a published value costs
 #: the database far more.

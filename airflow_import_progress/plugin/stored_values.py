@@ -15,6 +15,9 @@ from sqlalchemy import Float, String, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
+#: Greatest absolute value of a number. With greater ones, the database could not calculate.
+MAX_NUMBER = 10**15
+
 
 class published_text(FunctionElement[str]):  # noqa: N801
     """
@@ -32,7 +35,7 @@ class published_text(FunctionElement[str]):  # noqa: N801
 
 class published_number(FunctionElement[float]):  # noqa: N801
     """
-    A number that a wait has published, or NULL for any other value.
+    A number that a wait has published, or NULL for any other value and for numbers beyond :data:`MAX_NUMBER`.
 
     :param path: The keys that lead to it.
     """
@@ -51,12 +54,10 @@ def _text_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
 
 @compiles(published_number, "postgresql")
 def _number_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
-    arguments = compiler.process(element.clauses, **options)
-    # As NUMERIC, because a number may be too large for a FLOAT.
-    return (
-        f"CASE WHEN jsonb_typeof(jsonb_extract_path({arguments})) = 'number' "
-        f"THEN CAST(jsonb_extract_path_text({arguments}) AS NUMERIC) END"
-    )
+    column, path = _column_and_path(element, compiler, **options)
+    # One expression, because each one that reads the value costs the database most of its time.
+    wanted = f"'strict {path} ? (@ >= -{MAX_NUMBER} && @ <= {MAX_NUMBER})'"
+    return f"CAST(jsonb_path_query_first({column}, {wanted}, '{{}}', true) AS NUMERIC)"
 
 
 @compiles(published_text, "sqlite")
@@ -68,25 +69,59 @@ def _text_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
 @compiles(published_number, "sqlite")
 def _number_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
     value = _extracted_in_sqlite(element, compiler, **options)
-    return f"CASE WHEN typeof({value}) IN ('integer', 'real') THEN {value} END"
+    is_wanted = f"typeof({value}) IN ('integer', 'real') AND {value} BETWEEN -{MAX_NUMBER} AND {MAX_NUMBER}"
+    return f"CASE WHEN {is_wanted} THEN {value} END"
 
 
 def _extracted_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
     column, path = _column_and_path(element, compiler, **options)
-    return f"json_extract(CASE WHEN json_valid({column}) THEN {column} END, {path})"
+    return f"json_extract(CASE WHEN json_valid({column}) THEN {column} END, '{path}')"
 
 
 @compiles(published_text, "mysql")
 def _text_in_mysql(element: Any, compiler: Any, **options: Any) -> str:
-    value = "JSON_EXTRACT({}, {})".format(*_column_and_path(element, compiler, **options))
+    value = _extracted_in_mysql(element, compiler, **options)
     return f"CASE WHEN JSON_TYPE({value}) = 'STRING' THEN JSON_UNQUOTE({value}) END"
 
 
 @compiles(published_number, "mysql")
 def _number_in_mysql(element: Any, compiler: Any, **options: Any) -> str:
-    value = "JSON_EXTRACT({}, {})".format(*_column_and_path(element, compiler, **options))
+    value = _extracted_in_mysql(element, compiler, **options)
     kinds = "('INTEGER', 'UNSIGNED INTEGER', 'DOUBLE', 'DECIMAL')"
-    return f"CASE WHEN JSON_TYPE({value}) IN {kinds} THEN {value} + 0.0 END"
+    is_wanted = f"JSON_TYPE({value}) IN {kinds} AND {value} BETWEEN -{MAX_NUMBER} AND {MAX_NUMBER}"
+    return f"CASE WHEN {is_wanted} THEN {value} + 0.0 END"
+
+
+def _extracted_in_mysql(element: Any, compiler: Any, **options: Any) -> str:
+    return "JSON_EXTRACT({}, '{}')".format(*_column_and_path(element, compiler, **options))
+
+
+class epoch(FunctionElement[float]):  # noqa: N801
+    """
+    The time of a column, in seconds since the epoch.
+
+    :param column: The column.
+    """
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(epoch, "postgresql")
+def _epoch_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    return f"EXTRACT(EPOCH FROM {compiler.process(element.clauses, **options)})"
+
+
+@compiles(epoch, "sqlite")
+def _epoch_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return f"((julianday({compiler.process(element.clauses, **options)}) - 2440587.5) * 86400)"
+
+
+@compiles(epoch, "mysql")
+def _epoch_in_mysql(element: Any, compiler: Any, **options: Any) -> str:
+    # UNIX_TIMESTAMP() would depend on the time zone of the session.
+    column = compiler.process(element.clauses, **options)
+    return f"(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {column}) / 1000000)"
 
 
 def _arguments(path: tuple[str, ...]) -> list[Any]:
@@ -96,6 +131,5 @@ def _arguments(path: tuple[str, ...]) -> list[Any]:
 
 def _column_and_path(element: Any, compiler: Any, **options: Any) -> tuple[str, str]:
     column, *keys = element.clauses
-    return compiler.process(column, **options), "'$.{}'".format(
-        ".".join(compiler.process(key).strip("'") for key in keys)
-    )
+    path = ".".join(compiler.process(key).strip("'") for key in keys)
+    return compiler.process(column, **options), f"$.{path}"

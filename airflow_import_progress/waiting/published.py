@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
@@ -109,7 +110,9 @@ class PublishedProgress:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
         start = None if self.start is None else self.start.to_dict()
-        return asdict(self) | {"history": [list(point) for point in self.history], "start": start}
+        values = asdict(self) | {"history": [list(point) for point in self.history], "start": start}
+        finite: dict[str, Any] = _finite(values)
+        return finite
 
     @classmethod
     def from_dict(cls, values: Any) -> PublishedProgress:
@@ -124,10 +127,26 @@ class PublishedProgress:
             if published.progress is not None:
                 ImportProgress.from_dict(published.progress)
             history = tuple((float(at), float(percent)) for at, percent in published.history)
-            start = None if published.start is None else PublishedStart.from_dict(published.start)
         except (TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"not what a wait publishes ({type(error).__name__}: {error})") from error
-        return replace(published, history=history, start=start)
+        return replace(published, history=history, start=_start(published.start))
+
+
+def _finite(value: Any) -> Any:
+    """Return a JSON value with None for the numbers that JSON does not have, with which no database can read it."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _start(values: Any) -> PublishedStart | None:
+    try:
+        return PublishedStart.from_dict(values)
+    except ValueError:
+        # That of a later version, perhaps. The progress of its import is shown all the same.
+        return None
 
 
 class History:

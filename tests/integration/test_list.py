@@ -269,7 +269,7 @@ def test_failed_imports_of_other_vendors_do_not_count(list_imports, database):
 
 
 def test_it_is_2_if_none_of_more_failed_imports_than_are_read_can_be_shown(list_imports, database):
-    database(*many(201, task_state="failed", published={}))
+    database(*many(201, task_state="failed", published={"vendor": "Lucca"}))
     assert list_imports().exit_code == 2
 
 
