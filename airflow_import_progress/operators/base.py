@@ -30,6 +30,7 @@ from airflow_import_progress.starting.prepared import ImportNotFoundError, Prepa
 from airflow_import_progress.starting.record import NextStep, StartRecord, StartState, next_step
 from airflow_import_progress.starting.store import StartStore, start_store, with_forgetting
 from airflow_import_progress.waiting.metrics import Metrics
+from airflow_import_progress.waiting.publishing import StartPublisher
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Context
@@ -58,8 +59,6 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
     :raises ValueError: if an argument is outside its range; the message names it.
     """
 
-    #: Where a person finds out whether an import was started, as a sentence.
-    start_advice: ClassVar[str]
     #: The arguments, besides those of the import, that are rendered to text even in native DAGs.
     text_arguments: ClassVar[Sequence[str]] = ()
     _required_class_attributes: ClassVar[Mapping[str, str]] = {
@@ -125,6 +124,13 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
         with skipping(soft_fail=self.soft_fail, never_fail=self.never_fail):
             store, self._start_metrics = start_store(context), self._metrics(context)
             self._start_store, self._waiting_since = store, None
+            self._start_publisher = StartPublisher(
+                context["ti"],
+                vendor=self.hook_class.hook_name,
+                conn_id=self._conn_id,
+                label=self.import_class.label,
+                log=self.log,
+            )
             with self.get_hook() as hook:
                 import_ = self._started_import(store, hook, context)
             self._set_import(import_)
@@ -167,12 +173,18 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
     # The start ----------------------------------------------------------------------------------------------
 
     def _started_import(self, store: StartStore, hook: ImportProgressHook, context: Context) -> Import:
+        with self._publishing_failure():
+            import_ = self._import_of_record(store, hook, context)
+        return self._start(store, hook, context["ti"].max_tries) if import_ is None else import_
+
+    def _import_of_record(self, store: StartStore, hook: ImportProgressHook, context: Context) -> Import | None:
+        """Return the import that an earlier try of the task has started, or None if this one starts it."""
         record, max_tries = store.load(), context["ti"].max_tries
         self._record, step = record, next_step(record, max_tries)
         if record is None or step is NextStep.START:
-            return self._start(store, hook, max_tries)
+            return None
         if step is NextStep.FIND:
-            return self._find_or_start(store, hook, record, max_tries)
+            return self._find_earlier(store, hook, record, max_tries)
         if record.state is StartState.ENDED and record.import_fields is None:
             raise ImportFailedError(
                 f"{self._subject}: the import has failed, as an earlier try of this task reported: its log has the "
@@ -191,12 +203,17 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             record.sent_at_in_words,
             store.place,
         )
+        self._publish_started(hook, import_, record)
         self._warn_if_changed(hook, record)
         return import_
 
     def _start(self, store: StartStore, hook: ImportProgressHook, max_tries: int) -> Import:
         """Start the import, and again after errors without any effect at the vendor."""
-        start = partial(self._start_once, store, hook, max_tries)
+
+        def start() -> Import:
+            with self._publishing_failure():
+                return self._start_once(store, hook, max_tries)
+
         return self._patiently(start, lambda error: error.not_sent and error.transient)
 
     def _start_once(self, store: StartStore, hook: ImportProgressHook, max_tries: int) -> Import:
@@ -204,12 +221,13 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             prepared = self.prepare(hook)
         # That may have taken long, so that Airflow has given this try up and begun another one.
         store.require_unchanged(self._record)
-        record = self._record = StartRecord(
+        record = StartRecord(
             state=StartState.STARTING,
             sent_at=clock.current.time(),
             digest=prepared.digest,
             max_tries=max_tries,
             notes=prepared.notes,
+            content=str(prepared.description),
         )
         self._save_intent(store, record)
         try:
@@ -239,21 +257,23 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             )
         self._save(store, latest.started(import_.to_dict()))
         self.log.info("%s was started with %s.", import_.describe(self._conn_id), prepared.description)
+        self._publish_started(hook, import_, record)
         return import_
 
-    def _find_or_start(
+    def _find_earlier(
         self, store: StartStore, hook: ImportProgressHook, record: StartRecord, max_tries: int
-    ) -> Import:
+    ) -> Import | None:
         self.log.warning(
             "%s: an earlier try of this task ended at %s or later, while it started the import.",
             self._subject,
             record.sent_at_in_words,
         )
+        self._publish_starting(record)
         try:
             return self._found(store, hook, record, max_tries, "An earlier try of this task ended while it was sent.")
         except ImportNotFoundError:
             self.log.info("%s: certainly no import was started, so it is started now.", self._subject)
-            return self._start(store, hook, max_tries)
+            return None
 
     def _find_or_raise(
         self, store: StartStore, hook: ImportProgressHook, record: StartRecord, max_tries: int, reason: str
@@ -283,6 +303,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
         self._save(store, record.started(found.to_dict()))
         self._start_metrics.on_start()
         self.log.info("%s was found at the vendor: it is the one that was started.", found.describe(self._conn_id))
+        self._publish_started(hook, found, record)
         return found
 
     def _unknown(self, store: StartStore, record: StartRecord, max_tries: int, reason: str) -> ImportStartUnknownError:
