@@ -293,10 +293,13 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             found = self._patiently(lambda: self.find_import(hook, record), lambda error: error.transient)
         except ImportProgressError as error:
             # The record stays, so that the next try searches again.
-            raise error.reworded(
+            unknown = error.reworded(
                 f"{error} It is unknown whether the import was started. The next try searches for it again: if Airflow "
                 f"does not retry this task, clear it."
-            ) from None
+            )
+            # Only the request of the search was not sent: this try must not start the import again.
+            unknown.not_sent = False
+            raise unknown from None
         if found is None:
             self._start_metrics.on_unknown_start()
             raise self._unknown(store, record, max_tries, reason)

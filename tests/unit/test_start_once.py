@@ -228,7 +228,8 @@ class Run:
         if not self.is_searchable:
             return None
         if self.choose("the search", "gets through", "does not") == "does not":
-            raise ImportPollError("no answer", transient=True)
+            # The search was not sent, which is nothing about the start.
+            raise ImportPollError("refused", transient=True, not_sent=True)
         later = range(record.notes["imports before"], len(self.imports))
         if not later:
             raise ImportNotFoundError
