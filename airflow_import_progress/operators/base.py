@@ -131,7 +131,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
                 label=self.import_class.label,
                 log=self.log,
             )
-            with self.get_hook() as hook:
+            with self.get_hook() as hook, self._publishing_failure():
                 import_ = self._started_import(store, hook, context)
             self._set_import(import_)
             if not self.wait_for_completion:
@@ -173,18 +173,12 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
     # The start ----------------------------------------------------------------------------------------------
 
     def _started_import(self, store: StartStore, hook: ImportProgressHook, context: Context) -> Import:
-        with self._publishing_failure():
-            import_ = self._import_of_record(store, hook, context)
-        return self._start(store, hook, context["ti"].max_tries) if import_ is None else import_
-
-    def _import_of_record(self, store: StartStore, hook: ImportProgressHook, context: Context) -> Import | None:
-        """Return the import that an earlier try of the task has started, or None if this one starts it."""
         record, max_tries = store.load(), context["ti"].max_tries
         self._record, step = record, next_step(record, max_tries)
         if record is None or step is NextStep.START:
-            return None
+            return self._start(store, hook, max_tries)
         if step is NextStep.FIND:
-            return self._find_earlier(store, hook, record, max_tries)
+            return self._find_or_start(store, hook, record, max_tries)
         if record.state is StartState.ENDED and record.import_fields is None:
             raise ImportFailedError(
                 f"{self._subject}: the import has failed, as an earlier try of this task reported: its log has the "
@@ -209,11 +203,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
 
     def _start(self, store: StartStore, hook: ImportProgressHook, max_tries: int) -> Import:
         """Start the import, and again after errors without any effect at the vendor."""
-
-        def start() -> Import:
-            with self._publishing_failure():
-                return self._start_once(store, hook, max_tries)
-
+        start = partial(self._start_once, store, hook, max_tries)
         return self._patiently(start, lambda error: error.not_sent and error.transient)
 
     def _start_once(self, store: StartStore, hook: ImportProgressHook, max_tries: int) -> Import:
@@ -260,9 +250,9 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
         self._publish_started(hook, import_, record)
         return import_
 
-    def _find_earlier(
+    def _find_or_start(
         self, store: StartStore, hook: ImportProgressHook, record: StartRecord, max_tries: int
-    ) -> Import | None:
+    ) -> Import:
         self.log.warning(
             "%s: an earlier try of this task ended at %s or later, while it started the import.",
             self._subject,
@@ -273,7 +263,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             return self._found(store, hook, record, max_tries, "An earlier try of this task ended while it was sent.")
         except ImportNotFoundError:
             self.log.info("%s: certainly no import was started, so it is started now.", self._subject)
-            return None
+            return self._start(store, hook, max_tries)
 
     def _find_or_raise(
         self, store: StartStore, hook: ImportProgressHook, record: StartRecord, max_tries: int, reason: str
