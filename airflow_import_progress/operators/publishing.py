@@ -54,7 +54,12 @@ class PublishingSensor(BaseImportSensor):
 
     def _publish_started(self, hook: ImportProgressHook, import_: Import, record: StartRecord) -> None:
         state = PublishedStartState.STARTED if self.wait_for_completion else PublishedStartState.NOT_AWAITED
-        self._start_publisher.publish(_as_published(state, record), hook=hook, import_=import_)
+        import_url = None
+        if not self._start_publisher.is_silent:
+            # A broken link hides no start.
+            with suppress(Exception):
+                import_url = hook.import_url(import_)
+        self._start_publisher.publish(_as_published(state, record), import_id=import_.import_id, import_url=import_url)
 
     @contextmanager
     def _publishing_failure(self) -> Iterator[None]:

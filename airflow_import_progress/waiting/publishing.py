@@ -17,7 +17,6 @@ from weakref import WeakKeyDictionary
 from airflow_import_progress import clock
 from airflow_import_progress.compat.stored import apull_xcom, apush_xcom, publishes_progress, push_xcom
 from airflow_import_progress.hooks.base import ImportProgressHook
-from airflow_import_progress.imports import Import
 from airflow_import_progress.links import ImportLink
 from airflow_import_progress.waiting.published import XCOM_KEY, History, PublishedProgress, PublishedStart
 from airflow_import_progress.waiting.wait import Wait
@@ -65,16 +64,16 @@ class StartPublisher:
         self,
         start: PublishedStart,
         *,
-        hook: ImportProgressHook | None = None,
-        import_: Import | None = None,
+        import_id: str | None = None,
+        import_url: str | None = None,
         error: str | None = None,
     ) -> None:
         """
         Write the state of the start.
 
         :param start: The start.
-        :param hook: The hook, for the vendor's page of the import.
-        :param import_: The import, if the vendor has returned it.
+        :param import_id: The vendor's identifier of the import, or None if it is unknown.
+        :param import_url: The vendor's page of the import, or None if none is known.
         :param error: Why the start failed, or None.
         """
         self.start = start
@@ -86,8 +85,8 @@ class StartPublisher:
                 vendor=self._vendor,
                 conn_id=self._conn_id,
                 label=self._label,
-                import_id=None if import_ is None else import_.import_id,
-                import_url=None if import_ is None or hook is None else hook.import_url(import_),
+                import_id=import_id,
+                import_url=import_url,
                 waiting_since=self._begun_at,
                 deadline=None,
                 polled_at=None,
