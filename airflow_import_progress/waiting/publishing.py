@@ -246,7 +246,9 @@ class TriggerPublisher(Publisher):
     async def _write(self) -> None:
         try:
             if not self._has_read_earlier:
-                # Until that has succeeded, nothing is written: it would replace what the worker has published.
+                # Until that has succeeded, nothing is written, which would replace what the worker has published. The
+                # gap to the next attempt is that of writes.
+                self._written_at = self.wait.clock()
                 self._continue_earlier(await apull_xcom(self.ti, XCOM_KEY))
                 self._has_read_earlier = True
             if self.needs_url() and self.hook is not None:
