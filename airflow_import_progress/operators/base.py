@@ -59,6 +59,8 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
     :raises ValueError: if an argument is outside its range; the message names it.
     """
 
+    #: Where a person finds out whether an import was started, as a sentence.
+    start_advice: ClassVar[str]
     #: The arguments, besides those of the import, that are rendered to text even in native DAGs.
     text_arguments: ClassVar[Sequence[str]] = ()
     _required_class_attributes: ClassVar[Mapping[str, str]] = {

@@ -41,7 +41,6 @@ _WORDED_ERRORS = (
 class PublishingSensor(BaseImportSensor):
     """Base of a sensor that starts its import, and publishes the start."""
 
-    #: Where a person finds out whether an import was started, as a sentence.
     start_advice: ClassVar[str]
     wait_for_completion: bool
     _start_store: StartStore
@@ -71,13 +70,14 @@ class PublishingSensor(BaseImportSensor):
             raise
         except Exception as error:
             if not self._start_publisher.is_silent:
-                self._publish_failure(error)
+                with suppress(Exception):
+                    self._publish_failure(error)
             raise
 
     def _publish_failure(self, error: Exception) -> None:
         own, text = self._record, self._text_of(error)
         try:
-            # Read again, because what is published must not contradict the record from which the next try continues.
+            # Read again, because what is shown must not contradict the record with which the next try begins.
             stored = self._start_store.load()
         except Exception:
             # It may be the record of an import that was started.
@@ -97,11 +97,12 @@ class PublishingSensor(BaseImportSensor):
         self._start_publisher.publish(start, error=text)
 
     def _text_of(self, error: Exception) -> str:
+        text = str(error).removeprefix(f"{self._subject}: ")
         if isinstance(error, _WORDED_ERRORS):
-            return str(error).removeprefix(f"{self._subject}: ")
+            return text
         if type(error) in (RuntimeError, ValueError):
             # Those of the record and of arguments, and perhaps of a library, which may name an address.
-            return ADDRESS.sub(r"\1\2", str(error).removeprefix(f"{self._subject}: "))
+            return ADDRESS.sub(r"\1\2", text)
         # The text is a library's and may contain a secret, which Airflow masks in logs but not in XComs.
         return f"{type(error).__name__}: the log of this task has the details."
 
