@@ -41,7 +41,10 @@ nitpick_ignore_regex = [
     ("py:class", r"BaseOperator|Sandbox|Selection|XComArg|datetime|timedelta"),
     # Bases and arguments that are not part of the API.
     ("py:class", r"airflow_import_progress\..*\.(_\w+|JobArguments|JobSearch|ListedJobs|Listing|NewJob|Readable)"),
-    ("py:class", r"airflow_import_progress\..*\.(Schedule|SensorWithoutWorkers|Source|SteppingSensor)"),
+    (
+        "py:class",
+        r"airflow_import_progress\..*\.(PublishingSensor|Schedule|SensorWithoutWorkers|Source|SteppingSensor)",
+    ),
     # Type variables.
     ("py:(obj|class)", r"airflow_import_progress\..*\.([KT]|T_co)"),
 ]

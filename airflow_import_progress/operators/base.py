@@ -30,6 +30,7 @@ from airflow_import_progress.starting.prepared import ImportNotFoundError, Prepa
 from airflow_import_progress.starting.record import NextStep, StartRecord, StartState, next_step
 from airflow_import_progress.starting.store import StartStore, start_store, with_forgetting
 from airflow_import_progress.waiting.metrics import Metrics
+from airflow_import_progress.waiting.publishing import StartPublisher
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Context
@@ -125,7 +126,14 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
         with skipping(soft_fail=self.soft_fail, never_fail=self.never_fail):
             store, self._start_metrics = start_store(context), self._metrics(context)
             self._start_store, self._waiting_since = store, None
-            with self.get_hook() as hook:
+            self._start_publisher = StartPublisher(
+                context["ti"],
+                vendor=self.hook_class.hook_name,
+                conn_id=self._conn_id,
+                label=self.import_class.label,
+                log=self.log,
+            )
+            with self.get_hook() as hook, self._publishing_failure():
                 import_ = self._started_import(store, hook, context)
             self._set_import(import_)
             if not self.wait_for_completion:
@@ -191,6 +199,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             record.sent_at_in_words,
             store.place,
         )
+        self._publish_started(hook, import_, record)
         self._warn_if_changed(hook, record)
         return import_
 
@@ -204,12 +213,13 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             prepared = self.prepare(hook)
         # That may have taken long, so that Airflow has given this try up and begun another one.
         store.require_unchanged(self._record)
-        record = self._record = StartRecord(
+        record = StartRecord(
             state=StartState.STARTING,
             sent_at=clock.current.time(),
             digest=prepared.digest,
             max_tries=max_tries,
             notes=prepared.notes,
+            content=str(prepared.description),
         )
         self._save_intent(store, record)
         try:
@@ -239,6 +249,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             )
         self._save(store, latest.started(import_.to_dict()))
         self.log.info("%s was started with %s.", import_.describe(self._conn_id), prepared.description)
+        self._publish_started(hook, import_, record)
         return import_
 
     def _find_or_start(
@@ -249,6 +260,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             self._subject,
             record.sent_at_in_words,
         )
+        self._publish_starting(record)
         try:
             return self._found(store, hook, record, max_tries, "An earlier try of this task ended while it was sent.")
         except ImportNotFoundError:
@@ -273,16 +285,20 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             found = self._patiently(lambda: self.find_import(hook, record), lambda error: error.transient)
         except ImportProgressError as error:
             # The record stays, so that the next try searches again.
-            raise error.reworded(
+            unknown = error.reworded(
                 f"{error} It is unknown whether the import was started. The next try searches for it again: if Airflow "
                 f"does not retry this task, clear it."
-            ) from None
+            )
+            # Only the request of the search was not sent: this try must not start the import again.
+            unknown.not_sent = False
+            raise unknown from None
         if found is None:
             self._start_metrics.on_unknown_start()
             raise self._unknown(store, record, max_tries, reason)
         self._save(store, record.started(found.to_dict()))
         self._start_metrics.on_start()
         self.log.info("%s was found at the vendor: it is the one that was started.", found.describe(self._conn_id))
+        self._publish_started(hook, found, record)
         return found
 
     def _unknown(self, store: StartStore, record: StartRecord, max_tries: int, reason: str) -> ImportStartUnknownError:

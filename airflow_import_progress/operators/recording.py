@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_import_progress.exceptions import ImportActionRequiredError, ImportFailedError
-from airflow_import_progress.sensors.base import BaseImportSensor
+from airflow_import_progress.operators.publishing import PublishingSensor
 from airflow_import_progress.starting.record import StartRecord, StartState
 from airflow_import_progress.starting.store import RecordChangedError, StartStore
 
@@ -17,12 +17,8 @@ if TYPE_CHECKING:
     from airflow_import_progress.compat import Context
 
 
-class RecordingSensor(BaseImportSensor):
+class RecordingSensor(PublishingSensor):
     """Base of a sensor that has started its import, and keeps a record of that."""
-
-    _start_store: StartStore
-    #: The record that this try has stored or read last.
-    _record: StartRecord | None = None
 
     def note(self, **notes: Any) -> None:
         """
@@ -70,6 +66,10 @@ class RecordingSensor(BaseImportSensor):
         """Store that a start is being made, and read it again: another try may store its own at the same time."""
         try:
             store.save(record)
+            self._record = record
+            # After the record, so that the page never shows a start of which the next try does not know, and before it
+            # is read again, so that a slow write does not delay the request after that last check.
+            self._publish_starting(record)
             store.still(record)
         except RecordChangedError:
             raise

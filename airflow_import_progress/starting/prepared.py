@@ -15,7 +15,8 @@ class PreparedStart:
     """
     Hold a start whose arguments and file have been checked, right before the request is sent.
 
-    :param description: The content to import, for the log, such as ``"the file '/data/leaves.csv'"``.
+    :param description: The content to import, for the log and the Imports page, such as ``"the file
+        '/data/leaves.csv'"``. Without any secret.
     :param digest: A digest of the content. It reveals that the content has changed.
     :param send: Starts the import and returns its reference.
     :param notes: Plain JSON values, to recognize the import at the vendor if its answer is lost. Without any secret.

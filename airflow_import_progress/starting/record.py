@@ -51,6 +51,7 @@ class StartRecord:
         not.
     :param notes: What the vendor's module noted before the request, to recognize the import afterwards.
     :param import_fields: The arguments of the import that was started; None: it is unknown.
+    :param content: The content to import, such as ``"the file '/data/leaves.csv'"``, for display only. None: unknown.
     """
 
     state: StartState
@@ -59,6 +60,7 @@ class StartRecord:
     max_tries: int
     notes: Mapping[str, Any] = field(default_factory=dict)
     import_fields: Mapping[str, Any] | None = None
+    content: str | None = None
 
     @property
     def sent_at_in_words(self) -> str:

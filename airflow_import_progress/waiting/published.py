@@ -22,9 +22,9 @@ class PublishedStartState(StrEnum):
 
     #: The request may have been sent. Published before it is.
     STARTING = "starting"
-    #: The vendor has returned the import, and the task waits for it.
+    #: The vendor has started the import, and the task waits for it, unless the import has failed at once.
     STARTED = "started"
-    #: The vendor has returned the import, and the task does not wait for it.
+    #: The vendor has started the import, and the task does not wait for it.
     NOT_AWAITED = "not_awaited"
     #: It is unknown whether an import was started.
     UNKNOWN = "unknown"
@@ -38,7 +38,8 @@ class PublishedStart:
     Hold the start of an import by an operator.
 
     :param state: The state of the start.
-    :param sent_at: The time right before the request was sent, in seconds since the epoch. None: nothing was sent.
+    :param sent_at: The time right before the request was sent, in seconds since the epoch. None: that is unknown, or
+        certainly no import was started.
     :param content: The content to import, such as ``"the file '/data/leaves.csv'"``, or None if it is unknown.
     """
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Publish the progress of a wait, for display only.
+Publish the start of an import and the progress of a wait, for display only.
 
-It is written when it has changed, at most every :data:`MIN_WRITE_GAP` seconds, and now and then if it has not. A failed
-write never fails a wait.
+A start is written whenever its state changes. The progress of a wait is written when it has changed, at most every
+:data:`MIN_WRITE_GAP` seconds, and now and then if it has not. A failed write never fails a start or a wait.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Coroutine
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from airflow_import_progress import clock
 from airflow_import_progress.compat.stored import apull_xcom, apush_xcom, publishes_progress, push_xcom
 from airflow_import_progress.hooks.base import ImportProgressHook
 from airflow_import_progress.links import ImportLink
-from airflow_import_progress.waiting.published import XCOM_KEY, History, PublishedProgress
+from airflow_import_progress.waiting.published import XCOM_KEY, History, PublishedProgress, PublishedStart
 from airflow_import_progress.waiting.wait import Wait
 
 #: Shortest gap between two writes of a wait, in seconds.
@@ -34,6 +35,70 @@ LAST_WRITE_TIMEOUT = 5.0
 _write_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 #: The writes that are under way. A write is never cancelled: Airflow 3.1 would take its answer for that of another one.
 _tasks: set[asyncio.Task[None]] = set()
+
+
+class StartPublisher:
+    """
+    Publish the start of an import by one try of a task, from its worker.
+
+    :param ti: The task instance. None: there is none, and nothing is published.
+    :param vendor: The vendor's name.
+    :param conn_id: The Airflow connection.
+    :param label: The name of such an import.
+    :param log: The log of the task.
+    """
+
+    def __init__(self, ti: Any, *, vendor: str, conn_id: str, label: str, log: Any) -> None:
+        self.is_silent = ti is None or not publishes_progress()
+        #: What was published last, or None.
+        self.start: PublishedStart | None = None
+        self._ti = ti
+        self._begun_at = clock.current.time()
+        self._vendor = vendor
+        self._conn_id = conn_id
+        self._label = label
+        self._log = log
+        self._has_failed = False
+
+    def publish(
+        self,
+        start: PublishedStart,
+        *,
+        import_id: str | None = None,
+        import_url: str | None = None,
+        error: str | None = None,
+    ) -> None:
+        """
+        Write the state of the start.
+
+        :param start: The start.
+        :param import_id: The vendor's identifier of the import, or None if it is unknown.
+        :param import_url: The vendor's page of the import, or None if none is known.
+        :param error: Why the start failed, or None.
+        """
+        self.start = start
+        if self.is_silent:
+            return
+        try:
+            published = PublishedProgress(
+                try_number=self._ti.try_number,
+                vendor=self._vendor,
+                conn_id=self._conn_id,
+                label=self._label,
+                import_id=import_id,
+                import_url=import_url,
+                waiting_since=self._begun_at,
+                deadline=None,
+                polled_at=None,
+                error=error,
+                start=start,
+            )
+            push_xcom(self._ti, XCOM_KEY, published.to_dict())
+        except Exception as failure:
+            # Later ones are not logged, because they would hide the log of the start.
+            if not self._has_failed:
+                self._has_failed = True
+                self._log.info("The start could not be published (%s: %s).", type(failure).__name__, failure)
 
 
 class Publisher:
@@ -53,6 +118,8 @@ class Publisher:
         #: The hook that polls the import, once it does.
         self.hook: ImportProgressHook | None = None
         self.import_url: str | None = None
+        #: The start of the import by this task, or None if it only waits for the import.
+        self.start: PublishedStart | None = None
         self.history = History()
         self._written: tuple[Any, ...] | None = None
         self._written_at = 0.0
@@ -86,6 +153,7 @@ class Publisher:
             error=state.error,
             failures=state.failures,
             history=tuple(self.history.points),
+            start=self.start,
         ).to_dict()
 
     def add_to_history(self) -> None:
@@ -145,7 +213,7 @@ class TriggerPublisher(Publisher):
         super().__init__(wait, ti, vendor)
         self._stores_link = stores_link
         self._task: asyncio.Task[None] | None = None
-        self._has_read_history = False
+        self._has_read_earlier = False
 
     def publish(self) -> None:
         """Write in the background once a write is due, if anything has changed."""
@@ -177,9 +245,12 @@ class TriggerPublisher(Publisher):
 
     async def _write(self) -> None:
         try:
-            if not self._has_read_history:
-                self._has_read_history = True
-                self._continue_history(await apull_xcom(self.ti, XCOM_KEY))
+            if not self._has_read_earlier:
+                # Until that has succeeded, nothing is written, which would replace what the worker has published. The
+                # gap to the next attempt is that of writes.
+                self._written_at = self.wait.clock()
+                self._continue_earlier(await apull_xcom(self.ti, XCOM_KEY))
+                self._has_read_earlier = True
             if self.needs_url() and self.hook is not None:
                 self.set_url(await self.hook.aimport_url(self.wait.import_))
                 if self._stores_link and self.import_url is not None:
@@ -188,13 +259,14 @@ class TriggerPublisher(Publisher):
         except Exception as error:
             self.log_failure(error)
 
-    def _continue_history(self, value: Any) -> None:
+    def _continue_earlier(self, value: Any) -> None:
         try:
             before = PublishedProgress.from_dict(value)
         except ValueError:
             return
         if (before.try_number, before.import_id) == (self.ti.try_number, self.wait.import_.import_id):
             self.history.go_on_from(before.history)
+            self.start = before.start
 
 
 def _in_background(write: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -259,6 +259,21 @@ class Killed(BaseException):
     """The end of a worker's process."""
 
 
+def test_a_search_that_could_not_be_sent_is_never_followed_by_a_second_request(
+    lucca, operator_task, leaves, monkeypatch
+):
+    def find_import(operator, hook, record):
+        raise ImportPollError("the connection was refused", transient=True, not_sent=True)
+
+    monkeypatch.setattr(LuccaLeaveImportOperator, "find_import", find_import)
+    lucca.add_fault({"reset": True}, vendor="lucca", path_contains="leavePeriods", processed=True, times=1)
+    task = operator_task(LuccaLeaveImportOperator, file=leaves)
+    for _ in range(2):
+        with pytest.raises(ImportPollError, match="unknown whether the import was started"):
+            task.run()
+    assert started(lucca) == 1
+
+
 @pytest.mark.parametrize("is_cleared", [False, True])
 def test_a_worker_that_dies_during_the_request_leads_to_a_report(lucca, operator_task, leaves, monkeypatch, is_cleared):
     task = operator_task(LuccaLeaveImportOperator, file=leaves)

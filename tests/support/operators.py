@@ -50,6 +50,9 @@ class OperatorTask:
         self.state_store = MemoryStateStore()
         self.max_tries = 3
         self.ti = TaskInstance(clock)
+        self.tries = 0
+        #: Whether the triggerer has a task instance, for which it publishes.
+        self.is_published = False
         #: The operator of the current try.
         self.operator = None
         #: All that Airflow stored of the deferrals: triggers, their events and the arguments of their tasks.
@@ -59,7 +62,9 @@ class OperatorTask:
         """Run one try to its end, and return its result."""
         with a_dag():
             self.operator = self.operator_class(task_id="import", **self.arguments)
+        self.tries += 1
         ti = self.ti
+        ti.try_number = self.tries
         ti.dag_id, ti.run_id, ti.task_id, ti.max_tries = "d", "r", "import", self.max_tries
         context = {"ti": ti}
         if has_task_state_store():
@@ -72,7 +77,10 @@ class OperatorTask:
                 self.clock.now = max(self.clock.now, rescheduled.reschedule_date.timestamp())
                 ti.rescheduled = True
             except TaskDeferred as deferred:
-                event = fired(inflated(*deferred.trigger.serialize()))
+                trigger = inflated(*deferred.trigger.serialize())
+                if self.is_published:
+                    trigger.task_instance = ti
+                event = fired(trigger)
                 kwargs = {**(deferred.kwargs or {}), "event": event}
                 self.deferrals.append((deferred.trigger.serialize(), kwargs))
                 call = partial(self.operator.resume_execution, deferred.method_name, kwargs, context)

@@ -8,7 +8,13 @@ import json
 import pytest
 
 from airflow_import_progress.progress import ImportProgress, ImportState
-from airflow_import_progress.waiting.published import MAX_HISTORY_POINTS, History, PublishedProgress
+from airflow_import_progress.waiting.published import (
+    MAX_HISTORY_POINTS,
+    History,
+    PublishedProgress,
+    PublishedStart,
+    PublishedStartState,
+)
 
 PUBLISHED = PublishedProgress(
     try_number=2,
@@ -24,6 +30,20 @@ PUBLISHED = PublishedProgress(
 )
 
 
+STARTING = PublishedProgress(
+    try_number=1,
+    vendor="Lucca",
+    conn_id="lucca_default",
+    label="Lucca leave import",
+    import_id=None,
+    waiting_since=1_800_000_000.0,
+    deadline=None,
+    polled_at=None,
+    error="the file 'é.csv' does not exist",
+    start=PublishedStart(state=PublishedStartState.STARTING, sent_at=1_800_000_000.5, content="the file 'é.csv'"),
+)
+
+
 def history_of(*points):
     history = History()
     for point in points:
@@ -31,8 +51,31 @@ def history_of(*points):
     return history
 
 
-def test_it_survives_json():
-    assert PublishedProgress.from_dict(json.loads(json.dumps(PUBLISHED.to_dict()))) == PUBLISHED
+@pytest.mark.parametrize("published", [PUBLISHED, STARTING], ids=["wait", "start"])
+def test_it_survives_json(published):
+    assert PublishedProgress.from_dict(json.loads(json.dumps(published.to_dict()))) == published
+
+
+def test_what_was_published_before_starts_were_is_read():
+    before = {name: value for name, value in PUBLISHED.to_dict().items() if name != "start"}
+    assert PublishedProgress.from_dict(before) == PUBLISHED
+
+
+def test_the_states_of_a_start_stay_as_they_are():
+    # Those of XComs that Airflow has stored already.
+    assert [state.value for state in PublishedStartState] == [
+        "starting",
+        "started",
+        "not_awaited",
+        "unknown",
+        "not_started",
+    ]
+
+
+def test_what_a_later_version_adds_to_a_start_is_ignored():
+    later = STARTING.to_dict()
+    later["start"]["mood"] = "fine"
+    assert PublishedProgress.from_dict(later) == STARTING
 
 
 def test_what_a_later_version_adds_is_ignored():
@@ -49,10 +92,15 @@ def test_what_a_later_version_adds_is_ignored():
         {**PUBLISHED.to_dict(), "progress": {"state": "unheard of"}},
         {**PUBLISHED.to_dict(), "history": 7},
         {**PUBLISHED.to_dict(), "history": [["now", 3]]},
+        {**PUBLISHED.to_dict(), "start": "starting"},
+        {**PUBLISHED.to_dict(), "start": {}},
+        {**PUBLISHED.to_dict(), "start": {"state": "unheard of"}},
     ],
 )
 def test_anything_else_is_refused(value):
-    with pytest.raises(ValueError, match=r"what a wait publishes|progress|could not convert"):
+    with pytest.raises(
+        ValueError, match=r"what a wait publishes|progress|could not convert|PublishedStartState|start of an import"
+    ):
         PublishedProgress.from_dict(value)
 
 

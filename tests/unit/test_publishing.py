@@ -13,6 +13,7 @@ from airflow_import_progress.exceptions import ImportPollError
 from airflow_import_progress.hooks.lucca import LuccaLeaveImport
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.waiting import publishing
+from airflow_import_progress.waiting.published import PublishedStart, PublishedStartState
 from airflow_import_progress.waiting.publishing import (
     MAX_WRITE_GAP,
     MIN_WRITE_GAP,
@@ -25,6 +26,7 @@ from airflow_import_progress.waiting.state import WaitState
 from airflow_import_progress.waiting.wait import Wait
 
 START = 1_800_000_000.0
+STARTED = PublishedStart(state=PublishedStartState.STARTED, sent_at=START - 90, content="the file 'a.csv'")
 TI = SimpleNamespace(dag_id="d", task_id="wait", run_id="r", map_index=-1, try_number=1)
 
 
@@ -306,12 +308,56 @@ async def test_a_trigger_goes_on_from_what_was_published_before_for_the_same_try
     airflow, wait, before, seen
 ):
     published = WorkerPublisher(wait, TI, "Lucca").next_to_write()
-    airflow.stored = published | {"history": [[START - 60, 5.0]]} | before
+    airflow.stored = published | {"history": [[START - 60, 5.0]], "start": STARTED.to_dict()} | before
     publisher = TriggerPublisher(wait, TI, "Lucca")
     wait.on_progress(progress(10))
     publisher.publish()
     await all_is_written()
     assert [percent for _, percent in airflow.written[0]["history"]] == seen
+    assert airflow.written[0]["start"] == (STARTED.to_dict() if seen == [5.0, 10.0] else None)
+
+
+async def test_a_trigger_that_could_not_read_what_was_published_does_not_replace_it(airflow, wait, monkeypatch):
+    published = WorkerPublisher(wait, TI, "Lucca").next_to_write()
+    airflow.stored = published | {"start": STARTED.to_dict()}
+    answers = [OSError("no database"), airflow.stored]
+
+    async def apull(ti, key):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(publishing, "apull_xcom", apull)
+    publisher = TriggerPublisher(wait, TI, "Lucca")
+    wait.on_progress(progress(10))
+    publisher.publish()
+    await all_is_written()
+    assert [value["start"] for value in airflow.written] == [STARTED.to_dict()]
+    assert airflow.now >= START + MIN_WRITE_GAP
+
+
+async def test_the_last_write_keeps_the_start_while_it_is_still_being_read(airflow, wait, monkeypatch):
+    published = WorkerPublisher(wait, TI, "Lucca").next_to_write()
+    is_reading, answers = asyncio.Event(), asyncio.Event()
+
+    async def apull(ti, key):
+        is_reading.set()
+        await answers.wait()
+        return published | {"start": STARTED.to_dict()}
+
+    monkeypatch.setattr(publishing, "apull_xcom", apull)
+    publisher = TriggerPublisher(wait, TI, "Lucca")
+    wait.on_progress(progress(10))
+    publisher.publish()
+    await is_reading.wait()
+    wait.end()
+    ending = asyncio.create_task(publisher.end())
+    await asyncio.sleep(0)
+    answers.set()
+    await ending
+    await all_is_written()
+    assert {value["start"]["state"] for value in airflow.written} == {"started"}
 
 
 class Hook:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-All ways in which the tries of one task can end, against a vendor in memory: an import is never started twice by itself.
+All ways in which the tries of one task can end, against a vendor in memory: an import is never started twice by itself,
+and what is published of its start is true.
 
 Each try of an operator is run once for each combination of the points at which its worker may die and of the answers
 that the vendor may give. The next tries begin in all worlds that were reached, after a retry and after a clear, until
@@ -202,6 +203,17 @@ class Run:
         self.choose, self.is_searchable = choose, is_searchable
         self.clock = SimpleNamespace(now=NOW)
         self.has_run = self.is_repeated = False
+        #: What was published last, and whether that was ahead of the record.
+        self.published, self.is_ahead = None, False
+
+    def publish(self, value):
+        state = value["start"]["state"]
+        if state == "starting":
+            if self.is_repeated:
+                # So that what the first request has left is shown during the second one.
+                raise OSError("Airflow's API did not answer")
+            self.is_ahead |= state_of(self) != "starting"
+        self.published = value
 
     def send(self):
         answer = self.choose("the vendor", *(FEWER_ANSWERS if self.is_repeated else ANSWERS))
@@ -228,7 +240,8 @@ class Run:
         if not self.is_searchable:
             return None
         if self.choose("the search", "gets through", "does not") == "does not":
-            raise ImportPollError("no answer", transient=True)
+            # The search was not sent, which is nothing about the start.
+            raise ImportPollError("refused", transient=True, not_sent=True)
         later = range(record.notes["imports before"], len(self.imports))
         if not later:
             raise ImportNotFoundError
@@ -306,7 +319,7 @@ def run_try(monkeypatch):
     clock = SimpleNamespace(now=NOW)
     monkeypatch.setattr(clock_module.current, "time", lambda: clock.now)
     monkeypatch.setattr(clock_module.current, "sleep", lambda seconds: None)
-    monkeypatch.setattr(publishing, "publishes_progress", lambda: False)
+    monkeypatch.setattr(publishing, "publishes_progress", lambda: True)
     operators = {}
 
     def operator_with(**arguments):
@@ -325,9 +338,11 @@ def run_try(monkeypatch):
         ti = SimpleNamespace(max_tries=max_tries, map_index=-1, try_number=1, first=None)
         ti.get_first_reschedule_date = lambda context: ti.first
         monkeypatch.setattr(operators_base, "start_store", lambda context: Store(run))
+        monkeypatch.setattr(publishing, "push_xcom", lambda ti, key, value: run.publish(value))
         while True:
             # As in a process of its own.
             operator.current, operator.number, operator._deferred_import = run, NOT_GIVEN, None
+            operator._record = None
             try:
                 return operator.execute({"ti": ti})
             except AirflowRescheduleException:
@@ -336,7 +351,7 @@ def run_try(monkeypatch):
             except TaskDeferred as deferred:
                 event = run.event(FakeImport(**deferred.kwargs["import_fields"]))
                 run.choose.may_die("before it resumes")
-                operator.number, operator._deferred_import = NOT_GIVEN, None
+                operator.number, operator._deferred_import, operator._record = NOT_GIVEN, None, None
                 kwargs = {**deferred.kwargs, "event": event}
                 return operator.resume_execution(deferred.method_name, kwargs, {"ti": ti})
 
@@ -389,6 +404,7 @@ def judged(world, run, error, result):
         if isinstance(error, ImportStartRefusedError | ImportFileError):
             assert len(run.imports) == len(world.imports), "an import was started, and it was reported that none was"
             assert run.record is None, "a record is left although no import was started"
+    check_published(world, run, error)
     return World(
         imports=tuple(run.imports),
         record=run.record,
@@ -397,6 +413,29 @@ def judged(world, run, error, result):
         is_retried=is_retried,
         is_settled=is_settled,
     )
+
+
+def check_published(world, run, error):
+    """
+    Check what the page shows of a start after a try.
+
+    :raises AssertionError: if it is not true, or if it hides a start that may have been made.
+    """
+    state = state_of(run)
+    assert not run.is_ahead, "a start is shown of which the next try does not know"
+    shown = run.published and run.published["start"]["state"]
+    if shown == "not_started":
+        assert (len(run.imports), state in (None, "ended")) == (len(world.imports), True), "shown as not started"
+    if shown in ("started", "not_awaited") and run.published["import_id"] is not None:
+        assert int(run.published["import_id"]) == len(run.imports) - 1, "another import is shown"
+    if isinstance(error, ImportStartUnknownError):
+        assert shown == "unknown", "an unknown start is not shown"
+    if isinstance(error, ImportStartRefusedError | ImportFileError):
+        assert shown in ("not_started", "unknown"), "a start that failed is not shown"
+    if isinstance(error, ImportFailedError):
+        assert shown == "started", "a failure is not shown as that of an import that was started"
+    if len(run.imports) > len(world.imports):
+        assert shown is not None, "a start left no trace"
 
 
 def cleared(world):

@@ -27,6 +27,7 @@ RECORD = StartRecord(
     max_tries=2,
     notes={"job_ids": ["1", "é"], "none": None},
     import_fields={"summary_id": "1", "create": False},
+    content="the file '/data/é.csv'",
 )
 
 
@@ -84,7 +85,7 @@ def test_a_record_is_the_same_after_it_was_stored(record):
 
 def test_the_names_in_a_stored_record_stay_as_they_are():
     # Those of records that Airflow has stored already.
-    assert set(RECORD.to_dict()) == {"state", "sent_at", "digest", "max_tries", "notes", "import_fields"}
+    assert set(RECORD.to_dict()) == {"state", "sent_at", "digest", "max_tries", "notes", "import_fields", "content"}
     assert [state.value for state in StartState] == ["starting", "started", "unknown", "ended"]
 
 
