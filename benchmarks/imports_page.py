@@ -23,9 +23,10 @@ from airflow_import_progress.waiting.published import MAX_HISTORY_POINTS, Publis
 from benchmarks.triggerer import Figures
 from tools.postgres import postgres
 
-#: How many waits are kept in the database, and how many of them are under way; each run has a hundred.
+#: How many waits are kept in the database, and how many of them are under way.
 STORED = ((10, 10), (1_000, 1_000), (100_000, 1_000))
-TIME_BETWEEN_RUNS = timedelta(hours=9)
+#: How many waits a run has, and the time between two runs.
+WAITS_PER_RUN, TIME_BETWEEN_RUNS = 10, timedelta(minutes=50)
 ROUNDS = 20
 WAITS, WAIT = "/import-progress/api/waits", "/import-progress/api/wait"
 #: The queries of the lists: the page itself asks for the summary of a day, the command for a longer list.
@@ -157,12 +158,12 @@ def _store(stored: int, under_way: int) -> None:
     now = datetime.now(UTC)
     waits = [
         SeededWait(
-            run_id=f"run {number // 100}",
-            map_index=number % 100,
+            run_id=f"run {number // WAITS_PER_RUN}",
+            map_index=number % WAITS_PER_RUN,
             published=_published(now.timestamp(), number),
             task_state=_task_state(number, under_way),
-            published_at=now - number // 100 * TIME_BETWEEN_RUNS,
-            run_after=now - number // 100 * TIME_BETWEEN_RUNS,
+            published_at=now - number // WAITS_PER_RUN * TIME_BETWEEN_RUNS,
+            run_after=now - number // WAITS_PER_RUN * TIME_BETWEEN_RUNS,
             run_state="running" if number < under_way else "success",
         )
         for number in range(stored)
