@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The chart of an import's progress over time.
 
-import { createElement } from "./dom.js";
+import { createElement, createSvg } from "./dom.js";
 import { formatTime } from "./format.js";
 
 export function createFigure(wait) {
@@ -10,7 +10,7 @@ export function createFigure(wait) {
     figure.append(createElement("figcaption", "", "Progress over time"), createElement("p", "muted", "The chart needs at least two percentages."));
     return figure;
   }
-  figure.append(createElement("figcaption", "", "Progress over time"), createSvg("svg", { class: "chart", role: "img" }));
+  figure.append(createElement("figcaption", "", "Progress over time"), createSvg("svg", { class: "chart progress", role: "img" }));
   return figure;
 }
 
@@ -51,11 +51,4 @@ function createTimeLabels(from, until, size, x) {
     const anchor = index === 0 ? "start" : index === times.length - 1 ? "end" : "middle";
     return createSvg("text", { x: x(at), y: size.height - 6, "text-anchor": anchor }, formatTime(at, until - from < 600));
   });
-}
-
-function createSvg(name, attributes, text) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [attribute, value] of Object.entries(attributes)) element.setAttribute(attribute, String(value));
-  if (text !== undefined) element.textContent = text;
-  return element;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times on the page, relative to the server's clock.
+// Times and durations on the page, relative to the server's clock, which count on between two polls.
 
-import { setText } from "./dom.js";
-import { formatDuration } from "./format.js";
+import { createElement, setText } from "./dom.js";
+import { formatAge, formatDate, formatDuration, formatTime } from "./format.js";
 
 // The server's clock minus the browser's, in seconds.
 let offset = 0;
@@ -11,30 +11,40 @@ export function setServerTime(now) {
   offset = now - Date.now() / 1000;
 }
 
-export function formatRelativeTime(at, kind) {
-  const left = at - (Date.now() / 1000 + offset);
-  if (left <= 0 && kind === "due") return "overdue";
-  if (left <= 0) return `${formatDuration(-left)} ago`;
-  return left < 60 ? "in less than 1 min" : `in about ${formatDuration(left)}`;
+export function serverTime() {
+  return Date.now() / 1000 + offset;
 }
 
-export function setTime(element, at, kind = "") {
-  element.toggleAttribute("data-empty", typeof at !== "number");
-  if (typeof at !== "number") {
-    delete element.dataset.at;
-    element.removeAttribute("title");
-    setText(element, "");
-    return element;
-  }
+export function formatRelativeTime(at, kind) {
+  const left = at - serverTime();
+  if (left <= 0 && kind === "due") return "overdue";
+  if (left <= 0) return `${formatAge(-left)} ago`;
+  return left < 60 ? "in less than 1 min" : `in about ${formatAge(left)}`;
+}
+
+// The kind "due" is a time that is still to come, and "elapsed" the duration since a time.
+export function createTime(at, kind = "") {
+  const element = createElement("time", "", formatCounting(at, kind));
+  element.dateTime = new Date(at * 1000).toISOString();
+  element.title = kind === "elapsed" ? `from ${formatDate(at)} to now` : formatDate(at);
   element.dataset.at = String(at);
   element.dataset.kind = kind;
-  element.title = new Date(at * 1000).toLocaleString();
-  setText(element, formatRelativeTime(at, kind));
   return element;
 }
 
-export function updateRelativeTimes() {
-  for (const element of document.querySelectorAll("[data-at]")) {
-    setText(element, formatRelativeTime(Number(element.dataset.at), element.dataset.kind));
+// Both relative and absolute, because a touch screen shows no titles.
+export function createTimeWithDate(at, kind) {
+  const both = createElement("span");
+  both.append(createTime(at, kind), " ", createElement("span", "muted", formatTime(at, true)));
+  return both;
+}
+
+export function updateTimes() {
+  for (const element of document.querySelectorAll("time[data-at]")) {
+    setText(element, formatCounting(Number(element.dataset.at), element.dataset.kind));
   }
+}
+
+function formatCounting(at, kind) {
+  return kind === "elapsed" ? formatDuration(serverTime() - at) : formatRelativeTime(at, kind);
 }

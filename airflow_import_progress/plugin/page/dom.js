@@ -10,6 +10,13 @@ export function createElement(name, classes, text) {
   return element;
 }
 
+// A text on one line: its end is cut off where it does not fit, and its title shows the whole.
+export function createLine(name, classes, text) {
+  const line = createElement(name, `line ${classes}`, text);
+  line.title = text ?? "";
+  return line;
+}
+
 export function createLink(url, text, inNewTab) {
   const link = createElement("a", "", text);
   link.href = url;
@@ -20,10 +27,38 @@ export function createLink(url, text, inNewTab) {
   return link;
 }
 
+export function createButton(classes, text, onClick) {
+  const button = createElement("button", classes, text);
+  button.type = "button";
+  button.addEventListener("click", onClick);
+  return button;
+}
+
 export function createOption(value, label) {
   const option = createElement("option", "", label);
   option.value = value;
   return option;
+}
+
+export function createCell(role, ...content) {
+  const cell = createElement(role === "columnheader" ? "th" : "td");
+  cell.setAttribute("role", role);
+  cell.append(...content);
+  return cell;
+}
+
+export function createRow(...cells) {
+  const row = createElement("tr");
+  row.setAttribute("role", "row");
+  row.append(...cells);
+  return row;
+}
+
+export function createSvg(name, attributes, text) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [attribute, value] of Object.entries(attributes)) element.setAttribute(attribute, String(value));
+  if (text !== undefined) element.textContent = text;
+  return element;
 }
 
 export function setText(element, text) {
@@ -40,17 +75,17 @@ export function hide(id) {
   $(id).hidden = true;
 }
 
-export function replaceIfChanged(cell, values, content) {
+export function replaceIfChanged(element, values, content) {
   const shown = JSON.stringify(values);
-  if (cell.shown === shown) return;
-  cell.shown = shown;
-  cell.replaceChildren(...content());
+  if (element.shown === shown) return;
+  element.shown = shown;
+  replaceKeepingFocus(element, ...content());
 }
 
-// Keep the keyboard focus on the link at the same position.
+// Keep the keyboard focus on the link or button at the same position.
 export function replaceKeepingFocus(element, ...content) {
-  const links = () => [...element.querySelectorAll("a[href]")];
-  const focused = links().indexOf(document.activeElement);
+  const targets = () => [...element.querySelectorAll("a[href], button")];
+  const focused = targets().indexOf(document.activeElement);
   element.replaceChildren(...content);
-  if (focused >= 0) links()[focused]?.focus({ preventScroll: true });
+  if (focused >= 0) targets()[focused]?.focus({ preventScroll: true });
 }

@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers, times and waits as text.
-
-const UNDER_WAY = ["waiting", "running", "needs_action", "retrying"];
-
-export function isUnderWay(wait) {
-  return UNDER_WAY.includes(wait.state);
-}
+// Numbers, times and durations as text.
 
 export function formatNumber(value) {
   return value.toLocaleString(undefined, { maximumFractionDigits: 0 });
@@ -26,9 +20,9 @@ export function formatPace(wait) {
   return "";
 }
 
-export function errorText(wait) {
-  const polls = wait.failures > 1 ? ` (${formatNumber(wait.failures)} failed polls in a row)` : "";
-  return wait.error ? `${wait.error}${polls}` : isUnderWay(wait) ? "" : (wait.message ?? "");
+// Round down, so that 100 % means complete.
+export function formatPercent(percent) {
+  return `${Math.floor(percent)} %`;
 }
 
 export function formatTime(at, withSeconds) {
@@ -38,9 +32,29 @@ export function formatTime(at, withSeconds) {
   return date.toLocaleString(undefined, isToday ? format : { day: "numeric", month: "short", ...format });
 }
 
-export function formatDuration(seconds) {
+export function formatDate(at) {
+  return new Date(at * 1000).toLocaleString();
+}
+
+// Round to one unit, for a time that is some way off.
+export function formatAge(seconds) {
   if (seconds < 60) return `${Math.floor(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   if (seconds < 129600) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86400)} days`;
+}
+
+// Exact enough to compare two durations.
+export function formatDuration(seconds) {
+  const whole = Math.max(Math.floor(seconds), 0);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 600) return joinUnits(whole, 60, "min", 1, "s");
+  if (whole < 3600) return `${Math.floor(whole / 60)} min`;
+  if (whole < 172800) return joinUnits(whole, 3600, "h", 60, "min");
+  return joinUnits(whole, 86400, "days", 3600, "h");
+}
+
+function joinUnits(seconds, size, unit, smallSize, smallUnit) {
+  const rest = Math.floor((seconds % size) / smallSize);
+  return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${smallUnit}` : ""}`;
 }

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// The chart that compares the duration of a wait with those of earlier runs of its task.
+
+import { serverTime } from "./clock.js";
+import { createElement, createSvg } from "./dom.js";
+import { formatDate, formatDuration, formatNumber } from "./format.js";
+import { LABELS, isUnderWay, labelOf } from "./states.js";
+
+const HEIGHT = 110;
+const MAX_SLOT = 28;
+
+export function createDurations(wait) {
+  const earlier = wait.durations ?? [];
+  const figure = createElement("figure");
+  figure.append(createElement("figcaption", "", earlier.length > 1 ? `Last ${formatNumber(earlier.length)} durations` : "Durations"));
+  if (!earlier.length) {
+    figure.append(createElement("p", "muted", "No earlier run of this task has ended yet, so there is nothing to compare with."));
+    return figure;
+  }
+  const text = comparison(wait);
+  if (text) figure.append(createElement("p", wait.is_slow ? "slow" : "", text));
+  figure.append(createSvg("svg", { class: "chart durations", role: "img" }));
+  return figure;
+}
+
+export function drawDurations(chart, wait) {
+  const bars = wait.durations.map((earlier) => ({ ...earlier, label: barLabel(earlier) }));
+  const own = ownDuration(wait);
+  if (own !== null) bars.push({ took: own, state: wait.state, label: `This import: ${formatDuration(own)}, ${labelOf(wait)}`, isOwn: true });
+  const width = Math.max(chart.clientWidth, 240);
+  const [top, bottom] = [16, HEIGHT - 4];
+  const longest = Math.max(...bars.map(({ took }) => took ?? 0), wait.usual_took ?? 0, 1);
+  const slot = Math.min(width / bars.length, MAX_SLOT);
+  const y = (took) => bottom - ((bottom - top) * took) / longest;
+  chart.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+  chart.setAttribute("aria-label", [comparison(wait), ...bars.map(({ label }) => label)].filter(Boolean).join(". "));
+  chart.replaceChildren(
+    createSvg("line", { class: "grid", x1: 0, x2: width, y1: bottom, y2: bottom }),
+    ...bars.map((bar, index) => createBar(bar, index * slot, slot, y, bottom)),
+    ...createMedian(wait.usual_took, width, y),
+  );
+}
+
+function createBar({ took, state, label, isOwn }, x, slot, y, bottom) {
+  const top = Math.min(y(took ?? 0), bottom - 2);
+  const gap = slot > 8 ? 3 : 1;
+  const bar = createSvg("rect", { x, y: top, width: Math.max(slot - gap, 1), height: bottom - top, rx: 2, "data-state": state });
+  if (isOwn) bar.setAttribute("class", "own");
+  bar.append(createSvg("title", {}, label));
+  return bar;
+}
+
+function createMedian(usualTook, width, y) {
+  if (typeof usualTook !== "number") return [];
+  const at = y(usualTook);
+  return [
+    createSvg("line", { class: "median", x1: 0, x2: width, y1: at, y2: at }),
+    createSvg("text", { x: width, y: at - 5, "text-anchor": "end" }, `usually ${formatDuration(usualTook)}`),
+  ];
+}
+
+function barLabel({ took, ended_at, state }) {
+  const parts = [typeof took === "number" ? formatDuration(took) : "unknown duration", LABELS[state] ?? state];
+  return [typeof ended_at === "number" ? formatDate(ended_at) : null, parts.join(", ")].filter(Boolean).join(": ");
+}
+
+function ownDuration(wait) {
+  if (!isUnderWay(wait)) return wait.took;
+  return typeof wait.waiting_since === "number" ? serverTime() - wait.waiting_since : wait.took;
+}
+
+// A sentence that compares the wait with the usual duration, or an empty text while that is unknown.
+function comparison(wait) {
+  if (typeof wait.usual_took !== "number") return "";
+  const usual = `sually ${formatDuration(wait.usual_took)} (median of ${formatNumber(wait.durations.filter(({ state }) => state === "done").length)})`;
+  const own = ownDuration(wait);
+  if (!wait.is_slow || own === null) return `U${usual}`;
+  return `Slower than usual: ${formatDuration(own)}${isUnderWay(wait) ? " so far" : ""}, u${usual}`;
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rows of the list, and the details of the one that is open.
+
+import { createBar, updateBar } from "./bar.js";
+import { createTime } from "./clock.js";
+import { createDetails, drawCharts, hasLog } from "./details.js";
+import { $, createButton, createCell, createElement, createLink, createRow, replaceIfChanged, replaceKeepingFocus, setText } from "./dom.js";
+import { logUrl } from "./links.js";
+import { isStartUnknown, isUnderWay } from "./states.js";
+import { createImportCell, createStateCell, createTaskCell, createTook, errorText, recordsText } from "./wait.js";
+
+const COLUMNS = ["Import", "Task", "State", "Progress", "Started", "Took", "Ended", "Details"];
+
+const rows = new Map();
+
+export function updateRows(waits, onOpen) {
+  const body = $("waits").tBodies[0];
+  const focused = body.contains(document.activeElement) ? document.activeElement : null;
+  const keys = waits.map(waitKey);
+  for (const [key, row] of rows) {
+    if (!keys.includes(key)) removeRow(key, row);
+  }
+  let before = body.firstElementChild;
+  waits.forEach((wait, index) => {
+    const row = rows.get(keys[index]) ?? createWaitRow(keys[index], onOpen);
+    updateRow(row, wait);
+    for (const part of [row, row.opened]) {
+      if (!part) continue;
+      if (part === before) before = part.nextElementSibling;
+      else body.insertBefore(part, before);
+    }
+  });
+  // A row that was moved has lost the focus.
+  if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
+}
+
+export function clearRows() {
+  rows.forEach((row, key) => removeRow(key, row));
+}
+
+function removeRow(key, row) {
+  row.opened?.remove();
+  row.remove();
+  rows.delete(key);
+}
+
+function waitKey(wait) {
+  return JSON.stringify([wait.dag_id, wait.run_id, wait.task_id, wait.map_index]);
+}
+
+function createWaitRow(key, onOpen) {
+  const row = createRow(...COLUMNS.map((label) => createLabeledCell(label)));
+  const [, , , progress, , , , details] = row.cells;
+  row.bar = createBar();
+  progress.append(row.bar, createElement("div", "records"), createElement("div", "error"));
+  row.toggle = createButton("toggle", "Details", () => toggleDetails(row, onOpen));
+  row.toggle.setAttribute("aria-expanded", "false");
+  details.append(row.toggle, createElement("span"));
+  rows.set(key, row);
+  return row;
+}
+
+function createLabeledCell(label) {
+  const cell = createCell("cell");
+  cell.dataset.label = label;
+  return cell;
+}
+
+function updateRow(row, wait) {
+  row.wait = wait;
+  row.dataset.state = wait.state;
+  const [import_, task, state, progress, started, took, ended, details] = row.cells;
+  const end = isUnderWay(wait) ? wait.ends_at : wait.ended_at;
+  replaceIfChanged(import_, [wait.vendor, wait.import_id, wait.import_url, wait.state], () => createImportCell(wait));
+  replaceIfChanged(task, [waitKey(wait)], () => createTaskCell(wait));
+  replaceIfChanged(state, [wait.state, wait.import_state, wait.start?.state, wait.polled_at], () => createStateCell(wait));
+  updateBar(row.bar, wait);
+  setText(progress.children[1], recordsText(wait));
+  setText(progress.children[2], errorText(wait));
+  progress.children[2].toggleAttribute("data-whole", isStartUnknown(wait));
+  replaceIfChanged(started, [wait.waiting_since], () => createTimes(wait.waiting_since));
+  replaceIfChanged(took, [wait.state, wait.waiting_since, wait.took], () => [createTook(wait) ?? ""]);
+  ended.dataset.label = isUnderWay(wait) ? "Expected end" : "Ended";
+  replaceIfChanged(ended, [wait.state, end], () => createTimes(end, isUnderWay(wait) ? "due" : ""));
+  const name = `${wait.vendor ?? "the"} import ${wait.import_id ?? ""}`;
+  row.toggle.setAttribute("aria-label", `Details of ${name}`);
+  replaceIfChanged(details.lastElementChild, [name, wait.try_number, hasLog(wait)], () => createLogLink(wait, name));
+}
+
+function createTimes(at, kind) {
+  return typeof at === "number" ? [createTime(at, kind)] : [];
+}
+
+function createLogLink(wait, name) {
+  if (!hasLog(wait)) return [];
+  const link = createLink(logUrl(wait), "Log");
+  link.setAttribute("aria-label", `Log of ${name}`);
+  return [link];
+}
+
+// ---- Details -------------------------------------------------------------------------------------------------------
+
+function toggleDetails(row, onOpen) {
+  const isOpen = row.opened !== undefined;
+  row.toggle.setAttribute("aria-expanded", String(!isOpen));
+  row.toggleAttribute("data-open", !isOpen);
+  if (isOpen) {
+    row.opened.remove();
+    row.opened = undefined;
+    return;
+  }
+  // Only one row may be open, because each open row needs its own request.
+  rows.forEach((other) => other !== row && other.opened && toggleDetails(other));
+  const cell = createCell("cell", "Loading …");
+  cell.className = "muted";
+  cell.colSpan = row.cells.length;
+  row.opened = createRow(cell);
+  row.opened.className = "details";
+  row.after(row.opened);
+  onOpen();
+}
+
+export function openWait() {
+  return openRow()?.wait ?? null;
+}
+
+export function updateOpenDetails(wait) {
+  const row = openRow();
+  if (!row || waitKey(row.wait) !== waitKey(wait)) return;
+  const cell = row.opened.cells[0];
+  cell.className = "";
+  cell.dataset.state = wait.state;
+  cell.shownWait = wait;
+  replaceKeepingFocus(cell, createDetails(wait));
+  redrawCharts();
+}
+
+export function redrawCharts() {
+  const cell = openRow()?.opened.cells[0];
+  if (cell?.shownWait) drawCharts(cell, cell.shownWait);
+}
+
+function openRow() {
+  return [...rows.values()].find((row) => row.opened);
+}
