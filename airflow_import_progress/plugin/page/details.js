@@ -10,12 +10,12 @@ import { logUrl, taskUrl, webAddress } from "./links.js";
 import { isUnderWay, isUnsuccessful } from "./states.js";
 import { createTook, taskName } from "./wait.js";
 
-const START_TEXTS = {
-  starting: "the request may have been sent",
-  started: "the task waits for the import",
-  not_awaited: "the task does not wait for the import",
-  unknown: "it is unknown whether an import was started",
-  not_started: "no import was started",
+const STARTS = {
+  starting: ["May have been started"],
+  started: ["Started"],
+  not_awaited: ["Started", ". The task did not wait for the import."],
+  unknown: ["May have been started"],
+  not_started: ["Not started"],
 };
 
 export function createDetails(wait) {
@@ -62,7 +62,7 @@ function createFacts(wait) {
   add("Run", createElement("span", "id", wait.run_id));
   add("Task state", `${wait.task_state ?? "none"} (try ${wait.try_number})`);
   add("Log", hasLog(wait) ? createLink(logUrl(wait), `Log of try ${wait.try_number}`) : null);
-  addStart(add, addTime, wait.start);
+  add("Start", wait.start ? createStart(wait.start) : null);
   add("Vendor's status", wait.vendor_status);
   add("Records", formatRecords(wait));
   add("Pace", isUnderWay(wait) ? formatPace(wait) : "");
@@ -85,11 +85,11 @@ export function hasLog(wait) {
   return isUnsuccessful(wait) || wait.state === "retrying";
 }
 
-function addStart(add, addTime, start) {
-  if (!start) return;
-  add("Start", START_TEXTS[start.state]);
-  add("Started with", start.content);
-  addTime("Start sent", start.sent_at);
+function createStart({ state, content, sent_at }) {
+  const [what, then] = STARTS[state] ?? [state];
+  const start = createElement("span", "", `${what}${content ? ` with ${content}` : ""}${then ?? ""} `);
+  if (typeof sent_at === "number") start.append(createTimeWithDate(sent_at));
+  return start;
 }
 
 function tookAtVendor(wait) {

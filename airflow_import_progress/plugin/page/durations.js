@@ -8,6 +8,8 @@ import { LABELS, isUnderWay, labelOf } from "./states.js";
 
 const HEIGHT = 110;
 const MAX_SLOT = 28;
+// The width of the label of the median, right of the bars.
+const LABEL_WIDTH = 130;
 
 export function createDurations(wait) {
   const earlier = wait.durations ?? [];
@@ -30,14 +32,15 @@ export function drawDurations(chart, wait) {
   const width = Math.max(chart.clientWidth, 240);
   const [top, bottom] = [16, HEIGHT - 4];
   const longest = Math.max(...bars.map(({ took }) => took ?? 0), wait.usual_took ?? 0, 1);
-  const slot = Math.min(width / bars.length, MAX_SLOT);
+  const slot = Math.min((width - LABEL_WIDTH) / bars.length, MAX_SLOT);
+  const end = bars.length * slot;
   const y = (took) => bottom - ((bottom - top) * took) / longest;
   chart.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
   chart.setAttribute("aria-label", [comparison(wait), ...bars.map(({ label }) => label)].filter(Boolean).join(". "));
   chart.replaceChildren(
-    createSvg("line", { class: "grid", x1: 0, x2: width, y1: bottom, y2: bottom }),
+    createSvg("line", { class: "grid", x1: 0, x2: end, y1: bottom, y2: bottom }),
     ...bars.map((bar, index) => createBar(bar, index * slot, slot, y, bottom)),
-    ...createMedian(wait.usual_took, width, y),
+    ...createMedian(wait.usual_took, end, y),
   );
 }
 
@@ -50,12 +53,12 @@ function createBar({ took, state, label, isOwn }, x, slot, y, bottom) {
   return bar;
 }
 
-function createMedian(usualTook, width, y) {
+function createMedian(usualTook, end, y) {
   if (typeof usualTook !== "number") return [];
   const at = y(usualTook);
   return [
-    createSvg("line", { class: "median", x1: 0, x2: width, y1: at, y2: at }),
-    createSvg("text", { x: width, y: at - 5, "text-anchor": "end" }, `usually ${formatDuration(usualTook)}`),
+    createSvg("line", { class: "median", x1: 0, x2: end, y1: at, y2: at }),
+    createSvg("text", { x: end + 6, y: at + 4 }, `usually ${formatDuration(usualTook)}`),
   ];
 }
 

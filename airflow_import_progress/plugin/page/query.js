@@ -19,7 +19,7 @@ export function readQuery(parameters) {
   for (const name of [...FILTERS, "sort"]) query[name] = parameters[name] ?? "";
   if (!(query.state in LABELS) && !(query.state in GROUPS)) query.state = "";
   if (!/^-?(import|task|state|progress|started|took|ended)$/.test(query.sort)) query.sort = "";
-  query.offset = /^\d{1,9}$/.test(parameters.offset ?? "") ? Number(parameters.offset) : 0;
+  query.offset = /^\d{1,5}$/.test(parameters.offset ?? "") ? Number(parameters.offset) : 0;
 }
 
 export function writeQuery() {
