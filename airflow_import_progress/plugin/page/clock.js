@@ -35,7 +35,7 @@ export function createTime(at, kind = "") {
 // Both relative and absolute, because a touch screen shows no titles.
 export function createTimeWithDate(at, kind) {
   const both = createElement("span");
-  both.append(createTime(at, kind), " ", createElement("span", "muted", formatTime(at, true)));
+  both.append(createTime(at, kind), createElement("span", "muted", ` · ${formatTime(at, true)}`));
   return both;
 }
 

@@ -10,12 +10,12 @@ import { logUrl, taskUrl, webAddress } from "./links.js";
 import { isUnderWay, isUnsuccessful } from "./states.js";
 import { createTook, taskName } from "./wait.js";
 
-const STARTS = {
-  starting: ["May have been started"],
-  started: ["Started"],
-  not_awaited: ["Started", ". The task did not wait for the import."],
-  unknown: ["May have been started"],
-  not_started: ["Not started"],
+const START_TEXTS = {
+  starting: "May have been started",
+  started: "Started",
+  not_awaited: "Started",
+  unknown: "May have been started",
+  not_started: "Not started",
 };
 
 export function createDetails(wait) {
@@ -62,7 +62,8 @@ function createFacts(wait) {
   add("Run", createElement("span", "id", wait.run_id));
   add("Task state", `${wait.task_state ?? "none"} (try ${wait.try_number})`);
   add("Log", hasLog(wait) ? createLink(logUrl(wait), `Log of try ${wait.try_number}`) : null);
-  add("Start", wait.start ? createStart(wait.start) : null);
+  add("Start", startText(wait.start));
+  addTime("Start sent", wait.start?.sent_at);
   add("Vendor's status", wait.vendor_status);
   add("Records", formatRecords(wait));
   add("Pace", isUnderWay(wait) ? formatPace(wait) : "");
@@ -85,11 +86,11 @@ export function hasLog(wait) {
   return isUnsuccessful(wait) || wait.state === "retrying";
 }
 
-function createStart({ state, content, sent_at }) {
-  const [what, then] = STARTS[state] ?? [state];
-  const start = createElement("span", "", `${what}${content ? ` with ${content}` : ""}${then ?? ""} `);
-  if (typeof sent_at === "number") start.append(createTimeWithDate(sent_at));
-  return start;
+function startText(start) {
+  if (!start) return null;
+  const text = START_TEXTS[start.state] ?? start.state;
+  const content = start.content ? ` with ${start.content}` : "";
+  return `${text}${content}${start.state === "not_awaited" ? ". The task did not wait for the import." : ""}`;
 }
 
 function tookAtVendor(wait) {

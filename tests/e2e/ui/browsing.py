@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, Route, StorageState
@@ -27,6 +27,14 @@ MAX_WAIT = 30_000
 ADMIN, STRANGER = "ada", "nobody"
 
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
+
+
+class Site(Protocol):
+    """An Airflow, or a part of it, that a browser can open."""
+
+    @property
+    def url(self) -> str:
+        """The address without a path."""
 
 
 def chromium() -> str | None:
@@ -51,7 +59,7 @@ def stay_on_loopback(route: Route) -> None:
 @contextmanager
 def open_window(
     browser: Browser,
-    airflow: LocalAirflow,
+    airflow: Site,
     *,
     session: StorageState | None = None,
     color_scheme: ColorScheme = "light",
