@@ -64,6 +64,7 @@ def open_window(
     session: StorageState | None = None,
     color_scheme: ColorScheme = "light",
     size: tuple[int, int] = (1280, 900),
+    timezone: str = "UTC",
 ) -> Iterator[Page]:
     """
     Open a window of the browser.
@@ -73,6 +74,7 @@ def open_window(
     :param session: The browser's state after a login. None: nobody is logged in.
     :param color_scheme: The appearance that the person prefers.
     :param size: Width and height, in pixels.
+    :param timezone: The time zone of the person.
     """
     context = browser.new_context(
         base_url=airflow.url,
@@ -80,7 +82,7 @@ def open_window(
         color_scheme=color_scheme,
         viewport={"width": size[0], "height": size[1]},
         locale="en-GB",
-        timezone_id="UTC",
+        timezone_id=timezone,
     )
     context.set_default_timeout(MAX_WAIT)
     context.route("**/*", stay_on_loopback)
