@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, FrameLocator, Locator, Page, Route, Sto
 
 from airflow_import_progress.sandbox import Sandbox
 from tests.e2e.ui.browsing import STRANGER, ColorScheme, Screenshots, Waits, log_in, open_window, percent, row
+from tools.airflow_api import wait_until
 from tools.local_airflow import LocalAirflow
 
 VENDORS_WORDS = "row 1,041: field 'embedding' <script>document.title = 'owned'</script> is missing"
@@ -18,6 +19,7 @@ VENDORS_WORDS = "row 1,041: field 'embedding' <script>document.title = 'owned'</
 SCRIPTS = {
     "growing": ("zilliz", "milvus", {"points": [[0, 5], [60, 35], [900, 90]], "records": 50_000}),
     "failing": ("zilliz", "cloud", {"points": [[0, 30], [20, 40], [20, -1]], "reason": VENDORS_WORDS}),
+    "refused": ("leadsy", "lead", {"duration": 5, "records": 1000, "failed_records": 3}),
     "done": ("lucca", "leave", {"duration": 5}),
     "without_workers": ("lucca", "leave", {"points": [[0, 55], [600, 60]]}),
 }
@@ -25,7 +27,7 @@ SCRIPTS = {
 
 @pytest.fixture(scope="module")
 def imports(airflow: LocalAirflow, sandbox: Sandbox) -> Waits:
-    """Real waits: two that go on, one whose import failed and one whose import is done."""
+    """Real waits: two that go on, one whose import failed, one that failed twice, and one whose import is done."""
     ids = {task: sandbox.create_import(vendor, kind, script) for task, (vendor, kind, script) in SCRIPTS.items()}
     airflow.api.add_connection(
         "milvus_default", {**sandbox.airflow_connection("zilliz"), "extra": {"api_version": "v2"}}
@@ -34,9 +36,29 @@ def imports(airflow: LocalAirflow, sandbox: Sandbox) -> Waits:
     run_id = airflow.api.trigger("imports", ids)
     airflow.api.wait_for_task_state("imports", run_id, "failing", "failed")
     airflow.api.wait_for_task_state("imports", run_id, "done", "success")
+    airflow.api.wait_for_task_state("imports", run_id, "refused", "failed")
+    airflow.api.clear("imports", run_id, "refused")
+    wait_until("the second try to fail", lambda: failed_tries(airflow, run_id, "refused") == [1, 2], timeout=120)
     for task in ("growing", "without_workers"):
         airflow.api.wait_for_task_state("imports", run_id, task, "deferred")
     return Waits("imports", run_id, ids)
+
+
+def failed_tries(airflow: LocalAirflow, run_id: str, task_id: str) -> list[int]:
+    """Return the numbers of the tries that failed."""
+    tries = airflow.api.tries("imports", run_id, task_id)
+    return [attempt["try_number"] for attempt in tries if attempt["state"] == "failed"]
+
+
+@pytest.fixture(scope="module")
+def repeated(airflow: LocalAirflow, sandbox: Sandbox) -> Waits:
+    """The last of six runs of one task, all of which succeeded."""
+    airflow.api.wait_for_dags("repeated")
+    ids = [sandbox.create_import("lucca", "leave", {"duration": 1}) for _ in range(6)]
+    run_ids = [airflow.api.trigger("repeated", {"summary_id": import_id}) for import_id in ids]
+    for run_id in run_ids:
+        airflow.api.wait_for_task_state("repeated", run_id, "wait", "success")
+    return Waits("repeated", run_ids[-1], {"wait": ids[-1]})
 
 
 @pytest.fixture
@@ -112,7 +134,8 @@ def test_a_vendors_text_is_escaped(listed: FrameLocator, page: Page, imports: Wa
     ("choice", "shown", "hidden"),
     [
         ({"Vendor": "Rocket.Chat"}, ["rocketchat"], ["growing", "done", "lucca"]),
-        ({"State": "Failed"}, ["failing"], ["growing", "done", "lucca"]),
+        ({"State": "Failed"}, ["failing", "refused"], ["growing", "done", "lucca"]),
+        ({"State": "Went wrong"}, ["failing", "refused"], ["growing", "done", "lucca"]),
         ({"DAG": "imports"}, ["growing", "failing", "done"], ["rocketchat", "lucca"]),
         ({"Vendor": "Zilliz", "State": "Under way"}, ["growing", "zilliz"], ["failing", "lucca"]),
     ],
@@ -133,6 +156,57 @@ def test_a_filter_that_nothing_passes_says_so_and_is_cleared(listed: FrameLocato
     expect(listed.get_by_text("No import matches")).to_be_visible()
     listed.get_by_role("button", name="Clear filters").first.click()
     expect(row(listed, imports, "growing")).to_be_visible()
+
+
+def test_the_search_finds_an_import_by_its_id(listed: FrameLocator, imports: Waits) -> None:
+    listed.get_by_label("Search").fill(imports.import_ids["growing"])
+    expect(row(listed, imports, "failing")).to_have_count(0)
+    expect(row(listed, imports, "growing")).to_be_visible()
+
+
+def test_a_header_sorts(listed: FrameLocator, imports: Waits) -> None:
+    listed.get_by_label("DAG").select_option("imports")
+    listed.get_by_role("columnheader", name="Task").get_by_role("button").click()
+    expect(listed.locator("#waits .name")).to_have_text([f"imports · {task}" for task in sorted(SCRIPTS)])
+    expect(listed.get_by_role("columnheader", name="Task")).to_have_attribute("aria-sort", "ascending")
+
+
+def test_a_tile_shows_what_went_wrong_today(listed: FrameLocator, imports: Waits, waits: Waits) -> None:
+    listed.get_by_role("button", name=re.compile(r"^Went wrong today")).click()
+    expect(row(listed, waits, "lucca")).to_have_count(0)
+    for task in ("failing", "refused"):
+        expect(row(listed, imports, task)).to_be_visible()
+
+
+def test_the_slowest_import_is_one_click_away(page: Page, listed: FrameLocator, imports: Waits) -> None:
+    listed.get_by_role("link", name=re.compile("^Slowest")).click()
+    expect(page).to_have_url(re.compile(r"/dags/\w+/runs/[^/]+/tasks/\w+/plugin/import"))
+    expect(listed.get_by_role("heading", name=re.compile(r"\w import$"))).to_be_visible()
+
+
+def test_a_failed_import_is_grey_up_to_its_failed_records(listed: FrameLocator, imports: Waits) -> None:
+    bar = row(listed, imports, "refused").locator(".bar")
+    expect(bar.locator(".failed-records")).to_be_visible()
+    expect(bar).to_have_text("")
+
+
+def test_the_vendors_file_of_the_errors_is_linked(listed: FrameLocator, imports: Waits, sandbox: Sandbox) -> None:
+    row(listed, imports, "refused").get_by_role("button", name=re.compile("^Details")).click()
+    link = listed.get_by_role("link", name="Error file")
+    expect(link).to_have_attribute("href", re.compile(rf"{imports.import_ids['refused']}.*errors\.csv"))
+
+
+def test_the_log_of_the_failed_try_is_one_click_away(page: Page, listed: FrameLocator, imports: Waits) -> None:
+    row(listed, imports, "refused").get_by_role("link", name=re.compile("^Log")).click()
+    expect(page).to_have_url(re.compile(r"/dags/imports/runs/[^/]+/tasks/refused\?.*try_number=2"))
+    expect(page.get_by_text("max_failed_records").first).to_be_visible()
+
+
+def test_a_repeated_import_is_compared_with_its_earlier_runs(page: Page, repeated: Waits) -> None:
+    page.goto(f"{repeated.path_of('wait')}/plugin/import")
+    tab = page.frame_locator("iframe")
+    expect(tab.get_by_text(re.compile(r"sually \d+ s \(median of 5\)"))).to_be_visible()
+    expect(tab.locator("svg.durations rect")).to_have_count(6)
 
 
 def test_a_task_is_one_click_away(page: Page, listed: FrameLocator, imports: Waits) -> None:
@@ -189,7 +263,7 @@ def test_it_is_worth_showing(
     listed.get_by_label("DAG").select_option("imports")
     row(listed, imports, "growing").get_by_role("button", name=re.compile("^Details")).click()
     expect(listed.locator("svg.chart")).to_be_visible()
-    expect(listed.get_by_role("row")).to_have_count(len(SCRIPTS) + 2)
+    expect(listed.locator("#waits tr[data-state]")).to_have_count(len(SCRIPTS))
     screenshots.take(page, f"imports-page-{color_scheme}")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
+from airflow_import_progress.sensors.leadsy import LeadsyImportSensor
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
 from airflow_import_progress.sensors.zilliz import ZillizImportSensor
 
-TASKS = ("growing", "failing", "done", "without_workers")
+TASKS = ("growing", "failing", "refused", "done", "without_workers")
 
 with DAG(
     "imports",
@@ -18,6 +19,7 @@ with DAG(
 ):
     ZillizImportSensor(task_id="growing", job_id="{{ params.growing }}", zilliz_conn_id="milvus_default")
     ZillizImportSensor(task_id="failing", job_id="{{ params.failing }}")
+    LeadsyImportSensor(task_id="refused", import_code="{{ params.refused }}", max_failed_records=0)
     LuccaLeaveImportSensor(task_id="done", summary_id="{{ params.done }}")
     # A template with params is not one that the triggerer resolves.
     LuccaLeaveImportSensor(
