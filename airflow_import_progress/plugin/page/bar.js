@@ -30,7 +30,7 @@ export function updateBar(bar, wait) {
   const failedPercent = Math.min(percentOfFailedRecords(wait), percent ?? 100);
   fill.style.width = `${(percent ?? 0) - Math.min(failedPercent, percent ?? 0)}%`;
   failedRecords.style.width = `${failedPercent}%`;
-  failedRecords.hidden = !wait.failed || !wait.total;
+  track.toggleAttribute("data-failed-records", failedPercent > 0);
   if (isUnknown) setText(text, "? %");
   else if (percent === null) setText(text, "–");
   else setText(text, percent >= 100 && isUnsuccessful(wait) ? "" : formatPercent(percent));

@@ -25,7 +25,9 @@ export function formatRelativeTime(at, kind) {
 // The kind "due" is a time that is still to come, and "elapsed" the duration since a time.
 export function createTime(at, kind = "") {
   const element = createElement("time", "", formatCounting(at, kind));
-  element.dateTime = new Date(at * 1000).toISOString();
+  const date = new Date(at * 1000);
+  // A published time may be beyond the dates of JavaScript.
+  if (!Number.isNaN(date.valueOf())) element.dateTime = date.toISOString();
   element.title = kind === "elapsed" ? `from ${formatDate(at)} to now` : formatDate(at);
   element.dataset.at = String(at);
   element.dataset.kind = kind;

@@ -42,6 +42,7 @@ export function createOption(value, label) {
 
 export function createCell(role, ...content) {
   const cell = createElement(role === "columnheader" ? "th" : "td");
+  if (role === "columnheader") cell.scope = "col";
   cell.setAttribute("role", role);
   cell.append(...content);
   return cell;

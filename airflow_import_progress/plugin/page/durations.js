@@ -36,7 +36,7 @@ export function drawDurations(chart, wait) {
   const end = bars.length * slot;
   const y = (took) => bottom - ((bottom - top) * took) / longest;
   chart.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-  chart.setAttribute("aria-label", [comparison(wait), ...bars.map(({ label }) => label)].filter(Boolean).join(". "));
+  chart.setAttribute("aria-label", description(wait, own));
   chart.replaceChildren(
     createSvg("line", { class: "grid", x1: 0, x2: end, y1: bottom, y2: bottom }),
     ...bars.map((bar, index) => createBar(bar, index * slot, slot, y, bottom)),
@@ -65,6 +65,15 @@ function createMedian(usualTook, end, y) {
 function barLabel({ took, ended_at, state }) {
   const parts = [typeof took === "number" ? formatDuration(took) : "unknown duration", LABELS[state] ?? state];
   return [typeof ended_at === "number" ? formatDate(ended_at) : null, parts.join(", ")].filter(Boolean).join(": ");
+}
+
+function description(wait, own) {
+  const took = wait.durations.map((earlier) => earlier.took ?? 0);
+  const failed = wait.durations.filter(({ state }) => state !== "done").length;
+  const range = `${formatNumber(took.length)} earlier durations from ${formatDuration(Math.min(...took))} to ${formatDuration(Math.max(...took))}`;
+  const sentences = [comparison(wait), `${range}, ${formatNumber(failed)} of them failed`];
+  if (own !== null) sentences.push(`This import: ${formatDuration(own)}`);
+  return sentences.filter(Boolean).join(". ");
 }
 
 function ownDuration(wait) {

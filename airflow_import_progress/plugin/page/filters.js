@@ -27,16 +27,11 @@ export function setUpFilters(onChange) {
     clearTimeout(searchTimer);
     searchTimer = setTimeout(applySearch, SEARCH_DELAY);
   });
-  $("search").addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    $("search").value = "";
-    applySearch();
+  $("search").addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") $("search").value = "";
+    if (key === "Escape" || key === "Enter") applySearch();
   });
-  // The Enter key submits the form.
-  $("filters").addEventListener("submit", (event) => {
-    event.preventDefault();
-    applySearch();
-  });
+  $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("clear").addEventListener("click", clearFilters);
   showFilters();
 }
@@ -57,11 +52,12 @@ export function showFilters() {
   $("clear").hidden = !FILTERS.some((name) => query[name]);
 }
 
-export function addFilterOptions(waits) {
+export function addFilterOptions(waits, dagIds) {
   for (const { vendor, dag_id } of waits) {
     if (vendor) known.vendor.add(vendor);
     known.dag_id.add(dag_id);
   }
+  dagIds.forEach((dagId) => known.dag_id.add(dagId));
   showFilters();
 }
 

@@ -41,7 +41,7 @@ function update({ waits, next_offset, summary }, refresh) {
   // The last page may have become empty.
   if (!waits.length && query.offset) return changeQuery({}, refresh);
   $("filters").hidden = false;
-  addFilterOptions(waits);
+  addFilterOptions(waits, summary?.dag_ids ?? []);
   updateSummary(summary);
   updateRows(waits, refresh);
   updatePages(waits.length, next_offset ?? null);

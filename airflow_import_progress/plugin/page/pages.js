@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pages of the list.
 
-import { $ } from "./dom.js";
+import { $, setText } from "./dom.js";
 import { formatNumber } from "./format.js";
 import { PAGE_SIZE, query } from "./query.js";
 
@@ -15,7 +15,7 @@ export function setUpPages(onChange) {
 export function updatePages(count, next) {
   nextOffset = next;
   $("pages").hidden = query.offset === 0 && next === null;
-  $("range").textContent = `${formatNumber(query.offset + 1)}–${formatNumber(query.offset + count)}`;
+  setText($("range"), `${formatNumber(query.offset + 1)}–${formatNumber(query.offset + count)}`);
   disable($("newer"), query.offset === 0, $("older"));
   disable($("older"), next === null, $("newer"));
 }

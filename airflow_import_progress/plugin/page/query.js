@@ -4,6 +4,7 @@
 import { LABELS, OVER } from "./states.js";
 
 export const PAGE_SIZE = 50;
+const MAX_SEARCH_LENGTH = 200;
 export const FILTERS = ["search", "vendor", "state", "dag_id", "days"];
 // States of the filter that stand for several of the API.
 export const GROUPS = {
@@ -17,6 +18,7 @@ export const query = { search: "", vendor: "", state: "", dag_id: "", days: "", 
 
 export function readQuery(parameters) {
   for (const name of [...FILTERS, "sort"]) query[name] = parameters[name] ?? "";
+  query.search = query.search.slice(0, MAX_SEARCH_LENGTH);
   if (!(query.state in LABELS) && !(query.state in GROUPS)) query.state = "";
   if (!/^-?(import|task|state|progress|started|took|ended)$/.test(query.sort)) query.sort = "";
   query.offset = /^\d{1,5}$/.test(parameters.offset ?? "") ? Number(parameters.offset) : 0;

@@ -40,7 +40,7 @@ export function isUnsuccessful(wait) {
 }
 
 export function isStartUnknown(wait) {
-  return wait.state === "start_unknown" || wait.start?.state === "unknown";
+  return wait.state === "start_unknown" || (isUnderWay(wait) && wait.start?.state === "unknown");
 }
 
 export function labelOf(wait) {

@@ -248,6 +248,13 @@ def test_a_button_keeps_the_focus_while_its_row_moves(open_page: OpenPage) -> No
     expect(details).to_be_focused()
 
 
+def test_the_dags_of_all_pages_can_be_chosen(open_page: OpenPage) -> None:
+    page = open_page(*many(60))
+    expect(rows(page)).to_have_count(50)
+    page.get_by_role("combobox", name="DAG").select_option("dag_59")
+    expect_listed(page, "dag_59")
+
+
 # ---- The summary
 
 
@@ -323,6 +330,12 @@ def test_the_duration_of_a_wait_under_way_counts_on(open_page: OpenPage) -> None
     before = took.inner_text()
     expect(took).not_to_have_text(before)
     assert re.fullmatch(r"\d+ s", before)
+
+
+def test_a_time_beyond_all_dates_affects_only_itself(open_page: OpenPage) -> None:
+    page = open_page(running("leaves", waiting_since=-1e300), running("leads"))
+    expect(rows(page)).to_have_count(2)
+    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def is_red(element: Locator) -> bool:
