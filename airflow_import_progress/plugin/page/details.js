@@ -7,7 +7,7 @@ import { createCell, createElement, createLink, createRow } from "./dom.js";
 import { createDurations, drawDurations } from "./durations.js";
 import { formatDuration, formatNumber, formatPace, formatRecords } from "./format.js";
 import { logUrl, taskUrl, webAddress } from "./links.js";
-import { isUnderWay, isUnsuccessful } from "./states.js";
+import { hasUnsuccessfulTry, isUnderWay } from "./states.js";
 import { createTook, taskName } from "./wait.js";
 
 const START_TEXTS = {
@@ -61,7 +61,7 @@ function createFacts(wait) {
   add("Task", createLink(taskUrl(wait), taskName(wait)));
   add("Run", createElement("span", "id", wait.run_id));
   add("Task state", `${wait.task_state ?? "none"} (try ${wait.try_number})`);
-  add("Log", hasLog(wait) ? createLink(logUrl(wait), `Log of try ${wait.try_number}`) : null);
+  add("Log", hasUnsuccessfulTry(wait) ? createLink(logUrl(wait), `Log of try ${wait.try_number}`) : null);
   add("Start", startText(wait.start));
   addTime("Start sent", wait.start?.sent_at);
   add("Vendor's status", wait.vendor_status);
@@ -79,11 +79,6 @@ function createFacts(wait) {
   addTime("Deadline", isUnderWay(wait) ? wait.deadline : null);
   add("Connection", wait.conn_id);
   return list;
-}
-
-// Waits that are worth a look at the log.
-export function hasLog(wait) {
-  return isUnsuccessful(wait) || wait.state === "retrying";
 }
 
 function startText(start) {

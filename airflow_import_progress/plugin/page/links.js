@@ -2,6 +2,8 @@
 // Addresses: of Airflow's pages and of this page's API, relative, so that the path below which Airflow is served is kept,
 // and of the vendor's pages.
 
+import { lastErrorLine } from "./log.js";
+
 export function taskUrl(wait) {
   const parts = ["..", "dags", wait.dag_id, "runs", wait.run_id, "tasks", wait.task_id];
   if (wait.map_index >= 0) parts.push("mapped", String(wait.map_index));
@@ -12,9 +14,10 @@ export function tabUrl(wait) {
   return `${taskUrl(wait)}/plugin/import`;
 }
 
-// Without a line: the versions of Airflow's UI number the lines of a log differently, and some fold the last error away.
+// The log of the try, at its last error if that has been found.
 export function logUrl(wait) {
-  return `${taskUrl(wait)}?try_number=${wait.try_number}`;
+  const line = lastErrorLine(wait);
+  return `${taskUrl(wait)}?try_number=${wait.try_number}${line === null ? "" : `#${line}`}`;
 }
 
 export function waitUrl({ dag_id, run_id, task_id, map_index }) {

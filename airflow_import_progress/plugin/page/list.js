@@ -4,6 +4,7 @@
 import { $, hide } from "./dom.js";
 import { addFilterOptions, createClearButton, forgetFilterOptions, setUpFilters, showFilters } from "./filters.js";
 import { waitUrl } from "./links.js";
+import { whenLastErrorIsFound } from "./log.js";
 import { showMessage } from "./messages.js";
 import { setUpPages, updatePages } from "./pages.js";
 import { apiParameters, isFiltered, query, readQuery, writeQuery } from "./query.js";
@@ -52,10 +53,13 @@ function update({ waits, next_offset, summary }, refresh) {
 }
 
 async function updateDetails(signal) {
-  const wait = openWait();
-  if (!wait) return;
-  const response = await fetch(waitUrl(wait), { signal });
-  if (response.ok) updateOpenDetails((await response.json()).wait);
+  const opened = openWait();
+  if (!opened) return;
+  const response = await fetch(waitUrl(opened), { signal });
+  if (!response.ok) return;
+  const { wait } = await response.json();
+  updateOpenDetails(wait);
+  whenLastErrorIsFound(wait, () => updateOpenDetails(wait));
 }
 
 function clear() {

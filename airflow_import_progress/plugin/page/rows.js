@@ -3,10 +3,10 @@
 
 import { createBar, updateBar } from "./bar.js";
 import { createTime } from "./clock.js";
-import { createDetails, drawCharts, hasLog } from "./details.js";
+import { createDetails, drawCharts } from "./details.js";
 import { $, createButton, createCell, createElement, createLink, createRow, replaceIfChanged, replaceKeepingFocus, setText } from "./dom.js";
 import { logUrl } from "./links.js";
-import { isStartUnknown, isUnderWay } from "./states.js";
+import { hasUnsuccessfulTry, isStartUnknown, isUnderWay } from "./states.js";
 import { createImportCell, createStateCell, createTaskCell, createTook, errorText, recordsText } from "./wait.js";
 
 const COLUMNS = ["Import", "Task", "State", "Progress", "Started", "Took", "Ended", "Details"];
@@ -69,7 +69,7 @@ function createLabeledCell(label) {
 function updateRow(row, wait) {
   row.wait = wait;
   row.dataset.state = wait.state;
-  const [import_, task, state, progress, started, took, ended, details] = row.cells;
+  const [import_, task, state, progress, started, took, ended] = row.cells;
   const end = isUnderWay(wait) ? wait.ends_at : wait.ended_at;
   replaceIfChanged(import_, [wait.vendor, wait.import_id, wait.import_url, wait.state], () => createImportCell(wait));
   replaceIfChanged(task, [waitKey(wait)], () => createTaskCell(wait));
@@ -82,20 +82,26 @@ function updateRow(row, wait) {
   replaceIfChanged(took, [wait.state, wait.waiting_since, wait.took], () => [createTook(wait) ?? ""]);
   ended.dataset.label = isUnderWay(wait) ? "Expected end" : "Ended";
   replaceIfChanged(ended, [wait.state, end], () => createTimes(end, isUnderWay(wait) ? "due" : ""));
-  const name = `${wait.vendor ?? "the"} import ${wait.import_id ?? ""}`;
-  row.toggle.setAttribute("aria-label", `Details of ${name}`);
-  replaceIfChanged(details.lastElementChild, [name, wait.try_number, hasLog(wait)], () => createLogLink(wait, name));
+  row.toggle.setAttribute("aria-label", `Details of ${importName(wait)}`);
+  updateLogLink(row);
 }
 
 function createTimes(at, kind) {
   return typeof at === "number" ? [createTime(at, kind)] : [];
 }
 
-function createLogLink(wait, name) {
-  if (!hasLog(wait)) return [];
-  const link = createLink(logUrl(wait), "Log");
-  link.setAttribute("aria-label", `Log of ${name}`);
-  return [link];
+function updateLogLink({ wait, toggle }) {
+  const url = hasUnsuccessfulTry(wait) ? logUrl(wait) : null;
+  replaceIfChanged(toggle.nextElementSibling, [importName(wait), url], () => {
+    if (!url) return [];
+    const link = createLink(url, "Log");
+    link.setAttribute("aria-label", `Log of ${importName(wait)}`);
+    return [link];
+  });
+}
+
+function importName(wait) {
+  return `${wait.vendor ?? "the"} import ${wait.import_id ?? ""}`;
 }
 
 // ---- Details -------------------------------------------------------------------------------------------------------
@@ -133,6 +139,7 @@ export function updateOpenDetails(wait) {
   cell.shownWait = wait;
   replaceKeepingFocus(cell, createDetails(wait));
   redrawCharts();
+  updateLogLink(row);
 }
 
 export function redrawCharts() {

@@ -4,6 +4,7 @@
 import { createDetails, drawCharts } from "./details.js";
 import { $, createLink, hide, replaceKeepingFocus, setText } from "./dom.js";
 import { waitUrl } from "./links.js";
+import { whenLastErrorIsFound } from "./log.js";
 import { createHeadline } from "./wait.js";
 
 export function createSingle({ dag_id, run_id, task_id, map_index }) {
@@ -16,6 +17,7 @@ export function createSingle({ dag_id, run_id, task_id, map_index }) {
     update: ({ wait }) => {
       shown = wait;
       update(wait);
+      whenLastErrorIsFound(wait, () => shown && update(shown));
     },
     updateMore: () => {},
     clear: () => {

@@ -39,6 +39,11 @@ export function isUnsuccessful(wait) {
   return WENT_WRONG.includes(wait.state) || wait.state === "skipped";
 }
 
+// Whether the log of the task's last try shows why it ended or will be retried.
+export function hasUnsuccessfulTry(wait) {
+  return isUnsuccessful(wait) || wait.state === "retrying";
+}
+
 export function isStartUnknown(wait) {
   return wait.state === "start_unknown" || (isUnderWay(wait) && wait.start?.state === "unknown");
 }

@@ -202,6 +202,16 @@ def test_the_log_of_the_failed_try_is_one_click_away(page: Page, listed: FrameLo
     expect(page.get_by_text("max_failed_records").first).to_be_visible()
 
 
+def test_the_last_error_in_the_log_is_marked(page: Page, listed: FrameLocator, imports: Waits) -> None:
+    row(listed, imports, "refused").get_by_role("button", name=re.compile("^Details")).click()
+    listed.get_by_role("link", name="Log of try 2").and_(listed.locator("[href*='#']")).click()
+    expect(page).to_have_url(re.compile(r"/tasks/refused\?.*try_number=2#\d+$"))
+    number = page.url.rpartition("#")[2]
+    line = page.get_by_test_id(re.compile("^virtualized-item")).filter(has=page.locator(f'[id="{number}"]'))
+    expect(line).to_contain_text("Task failed with exception")
+    expect(line).not_to_have_css("background-color", "rgba(0, 0, 0, 0)")
+
+
 def test_a_repeated_import_is_compared_with_its_earlier_runs(page: Page, repeated: Waits) -> None:
     page.goto(f"{repeated.path_of('wait')}/plugin/import")
     tab = page.frame_locator("iframe")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -380,6 +381,36 @@ def test_the_log_is_that_of_the_failed_try(open_page: OpenPage) -> None:
     link = row(page, "leads").get_by_role("link", name="Log of Lucca import id-of-leads")
     expect(link).to_have_attribute("href", "../dags/leads/runs/run_of_leads/tasks/wait?try_number=3")
     expect(row(page, "leaves").get_by_role("link", name=re.compile("^Log"))).to_have_count(0)
+
+
+LOG = [
+    *({"event": event} for event in ("::group::Log message source details", "a file", "::endgroup::")),
+    *({"event": event} for event in ("::group::Pre Execute", "prepared", "::endgroup::", "Waiting")),
+    {"event": "The import failed", "level": "error"},
+    {"event": "Ending"},
+    *({"event": event, "level": "error"} for event in ("::group::Post Execute", "A callback failed", "::endgroup::")),
+]
+
+
+@pytest.mark.parametrize(("version", "line"), [("3.1.8", 4), ("3.2.2", 4), ("3.3.2", 3), ("4.0.0", 3)])
+def test_the_log_opens_at_the_last_error(open_page: OpenPage, version: str, line: int) -> None:
+    page = open_page(failed("leads"))
+    path = "**/api/v2/dags/leads/dagRuns/run_of_leads/taskInstances/wait/logs/1?map_index=-1"
+    page.route(path, lambda route: route.fulfill(body="\n".join(map(json.dumps, LOG))))
+    page.route("**/api/v2/version", lambda route: route.fulfill(json={"version": version}))
+    open_details(page, "leads")
+    for name in ("Log of Lucca import id-of-leads", "Log of try 1"):
+        link = page.get_by_role("link", name=name)
+        expect(link).to_have_attribute("href", f"../dags/leads/runs/run_of_leads/tasks/wait?try_number=1#{line}")
+
+
+def test_without_a_log_the_link_leads_to_the_try(open_page: OpenPage) -> None:
+    page = open_page(failed("leads"))
+    with page.expect_response("**/logs/1?map_index=-1") as refused:
+        details = open_details(page, "leads")
+    assert not refused.value.ok or "level" not in refused.value.text()
+    link = details.get_by_role("link", name="Log of try 1")
+    expect(link).to_have_attribute("href", re.compile(r"\?try_number=1$"))
 
 
 def start(state: PublishedStartState) -> PublishedStart:
