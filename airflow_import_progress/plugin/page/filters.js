@@ -27,6 +27,8 @@ export function setUpFilters(onChange) {
     clearTimeout(searchTimer);
     searchTimer = setTimeout(applySearch, SEARCH_DELAY);
   });
+  // The focus leaves the field before the delay is over.
+  $("search").addEventListener("change", applySearch);
   $("search").addEventListener("keydown", ({ key }) => {
     if (key === "Escape") $("search").value = "";
     if (key === "Escape" || key === "Enter") applySearch();

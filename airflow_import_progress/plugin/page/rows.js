@@ -79,7 +79,7 @@ function updateRow(row, wait) {
   setText(progress.children[2], errorText(wait));
   progress.children[2].toggleAttribute("data-whole", isStartUnknown(wait));
   replaceIfChanged(started, [wait.waiting_since], () => createTimes(wait.waiting_since));
-  replaceIfChanged(took, [wait.state, wait.waiting_since, wait.took], () => [createTook(wait) ?? ""]);
+  replaceIfChanged(took, [wait.state, wait.waiting_since, wait.took], () => [createTook(wait)].filter(Boolean));
   ended.dataset.label = isUnderWay(wait) ? "Expected end" : "Ended";
   replaceIfChanged(ended, [wait.state, end], () => createTimes(end, isUnderWay(wait) ? "due" : ""));
   row.toggle.setAttribute("aria-label", `Details of ${importName(wait)}`);

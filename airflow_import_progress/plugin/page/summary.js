@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The summary above the list: tiles that filter it, and the slowest import.
 
-import { createTook, taskName } from "./wait.js";
 import { $, replaceIfChanged, setText } from "./dom.js";
 import { formatNumber } from "./format.js";
 import { tabUrl } from "./links.js";
 import { query } from "./query.js";
+import { createTook, taskName } from "./wait.js";
 
 export function setUpSummary(onChange) {
   for (const tile of tiles()) {

@@ -171,10 +171,19 @@ def test_a_search_is_kept_in_the_address_and_cleared_by_escape(open_page: OpenPa
     page.get_by_label("Search").press("Enter")
     expect(page.get_by_text("No import matches")).to_be_visible()
     page.reload()
+    expect(page.get_by_text("No import matches")).to_be_visible()
     expect(page.get_by_label("Search")).to_have_value("leaves 100 % + more")
     page.get_by_label("Search").press("Escape")
     expect_listed(page, "leads", "leaves")
     expect(page).to_have_url(re.compile(r"/import-progress/$"))
+
+
+def test_a_search_is_applied_with_a_filter_that_is_chosen_at_once(open_page: OpenPage) -> None:
+    page = open_page(failed("leads"), failed("leaves"), seeded("leads_that_are_done"))
+    page.get_by_label("Search").press_sequentially("leads")
+    page.get_by_label("State").select_option("Failed")
+    expect_listed(page, "leads")
+    expect(page.get_by_label("Search")).to_have_value("leads")
 
 
 def test_a_header_sorts_with_the_keyboard_in_both_directions(open_page: OpenPage) -> None:
