@@ -26,12 +26,14 @@ export function createDurations(wait) {
 }
 
 export function drawDurations(chart, wait) {
-  const bars = wait.durations.map((earlier) => ({ ...earlier, label: barLabel(earlier) }));
+  const bars = wait.durations.map(({ took, ended_at, state }) => (
+    { took, state, label: `${formatDate(ended_at)}: ${formatDuration(took)}, ${LABELS[state]}` }
+  ));
   const own = ownDuration(wait);
   if (own !== null) bars.push({ took: own, state: wait.state, label: `This import: ${formatDuration(own)}, ${labelOf(wait)}`, isOwn: true });
   const width = Math.max(chart.clientWidth, 240);
   const [top, bottom] = [16, HEIGHT - 4];
-  const longest = Math.max(...bars.map(({ took }) => took ?? 0), wait.usual_took ?? 0, 1);
+  const longest = Math.max(...bars.map(({ took }) => took), wait.usual_took ?? 0, 1);
   const slot = Math.min((width - LABEL_WIDTH) / bars.length, MAX_SLOT);
   const end = bars.length * slot;
   const y = (took) => bottom - ((bottom - top) * took) / longest;
@@ -45,7 +47,7 @@ export function drawDurations(chart, wait) {
 }
 
 function createBar({ took, state, label, isOwn }, x, slot, y, bottom) {
-  const top = Math.min(y(took ?? 0), bottom - 2);
+  const top = Math.min(y(took), bottom - 2);
   const gap = slot > 8 ? 3 : 1;
   const bar = createSvg("rect", { x, y: top, width: Math.max(slot - gap, 1), height: bottom - top, rx: 2, "data-state": state });
   if (isOwn) bar.setAttribute("class", "own");
@@ -62,13 +64,8 @@ function createMedian(usualTook, end, y) {
   ];
 }
 
-function barLabel({ took, ended_at, state }) {
-  const parts = [typeof took === "number" ? formatDuration(took) : "unknown duration", LABELS[state] ?? state];
-  return [typeof ended_at === "number" ? formatDate(ended_at) : null, parts.join(", ")].filter(Boolean).join(": ");
-}
-
 function description(wait, own) {
-  const took = wait.durations.map((earlier) => earlier.took ?? 0);
+  const took = wait.durations.map((earlier) => earlier.took);
   const failed = wait.durations.filter(({ state }) => state !== "done").length;
   const range = `${formatNumber(took.length)} earlier durations from ${formatDuration(Math.min(...took))} to ${formatDuration(Math.max(...took))}`;
   const sentences = [comparison(wait), `${range}, ${formatNumber(failed)} of them failed`];
@@ -84,8 +81,9 @@ function ownDuration(wait) {
 // A sentence that compares the wait with the usual duration, or an empty text while that is unknown.
 function comparison(wait) {
   if (typeof wait.usual_took !== "number") return "";
-  const usual = `sually ${formatDuration(wait.usual_took)} (median of ${formatNumber(wait.durations.filter(({ state }) => state === "done").length)})`;
+  const successes = wait.durations.filter(({ state }) => state === "done").length;
+  const usual = `${formatDuration(wait.usual_took)} (median of ${formatNumber(successes)})`;
   const own = ownDuration(wait);
-  if (!wait.is_slow || own === null) return `U${usual}`;
-  return `Slower than usual: ${formatDuration(own)}${isUnderWay(wait) ? " so far" : ""}, u${usual}`;
+  if (!wait.is_slow || own === null) return `Usually ${usual}`;
+  return `Slower than usual: ${formatDuration(own)}${isUnderWay(wait) ? " so far" : ""}, usually ${usual}`;
 }

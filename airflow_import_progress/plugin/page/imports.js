@@ -31,7 +31,7 @@ async function request(signal) {
   hide("problem");
   view.update(content);
   updateClock();
-  await view.updateMore(signal);
+  await view.updateMore?.(signal);
 }
 
 function showHttpError(status) {
@@ -40,7 +40,7 @@ function showHttpError(status) {
     showLoggedOut();
   } else if (status === 403) {
     clear();
-    showForbidden(view.actionIfForbidden());
+    showForbidden(view.actionIfForbidden?.());
   } else if (status === 404 && view.notFound) {
     clear();
     showMessage(view.notFound.title, view.notFound.texts, view.notFound.action());

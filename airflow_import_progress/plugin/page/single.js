@@ -19,14 +19,12 @@ export function createSingle({ dag_id, run_id, task_id, map_index }) {
       update(wait);
       whenLastErrorIsFound(wait, () => shown && update(shown));
     },
-    updateMore: () => {},
     clear: () => {
       shown = null;
       setText($("subject"), "");
       hide("wait");
     },
     redraw: () => shown && drawCharts($("wait"), shown),
-    actionIfForbidden: () => null,
     notFound: {
       title: "This task has not published any import",
       texts: [

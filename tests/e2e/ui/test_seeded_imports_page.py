@@ -131,10 +131,12 @@ def many(count: int) -> list[SeededWait]:
 
 
 def rows(page: Page) -> Locator:
+    """Return the rows of all listed waits."""
     return page.locator("#waits tbody tr[data-state]")
 
 
 def row(page: Page, dag_id: str) -> Locator:
+    """Return the row of a DAG's wait."""
     return rows(page).filter(has=page.get_by_role("link", name=f"{dag_id} · wait"))
 
 
@@ -144,10 +146,12 @@ def listed(page: Page) -> list[str]:
 
 
 def expect_listed(page: Page, *dag_ids: str) -> None:
+    """Wait until the waits of these DAGs are listed, and no others."""
     expect(rows(page).locator(".name")).to_have_text([f"{dag_id} · wait" for dag_id in dag_ids])
 
 
 def open_details(page: Page, dag_id: str) -> Locator:
+    """Open the details of a wait, and return them."""
     row(page, dag_id).get_by_role("button", name=re.compile("^Details")).click()
     details = page.locator("tr.details")
     expect(details.locator("dl")).to_be_visible()
@@ -268,7 +272,8 @@ def test_the_dags_of_all_pages_can_be_chosen(open_page: OpenPage) -> None:
 # ---- The summary
 
 
-def summary_of_a_day() -> list[SeededWait]:
+def waits_of_a_day() -> list[SeededWait]:
+    """Make waits that are under way, that ended today and that ended earlier."""
     return [
         running("under_way", began=30 * MINUTE),
         seeded("done", began=2 * MINUTE, took=MINUTE),
@@ -278,7 +283,7 @@ def summary_of_a_day() -> list[SeededWait]:
 
 
 @pytest.fixture
-def at_noon(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def at_noon() -> dict[str, str]:
     """Options of a window in a time zone in which it is between 11 and 13 o'clock, so that a day has not just begun."""
     hours = datetime.now(UTC).hour - 12
     return {"timezone": f"Etc/GMT{hours:+d}"}
@@ -295,7 +300,7 @@ def at_noon(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_a_tile_counts_and_filters(
     open_page: OpenPage, at_noon: dict[str, str], tile: str, count: int, shown: list[str]
 ) -> None:
-    page = open_page(*summary_of_a_day(), **at_noon)
+    page = open_page(*waits_of_a_day(), **at_noon)
     button = page.get_by_role("button", name=re.compile(f"^{tile}"))
     expect(button).to_have_text(f"{tile} {count}")
     button.click()
@@ -306,7 +311,7 @@ def test_a_tile_counts_and_filters(
 
 
 def test_the_slowest_import_is_named_and_linked(open_page: OpenPage, at_noon: dict[str, str]) -> None:
-    page = open_page(*summary_of_a_day(), **at_noon)
+    page = open_page(*waits_of_a_day(), **at_noon)
     slowest = page.get_by_role("link", name=re.compile("^Slowest"))
     expect(slowest).to_have_text(re.compile(r"^Slowest 30 min Lucca · under_way · wait$"))
     expect(slowest).to_have_attribute("href", "../dags/under_way/runs/run_of_under_way/tasks/wait/plugin/import")
@@ -422,12 +427,10 @@ def test_without_a_log_the_link_leads_to_the_try(open_page: OpenPage) -> None:
     expect(link).to_have_attribute("href", re.compile(r"\?try_number=1$"))
 
 
-def start(state: PublishedStartState) -> PublishedStart:
-    return PublishedStart(state=state, sent_at=time.time() - 60, content="the file '/data/leaves.csv'")
-
-
 def without_import(state: PublishedStartState) -> dict[str, Any]:
-    return {"progress": None, "import_id": None, "start": start(state)}
+    """Return the fields of a wait whose task has started an import of which nothing is known."""
+    start = PublishedStart(state=state, sent_at=time.time() - 60, content="the file '/data/leaves.csv'")
+    return {"progress": None, "import_id": None, "start": start}
 
 
 @pytest.mark.parametrize("size", [(1280, 900), PHONE])
