@@ -18,7 +18,7 @@ import uvicorn
 from playwright.sync_api import Browser, Locator, Page, StorageState, expect
 
 from airflow_import_progress.waiting.published import PublishedStart, PublishedStartState
-from tests.e2e.ui.browsing import open_window
+from tests.e2e.ui.browsing import ColorScheme, Screenshots, open_window
 from tests.support.imports_page import airflows_app, empty_database, published, store_waits, token_of
 from tools.airflow_api import wait_until
 from tools.seed_waits import SeededWait
@@ -502,6 +502,33 @@ def test_a_slow_import_is_compared_with_its_earlier_runs(open_page: OpenPage) ->
     expect(chart.locator("rect")).to_have_count(8)
     expect(chart.locator("rect").first.locator("title")).to_have_text(re.compile(r"\d\d:\d\d:\d\d: 10 min, Failed"))
     expect(chart.locator("rect").last).to_have_class("own")
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_the_details_are_worth_showing(
+    open_page: OpenPage, color_scheme: ColorScheme, screenshots: Screenshots
+) -> None:
+    now = time.time()
+    start = PublishedStart(
+        state=PublishedStartState.STARTED, sent_at=now - 30 * MINUTE, content="the file '/data/leaves.csv'"
+    )
+    usual = [
+        seeded("leaves", run_id=f"scheduled__{day}", began=day * 24 * HOUR, took=(10 + day * 7 % 5) * MINUTE)
+        for day in range(1, 30)
+    ]
+    today = running(
+        "leaves",
+        began=30 * MINUTE,
+        run_id=f"scheduled__{datetime.now(UTC):%Y-%m-%d}T02:00:00+00:00",
+        progress=("running", 62.0),
+        import_id="3c90cc3c-0d44-4b50-8888-8dd25736052a",
+        start=start,
+        history=[(now - 30 * MINUTE + 30 * step, step) for step in range(61)],
+        ends_at=now + 18 * MINUTE,
+    )
+    page = open_page(*usual, today, color_scheme=color_scheme, size=(1280, 820), query="?state=under_way")
+    expect(open_details(page, "leaves").locator("svg.durations")).to_be_visible()
+    screenshots.take(page, f"imports-page-details-{color_scheme}", "#waits")
 
 
 def test_a_usual_duration_is_not_called_slow(open_page: OpenPage) -> None:
