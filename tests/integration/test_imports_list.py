@@ -20,8 +20,10 @@ from airflow.utils.session import create_session
 from fastapi.testclient import TestClient
 from sqlalchemy import event
 from sqlalchemy import text as sql
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 
+from airflow_import_progress.plugin.queries import SortKey, candidates_query, matching, page_query
 from airflow_import_progress.waiting.published import PublishedStart, PublishedStartState
 from tests.support.imports_page import NOW, airflows_app, published, token_of
 from tools.postgres import postgres
@@ -686,6 +688,13 @@ def test_each_invalid_xcom_is_shown_alone_or_not_found(client, nasty_waits):
         response = client.get(WAIT, params=one)
         assert response.status_code in (200, 404)
         json.loads(response.text, parse_constant=refuse_constant)
+
+
+@pytest.mark.parametrize("key", SortKey)
+def test_the_queries_are_written_for_mysql_too(key):
+    candidates = matching(candidates_query(ago(days=7)), "leaves")
+    query = page_query(candidates, NOW, sort=key, descending=True, offset=0, limit=1)
+    assert "JSON_EXTRACT(xcom.value, '$.progress.message')" in str(query.compile(dialect=mysql.dialect()))
 
 
 # ---- Cost
