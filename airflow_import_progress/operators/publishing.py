@@ -131,8 +131,7 @@ def _state_after(error: Exception, *records: StartRecord | None) -> PublishedSta
     :param records: The record as this try has stored or read it last, and as it is stored now.
     """
     if isinstance(error, ImportFailedError) and any(record is not None for record in records):
-        # The vendor has started an import, which has failed at once.
-        return PublishedStartState.STARTED
+        return PublishedStartState.FAILED
     if isinstance(error, ImportStartUnknownError):
         return PublishedStartState.UNKNOWN
     if all(record is None or record.state is StartState.ENDED for record in records):

@@ -85,15 +85,19 @@ _HAS_OUTCOME = and_(
     IS_OF_THIS_TRY,
     or_(
         _import_state.in_(_values(state for state in ImportState if state.is_final)),
-        _start_state == PublishedStartState.NOT_STARTED.value,
+        _start_state.in_(_values({PublishedStartState.NOT_STARTED, PublishedStartState.FAILED})),
     ),
 )
-_IS_NOT_AWAITED = and_(IS_OF_THIS_TRY, _import_state.is_(None), _start_state.is_not(None))
+_HAS_OPEN_START = and_(
+    IS_OF_THIS_TRY,
+    _import_state.is_(None),
+    _start_state.in_(_values(set(PublishedStartState) - {PublishedStartState.NOT_STARTED, PublishedStartState.FAILED})),
+)
 
 #: The status of a wait, as an expression of SQL. The task's state comes first, because reading a published value costs
 #: the database far more.
 STATUS: Any = case(
-    (and_(_task_is(_DONE), _IS_NOT_AWAITED), WaitStatus.STARTED.value),
+    (and_(_task_is(_DONE), _HAS_OPEN_START), WaitStatus.STARTED.value),
     (_task_is(_DONE), WaitStatus.DONE.value),
     (_task_is(_RETRYING), WaitStatus.RETRYING.value),
     (and_(_task_is(_FAILED | _SKIPPED), _HAS_UNKNOWN_START), WaitStatus.START_UNKNOWN.value),

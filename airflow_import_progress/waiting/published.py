@@ -22,10 +22,12 @@ class PublishedStartState(StrEnum):
 
     #: The request may have been sent. Published before it is.
     STARTING = "starting"
-    #: The vendor has started the import, and the task waits for it, unless the import has failed at once.
+    #: The vendor has started the import, and the task waits for it.
     STARTED = "started"
     #: The vendor has started the import, and the task does not wait for it.
     NOT_AWAITED = "not_awaited"
+    #: The vendor has started the import, which has failed at once.
+    FAILED = "failed"
     #: It is unknown whether an import was started.
     UNKNOWN = "unknown"
     #: Certainly no import was started.

@@ -151,6 +151,8 @@ def test_the_status_combines_the_states_of_import_and_task(get, database, task_s
         ("success", "starting", None, "started"),
         ("failed", "starting", ("running", 42.0), "gave_up"),
         ("success", "unknown", None, "started"),
+        ("success", "not_started", None, "done"),
+        ("failed", "failed", None, "failed"),
         ("failed", "starting", None, "start_unknown"),
         ("failed", "unknown", None, "start_unknown"),
         ("skipped", "unknown", None, "start_unknown"),

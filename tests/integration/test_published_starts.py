@@ -230,17 +230,17 @@ def test_an_import_that_was_found_is_shown_as_started(page, run, task, monkeypat
     assert page.shown.import_id == found.import_id
 
 
-def test_an_import_that_fails_at_its_start_is_shown_as_started_with_its_error(page, run, task, monkeypatch):
+def test_an_import_that_fails_at_its_start_is_shown_as_failed_with_its_error(page, run, task, monkeypatch):
     def fail(*args, **kwargs):
         raise ImportFailedError("Lucca began with an error")
 
     monkeypatch.setattr(LuccaHook, "start_leave_import", fail)
     task = task()
     run(task, ImportFailedError)
-    assert (page.state, page.shown.error) == ("started", "Lucca began with an error")
+    assert (page.state, page.shown.error) == ("failed", "Lucca began with an error")
     # The next try reports it again.
     run(task, ImportFailedError)
-    assert page.state == "started"
+    assert page.state == "failed"
     assert page.shown.start.content is not None
     assert "an earlier try of this task reported" in page.shown.error
 

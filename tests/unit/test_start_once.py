@@ -433,7 +433,7 @@ def check_published(world, run, error):
     if isinstance(error, ImportStartRefusedError | ImportFileError):
         assert shown in ("not_started", "unknown"), "a start that failed is not shown"
     if isinstance(error, ImportFailedError):
-        assert shown == "started", "a failure is not shown as that of an import that was started"
+        assert shown == "failed", "a failure is not shown as that of an import that was started"
     if len(run.imports) > len(world.imports):
         assert shown is not None, "a start left no trace"
 

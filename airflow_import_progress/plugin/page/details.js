@@ -14,6 +14,7 @@ const START_TEXTS = {
   starting: "May have been started",
   started: "Started",
   not_awaited: "Started",
+  failed: "Started",
   unknown: "May have been started",
   not_started: "Not started",
 };
