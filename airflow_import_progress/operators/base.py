@@ -30,7 +30,6 @@ from airflow_import_progress.starting.prepared import ImportNotFoundError, Prepa
 from airflow_import_progress.starting.record import NextStep, StartRecord, StartState, next_step
 from airflow_import_progress.starting.store import StartStore, start_store, with_forgetting
 from airflow_import_progress.waiting.metrics import Metrics
-from airflow_import_progress.waiting.publishing import StartPublisher
 
 if TYPE_CHECKING:
     from airflow_import_progress.compat import Context
@@ -126,13 +125,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
         with skipping(soft_fail=self.soft_fail, never_fail=self.never_fail):
             store, self._start_metrics = start_store(context), self._metrics(context)
             self._start_store, self._waiting_since = store, None
-            self._start_publisher = StartPublisher(
-                context["ti"],
-                vendor=self.hook_class.hook_name,
-                conn_id=self._conn_id,
-                label=self.import_class.label,
-                log=self.log,
-            )
+            self._start_publisher = self._make_start_publisher(context)
             with self.get_hook() as hook, self._publishing_failure():
                 import_ = self._started_import(store, hook, context)
             self._set_import(import_)
@@ -158,6 +151,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
         """
         store = self._start_store = start_store(context)
         self._waiting_since = waiting_since
+        self._start_publisher = self._make_start_publisher(context)
         if import_fields is None and (record := store.load()) is not None:
             # dag.test() resumes without the arguments of the deferral.
             import_fields = record.import_fields
@@ -338,6 +332,10 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             # In an argument, None would be a missing XCom.
             setattr(self, name, NOT_GIVEN if value is None else value)
         self._deferred_import = import_
+
+    def _take_step_patiently(self) -> bool:
+        with self._publishing_failed_step():
+            return super()._take_step_patiently()
 
     def _take_step(self) -> bool:
         store, import_ = self._start_store, self.get_import()

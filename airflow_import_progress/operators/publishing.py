@@ -45,8 +45,20 @@ class PublishingSensor(BaseImportSensor):
     wait_for_completion: bool
     _start_store: StartStore
     _start_publisher: StartPublisher
+    #: When the wait of this try began, in seconds since the epoch; None: it has not.
+    _waiting_since: float | None = None
     #: The record that this try has stored or read last.
     _record: StartRecord | None = None
+
+    def _make_start_publisher(self, context: Context) -> StartPublisher:
+        return StartPublisher(
+            context["ti"],
+            vendor=self.hook_class.hook_name,
+            conn_id=self._conn_id,
+            label=self.import_class.label,
+            begun_at=self._waiting_since,
+            log=self.log,
+        )
 
     def _publish_starting(self, record: StartRecord) -> None:
         self._start_publisher.publish(_as_published(PublishedStartState.STARTING, record))
@@ -73,6 +85,29 @@ class PublishingSensor(BaseImportSensor):
                 with suppress(Exception):
                     self._publish_failure(error)
             raise
+
+    @contextmanager
+    def _publishing_failed_step(self) -> Iterator[None]:
+        """Publish the error of a step, in place of the advice to take it that the wait has published."""
+        try:
+            yield
+        except Exception as error:
+            if not self._start_publisher.is_silent:
+                with suppress(Exception):
+                    self._publish_failed_step(error)
+            raise
+
+    def _publish_failed_step(self, error: Exception) -> None:
+        record = self._record or self._start_store.load()
+        if record is None:
+            return
+        state = PublishedStartState.STARTED
+        if isinstance(error, ImportStartUnknownError):
+            state = PublishedStartState.UNKNOWN
+        elif isinstance(error, ImportFailedError):
+            state = PublishedStartState.FAILED
+        import_id = self.get_import().import_id
+        self._start_publisher.publish(_as_published(state, record), import_id=import_id, error=self._text_of(error))
 
     def _publish_failure(self, error: Exception) -> None:
         own, text = self._record, self._text_of(error)

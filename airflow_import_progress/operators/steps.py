@@ -40,10 +40,13 @@ class SteppingSensor(BaseImportSensor):
             except ImportActionRequiredError:
                 if self._is_timed_out:
                     raise self._timed_out("The import waits for its next step, which is not taken any more.") from None
-                if not self._patiently(self._take_step, lambda error: error.transient):
+                if not self._take_step_patiently():
                     raise
                 clock.current.sleep(self.min_poke_interval)
                 wait = wait_again
+
+    def _take_step_patiently(self) -> bool:
+        return self._patiently(self._take_step, lambda error: error.transient)
 
     def _patiently(self, send: Callable[[], T], may_be_repeated: Callable[[ImportProgressError], bool]) -> T:
         """

@@ -45,15 +45,16 @@ class StartPublisher:
     :param vendor: The vendor's name.
     :param conn_id: The Airflow connection.
     :param label: The name of such an import.
+    :param begun_at: When the wait began that this try resumes, in seconds since the epoch. None: the try begins now.
     :param log: The log of the task.
     """
 
-    def __init__(self, ti: Any, *, vendor: str, conn_id: str, label: str, log: Any) -> None:
+    def __init__(self, ti: Any, *, vendor: str, conn_id: str, label: str, begun_at: float | None, log: Any) -> None:
         self.is_silent = ti is None or not publishes_progress()
         #: What was published last, or None.
         self.start: PublishedStart | None = None
         self._ti = ti
-        self._begun_at = clock.current.time()
+        self._begun_at = clock.current.time() if begun_at is None else begun_at
         self._vendor = vendor
         self._conn_id = conn_id
         self._label = label
