@@ -160,7 +160,7 @@ def _store(stored: int, under_way: int) -> None:
         SeededWait(
             run_id=f"run {number // WAITS_PER_RUN}",
             map_index=number % WAITS_PER_RUN,
-            published=_published(now.timestamp(), number),
+            published=_published(now.timestamp(), number, is_under_way=number < under_way),
             task_state=_task_state(number, under_way),
             published_at=now - number // WAITS_PER_RUN * TIME_BETWEEN_RUNS,
             run_after=now - number // WAITS_PER_RUN * TIME_BETWEEN_RUNS,
@@ -182,7 +182,7 @@ def _task_state(number: int, under_way: int) -> str:
     return "failed" if number % 50 == 0 else "success"
 
 
-def _published(now: float, number: int) -> PublishedProgress:
+def _published(now: float, number: int, *, is_under_way: bool) -> PublishedProgress:
     return PublishedProgress(
         try_number=1,
         vendor="Lucca",
@@ -192,7 +192,13 @@ def _published(now: float, number: int) -> PublishedProgress:
         waiting_since=now - 3600,
         deadline=now + 3600,
         polled_at=now,
-        progress={"import_id": f"{number:08x}", "state": "running", "percent": 50.0, "total": 1000, "processed": 500},
+        progress={
+            "import_id": f"{number:08x}",
+            "state": "running" if is_under_way else "succeeded",
+            "percent": 50.0,
+            "total": 1000,
+            "processed": 500,
+        },
         progress_at=now,
         percent_per_minute=1.0,
         ends_at=now + 3000,

@@ -20,7 +20,7 @@ from airflow_import_progress.cli.watched import printable
 #: The states of waits whose import failed, or whose outcome or start is unknown.
 FAILED = ("failed", "gave_up", "start_unknown")
 #: The other states of waits that are over.
-OVER = ("done", "started", "skipped")
+OVER = ("done", "task_succeeded", "started", "skipped")
 STYLES = {
     "failed": "red",
     "gave_up": "red",
@@ -122,8 +122,8 @@ def _texts(wait: Mapping[str, Any]) -> Iterable[str]:
 
 def _took(wait: Mapping[str, Any], now: float) -> str:
     """Return how long a wait took, or has taken so far."""
-    is_over = wait["state"] in FAILED + OVER
-    seconds = wait["took"] if is_over or wait["waiting_since"] is None else now - wait["waiting_since"]
+    is_timed = wait["state"] not in (*FAILED, *OVER, "retrying") and wait["waiting_since"] is not None
+    seconds = now - wait["waiting_since"] if is_timed else wait["took"]
     return "" if seconds is None else _in_words(max(0.0, seconds))
 
 

@@ -286,6 +286,8 @@ def durations_query(dag_id: str, run_id: str, task_id: str, map_index: int) -> A
             XComModel.task_id == task_id,
             XComModel.map_index == map_index,
             has_status({WaitStatus.DONE, WaitStatus.FAILED}),
+            # Not those whose import was not started.
+            published_text("progress", "state").is_not(None),
             took.is_not(None),
         )
         .order_by(runs.c.run_after.desc())

@@ -28,8 +28,9 @@ def serialize_wait(row: Any) -> dict[str, Any] | None:
     published = _parse(row.value, with_history=False)
     if published is None:
         return None
-    # Ignore the polls of an earlier try, because this one may wait for another import.
-    polls = vars(published) if published.try_number == row.try_number else {}
+    # As in the status, ignore the polls of an earlier try, because this one may wait for another import.
+    is_of_this_try = row.task_state is not None and published.try_number == row.try_number
+    polls = vars(published) if is_of_this_try else {}
     progress = ImportProgress.from_dict(polls["progress"]) if polls.get("progress") is not None else None
     status = WaitStatus(row.status)
     return {
@@ -130,6 +131,8 @@ def _serialize_start(start: PublishedStart | None) -> dict[str, Any] | None:
 def _serialize_polls(polls: Mapping[str, Any], progress: ImportProgress | None, status: WaitStatus) -> dict[str, Any]:
     pace = _number(polls.get("percent_per_minute"))
     total = _count(progress.total) if progress else None
+    # An operator takes the step itself for which its import waits, so that the advice to take it would be wrong.
+    takes_step = polls.get("start") is not None and status is WaitStatus.NEEDS_ACTION
     return {
         "deadline": _number(polls.get("deadline")),
         "polled_at": _number(polls.get("polled_at")),
@@ -138,7 +141,7 @@ def _serialize_polls(polls: Mapping[str, Any], progress: ImportProgress | None, 
         "records_per_minute": _number(pace * total / 100) if pace is not None and total else None,
         # Omit the expected end if the wait is over or between two tries.
         "ends_at": _number(polls.get("ends_at")) if status in UNDER_WAY - {WaitStatus.RETRYING} else None,
-        "error": _text(polls.get("error")),
+        "error": None if takes_step else _text(polls.get("error")),
         "failures": _count(polls.get("failures")) or 0,
     }
 

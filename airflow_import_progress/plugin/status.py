@@ -25,6 +25,8 @@ class WaitStatus(StrEnum):
     NEEDS_ACTION = "needs_action"
     RETRYING = "retrying"
     DONE = "done"
+    #: The task succeeded, but no success of the import was published: somebody marked it, or the last write failed.
+    TASK_SUCCEEDED = "task_succeeded"
     #: The task has started the import, and has succeeded without waiting for it.
     STARTED = "started"
     #: The import failed, did not pass the gate, or was not started.
@@ -55,6 +57,7 @@ _TASK_STATES: Mapping[WaitStatus, set[TaskInstanceState]] = {
     WaitStatus.NEEDS_ACTION: _WAITING,
     WaitStatus.RETRYING: _RETRYING,
     WaitStatus.DONE: _DONE,
+    WaitStatus.TASK_SUCCEEDED: _DONE,
     WaitStatus.STARTED: _DONE,
     WaitStatus.FAILED: _FAILED,
     WaitStatus.GAVE_UP: _FAILED,
@@ -72,8 +75,9 @@ def _values(states: Iterable[StrEnum]) -> list[str]:
     return sorted(state.value for state in states)
 
 
-#: Whether what was published is about the current try of the task. The next one may wait for another import.
-IS_OF_THIS_TRY = published_number("try_number") == TaskInstance.try_number
+#: Whether what was published is about the current try of the task. The next one may wait for another import. A task
+#: that was cleared has no state and the number of its last try until it is scheduled again.
+IS_OF_THIS_TRY = and_(TaskInstance.state.is_not(None), published_number("try_number") == TaskInstance.try_number)
 
 _import_state, _start_state = published_text("progress", "state"), published_text("start", "state")
 _HAS_UNKNOWN_START = and_(
@@ -88,21 +92,19 @@ _HAS_OUTCOME = and_(
         _start_state.in_(_values({PublishedStartState.NOT_STARTED, PublishedStartState.FAILED})),
     ),
 )
-_HAS_OPEN_START = and_(
-    IS_OF_THIS_TRY,
-    _import_state.is_(None),
-    _start_state.in_(_values(set(PublishedStartState) - {PublishedStartState.NOT_STARTED, PublishedStartState.FAILED})),
-)
+_IS_NOT_AWAITED = and_(IS_OF_THIS_TRY, _import_state.is_(None), _start_state == PublishedStartState.NOT_AWAITED.value)
 
 #: The status of a wait, as an expression of SQL. The task's state comes first, because reading a published value costs
 #: the database far more.
 STATUS: Any = case(
-    (and_(_task_is(_DONE), _HAS_OPEN_START), WaitStatus.STARTED.value),
-    (_task_is(_DONE), WaitStatus.DONE.value),
+    (and_(_task_is(_DONE), IS_OF_THIS_TRY, _import_state == ImportState.SUCCEEDED.value), WaitStatus.DONE.value),
+    (and_(_task_is(_DONE), _IS_NOT_AWAITED), WaitStatus.STARTED.value),
+    (_task_is(_DONE), WaitStatus.TASK_SUCCEEDED.value),
     (_task_is(_RETRYING), WaitStatus.RETRYING.value),
     (and_(_task_is(_FAILED | _SKIPPED), _HAS_UNKNOWN_START), WaitStatus.START_UNKNOWN.value),
     (_task_is(_SKIPPED), WaitStatus.SKIPPED.value),
-    (and_(_task_is(_FAILED), _HAS_OUTCOME), WaitStatus.FAILED.value),
+    # A task that failed because of another one, or was removed, has not seen the outcome.
+    (and_(_task_is({TaskInstanceState.FAILED}), _HAS_OUTCOME), WaitStatus.FAILED.value),
     (_task_is(_FAILED), WaitStatus.GAVE_UP.value),
     (and_(IS_OF_THIS_TRY, _import_state == ImportState.RUNNING.value), WaitStatus.RUNNING.value),
     (and_(IS_OF_THIS_TRY, _import_state == ImportState.ACTION_REQUIRED.value), WaitStatus.NEEDS_ACTION.value),

@@ -102,6 +102,10 @@ def many(count, **fields):
     ]
 
 
+def succeeded(**fields):
+    return published(progress=("succeeded", 100.0), **fields)
+
+
 def started(state, progress=None, **fields):
     """Return what a task publishes that has started its import."""
     start = PublishedStart(state=PublishedStartState(state), sent_at=NOW - 700, content="the file '/data/leaves.csv'")
@@ -120,15 +124,18 @@ def started(state, progress=None, **fields):
         ("up_for_reschedule", ("running", 42.0), "running"),
         ("running", ("action_required", 42.0), "needs_action"),
         ("queued", ("succeeded", 100.0), "waiting"),
-        (None, ("running", 42.0), "running"),
+        (None, ("running", 42.0), "waiting"),
         ("success", ("succeeded", 100.0), "done"),
-        ("success", None, "done"),
+        ("success", ("failed", 42.0), "task_succeeded"),
+        ("success", ("running", 42.0), "task_succeeded"),
+        ("success", None, "task_succeeded"),
         ("failed", ("failed", 42.0), "failed"),
         ("failed", ("cancelled", 42.0), "failed"),
         ("failed", ("succeeded", 100.0), "failed"),
         ("failed", ("running", 42.0), "gave_up"),
         ("failed", None, "gave_up"),
-        ("upstream_failed", None, "gave_up"),
+        ("upstream_failed", ("succeeded", 100.0), "gave_up"),
+        ("removed", ("failed", 42.0), "gave_up"),
         ("skipped", ("failed", 42.0), "skipped"),
         ("up_for_retry", ("running", 42.0), "retrying"),
     ],
@@ -148,10 +155,10 @@ def test_the_status_combines_the_states_of_import_and_task(get, database, task_s
         ("up_for_retry", "unknown", None, "retrying"),
         ("success", "started", ("succeeded", 100.0), "done"),
         ("success", "not_awaited", None, "started"),
-        ("success", "starting", None, "started"),
+        ("success", "starting", None, "task_succeeded"),
         ("failed", "starting", ("running", 42.0), "gave_up"),
-        ("success", "unknown", None, "started"),
-        ("success", "not_started", None, "done"),
+        ("success", "unknown", None, "task_succeeded"),
+        ("success", "not_started", None, "task_succeeded"),
         ("failed", "failed", None, "failed"),
         ("failed", "starting", None, "start_unknown"),
         ("failed", "unknown", None, "start_unknown"),
@@ -179,7 +186,8 @@ def test_the_start_in_an_earlier_try_is_ignored(get, database):
     [
         ("failed", lambda: published(progress=("failed", 42.0), try_number=1), "gave_up"),
         ("failed", lambda: started("not_started", try_number=1), "gave_up"),
-        ("success", lambda: started("not_awaited", try_number=1), "done"),
+        ("success", lambda: started("not_awaited", try_number=1), "task_succeeded"),
+        ("success", lambda: published(progress=("succeeded", 100.0), try_number=1), "task_succeeded"),
         ("deferred", lambda: published(try_number=1), "waiting"),
     ],
 )
@@ -193,6 +201,13 @@ def test_a_start_of_a_later_version_does_not_hide_the_import(get, database):
     database(SeededWait(task_state="failed", published=values))
     wait = only(get(WAITS))
     assert (wait["state"], wait["start"]) == ("failed", None)
+
+
+@pytest.mark.parametrize(("task_state", "is_shown"), [("running", False), ("deferred", False), ("failed", True)])
+def test_the_advice_for_a_step_that_the_operator_takes_itself_is_not_shown(get, database, task_state, is_shown):
+    published_ = started("started", ("action_required", 10.0), error="Continue it with startImport.")
+    database(SeededWait(task_state=task_state, published=published_))
+    assert (only(get(WAITS))["error"] is not None) == is_shown
 
 
 def test_a_start_has_its_time_and_its_content(get, database):
@@ -216,7 +231,7 @@ def test_filters_narrow_the_list(dags, database):
     database(
         SeededWait(dag_id="leaves", published=published()),
         SeededWait(dag_id="leads", published=published(vendor="Leadsy")),
-        SeededWait(dag_id="old_leads", task_state="success", published=published(vendor="Leadsy")),
+        SeededWait(dag_id="old_leads", task_state="success", published=succeeded(vendor="Leadsy")),
     )
     assert set(dags()) == {"leaves", "leads", "old_leads"}
     assert set(dags(vendor="leadsy")) == {"leads", "old_leads"}
@@ -271,7 +286,8 @@ def test_runs_of_the_last_days_and_unfinished_runs_are_listed(get, dags, databas
     assert set(dags(days=31)) == {"today", "long", "last_month"}
     assert set(dags(days=3660)) == {"today", "long", "last_month", "last_year"}
     assert dags(days=31, dag_id="last_year") == []
-    assert get(WAIT, dag_id="last_year", run_id=SeededWait.run_id, task_id="wait")["wait"]["state"] == "done"
+    one = get(WAIT, dag_id="last_year", run_id=SeededWait.run_id, task_id="wait")
+    assert one["wait"]["state"] == "task_succeeded"
 
 
 @pytest.mark.parametrize(
@@ -387,7 +403,7 @@ def three(database):
         published_ = published(
             vendor=vendor,
             import_id=import_id,
-            progress=("failed", percent),
+            progress=("succeeded" if task_state == "success" else "failed", percent),
             waiting_since=ended_at.timestamp() - took,
         )
         waits.append(
@@ -544,7 +560,7 @@ def earlier(count, minutes=10, **fields):
     waits = []
     for number in range(count):
         ended_at = ago(days=count + 1 - number)
-        published_ = published(waiting_since=ended_at.timestamp() - 60 * minutes)
+        published_ = succeeded(waiting_since=ended_at.timestamp() - 60 * minutes)
         values = {"run_id": f"run {number}", "run_after": ended_at, "run_state": "success", "task_state": "success"}
         waits.append(SeededWait(**values | {"published_at": ended_at, "published": published_} | fields))
     return waits
@@ -575,7 +591,9 @@ def test_durations_of_other_tasks_and_runs_are_left_out(today, database):
         *earlier(1, task_id="other"),
         *earlier(1, map_index=3),
         *earlier(1, dag_id="other"),
-        *earlier(1, run_id="gave up", **failed_),
+        *earlier(1, run_id="gave up", published=published(), **failed_),
+        *earlier(1, run_id="marked", published=published()),
+        *earlier(1, run_id="not started", published=started("not_started"), **failed_),
         *earlier(1, run_id="later", run_after=datetime.now(UTC) + timedelta(days=1)),
         *earlier(1, run_id="failed", published=published(progress=("failed", 42.0)), **failed_),
         SeededWait(run_id="today", published=published()),

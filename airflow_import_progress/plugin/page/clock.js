@@ -4,6 +4,9 @@
 import { createElement, setText } from "./dom.js";
 import { formatAge, formatDate, formatDuration, formatTime } from "./format.js";
 
+// In seconds, between the clocks of Airflow's machines.
+const MAX_CLOCK_DIFFERENCE = 30;
+
 // The server's clock minus the browser's, in seconds.
 let offset = 0;
 
@@ -18,7 +21,8 @@ export function serverTime() {
 export function formatRelativeTime(at, kind) {
   const left = at - serverTime();
   if (left <= 0 && kind === "due") return "overdue";
-  if (left <= 0) return `${formatAge(-left)} ago`;
+  // The clock of the machine that polls may be a little ahead.
+  if (left <= (kind === "due" ? 0 : MAX_CLOCK_DIFFERENCE)) return `${formatAge(Math.max(-left, 0))} ago`;
   return left < 60 ? "in less than 1 min" : `in about ${formatAge(left)}`;
 }
 

@@ -4,7 +4,7 @@
 import { serverTime } from "./clock.js";
 import { createElement, createSvg } from "./dom.js";
 import { formatDate, formatDuration, formatNumber } from "./format.js";
-import { LABELS, isUnderWay, labelOf } from "./states.js";
+import { LABELS, isTimed, isUnderWay, labelOf } from "./states.js";
 
 const HEIGHT = 110;
 const MAX_SLOT = 28;
@@ -16,7 +16,7 @@ export function createDurations(wait) {
   const figure = createElement("figure");
   figure.append(createElement("figcaption", "", earlier.length > 1 ? `Last ${formatNumber(earlier.length)} durations` : "Durations"));
   if (!earlier.length) {
-    figure.append(createElement("p", "muted", "No earlier run of this task has ended yet, so there is nothing to compare with."));
+    figure.append(createElement("p", "muted", "No earlier import of this task has succeeded or failed, so there is nothing to compare with."));
     return figure;
   }
   const text = comparison(wait);
@@ -74,8 +74,7 @@ function description(wait, own) {
 }
 
 function ownDuration(wait) {
-  if (!isUnderWay(wait)) return wait.took;
-  return typeof wait.waiting_since === "number" ? serverTime() - wait.waiting_since : wait.took;
+  return isTimed(wait) ? serverTime() - wait.waiting_since : wait.took;
 }
 
 // A sentence that compares the wait with the usual duration, or an empty text while that is unknown.

@@ -15,8 +15,10 @@ export function formatRecords(wait) {
 }
 
 export function formatPace(wait) {
-  if (wait.records_per_minute) return `${formatNumber(wait.records_per_minute)} records/min`;
-  if (wait.percent_per_minute) return `${wait.percent_per_minute.toLocaleString(undefined, { maximumSignificantDigits: 2 })} %/min`;
+  const { records_per_minute: records, percent_per_minute: percent } = wait;
+  const small = { maximumSignificantDigits: 2 };
+  if (records) return `${records < 10 ? records.toLocaleString(undefined, small) : formatNumber(records)} records/min`;
+  if (percent) return `${percent.toLocaleString(undefined, small)} %/min`;
   return "";
 }
 

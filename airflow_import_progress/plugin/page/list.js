@@ -8,7 +8,7 @@ import { whenLastErrorIsFound } from "./log.js";
 import { showMessage } from "./messages.js";
 import { setUpPages, updatePages } from "./pages.js";
 import { apiParameters, isFiltered, query, readQuery, writeQuery } from "./query.js";
-import { clearRows, openWait, redrawCharts, updateOpenDetails, updateRows } from "./rows.js";
+import { clearRows, openWait, redrawCharts, showDetailsError, updateOpenDetails, updateRows } from "./rows.js";
 import { setUpSorting, showSorting } from "./sorting.js";
 import { setUpSummary, updateSummary } from "./summary.js";
 
@@ -56,10 +56,10 @@ async function updateDetails(signal) {
   const opened = openWait();
   if (!opened) return;
   const response = await fetch(waitUrl(opened), { signal });
-  if (!response.ok) return;
+  if (!response.ok) return showDetailsError(response.status);
   const { wait } = await response.json();
   updateOpenDetails(wait);
-  whenLastErrorIsFound(wait, () => updateOpenDetails(wait));
+  whenLastErrorIsFound(wait, () => updateOpenDetails());
 }
 
 function clear() {
@@ -73,7 +73,7 @@ function showEmptyMessage() {
     return showMessage("No import matches", ["Search for something else, or choose another vendor, state or DAG, or a longer period."], createClearButton());
   }
   showMessage("No task waits for an import", [
-    "The page shows unfinished runs and those of the last 7 days. For earlier runs, choose a longer period above.",
+    `The page shows unfinished runs and those of ${$("days").selectedOptions[0].text}. For earlier runs, choose a longer period above.`,
     "An import appears after the first poll by a sensor or operator of airflow-provider-import-progress, or of a package that adds a vendor to it.",
     "If an import is missing: you need permission to read its DAG, and the package must also be installed on the workers and the triggerer.",
   ]);

@@ -6,6 +6,8 @@ import { hasUnsuccessfulTry } from "./states.js";
 // Maximum length of a log that is read, in characters.
 const MAX_LENGTH = 2_000_000;
 
+const TOO_LONG = new Error("The log is too long.");
+
 // The numbers of the lines by try. A try is over and read only once.
 const lines = new Map();
 
@@ -23,8 +25,9 @@ export async function whenLastErrorIsFound(wait, callback) {
     const entries = await readLog(wait);
     lines.set(key, numberOfLastError(entries, await countsFoldedGroups()));
     callback();
-  } catch {
-    // The user may not read logs, or there is none: the log view opens where it usually does.
+  } catch (error) {
+    // If the user may not read logs, or there is none, the log view opens where it usually does. Otherwise read it again.
+    if (![403, 404].includes(error.status) && error !== TOO_LONG) lines.delete(key);
   }
 }
 
@@ -36,14 +39,14 @@ async function readLog(wait) {
   const parts = ["dags", wait.dag_id, "dagRuns", wait.run_id, "taskInstances", wait.task_id, "logs", String(wait.try_number)];
   const url = `../api/v2/${parts.map(encodeURIComponent).join("/")}?map_index=${wait.map_index}`;
   const response = await fetch(url, { headers: { Accept: "application/x-ndjson" } });
-  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  if (!response.ok) throw Object.assign(new Error(`HTTP ${response.status}`), { status: response.status });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     text += part.value;
     if (text.length > MAX_LENGTH) {
       await reader.cancel();
-      throw new Error("The log is too long.");
+      throw TOO_LONG;
     }
   }
   return text.split("\n").filter((line) => line.trim()).map((line) => JSON.parse(line));

@@ -19,7 +19,7 @@ export const query = { search: "", vendor: "", state: "", dag_id: "", days: "", 
 export function readQuery(parameters) {
   for (const name of [...FILTERS, "sort"]) query[name] = parameters[name] ?? "";
   query.search = query.search.slice(0, MAX_SEARCH_LENGTH);
-  if (!(query.state in LABELS) && !(query.state in GROUPS)) query.state = "";
+  if (!Object.hasOwn(LABELS, query.state) && !Object.hasOwn(GROUPS, query.state)) query.state = "";
   if (!/^-?(import|task|state|progress|started|took|ended)$/.test(query.sort)) query.sort = "";
   query.offset = /^\d{1,5}$/.test(parameters.offset ?? "") ? Number(parameters.offset) : 0;
 }

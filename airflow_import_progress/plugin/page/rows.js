@@ -6,6 +6,7 @@ import { createTime } from "./clock.js";
 import { createDetails, drawCharts } from "./details.js";
 import { $, createButton, createCell, createElement, createLink, createRow, replaceIfChanged, replaceKeepingFocus, setText } from "./dom.js";
 import { logUrl } from "./links.js";
+import { lastErrorLine } from "./log.js";
 import { hasUnsuccessfulTry, isStartUnknown, isUnderWay } from "./states.js";
 import { createImportCell, createStateCell, createTaskCell, createTook, errorText, recordsText } from "./wait.js";
 
@@ -130,16 +131,30 @@ export function openWait() {
   return openRow()?.wait ?? null;
 }
 
+// Without a wait, update what is shown after the line of its last error has been found.
 export function updateOpenDetails(wait) {
   const row = openRow();
-  if (!row || waitKey(row.wait) !== waitKey(wait)) return;
-  const cell = row.opened.cells[0];
-  cell.className = "";
-  cell.dataset.state = wait.state;
-  cell.shownWait = wait;
-  replaceKeepingFocus(cell, createDetails(wait));
+  const cell = row?.opened.cells[0];
+  const newest = wait ?? cell?.shownWait;
+  if (!newest || waitKey(row.wait) !== waitKey(newest)) return;
+  cell.shownWait = newest;
+  // Do not replace what has not changed, because a text in it may be selected. The duration counts on by itself.
+  const shown = JSON.stringify([{ ...newest, took: isUnderWay(newest) ? null : newest.took }, lastErrorLine(newest)]);
+  if (cell.shown !== shown) {
+    cell.shown = shown;
+    cell.className = "";
+    cell.dataset.state = newest.state;
+    replaceKeepingFocus(cell, createDetails(newest));
+  }
   redrawCharts();
   updateLogLink(row);
+}
+
+export function showDetailsError(status) {
+  const cell = openRow()?.opened.cells[0];
+  if (!cell) return;
+  cell.shown = cell.shownWait = null;
+  setText(cell, status === 404 ? "The task has published nothing in this try yet." : `Airflow's API server returned HTTP ${status}. Trying again.`);
 }
 
 export function redrawCharts() {

@@ -7,6 +7,7 @@ export const LABELS = {
   needs_action: "Needs action",
   retrying: "Retrying",
   done: "Done",
+  task_succeeded: "Task succeeded",
   started: "Started",
   failed: "Failed",
   gave_up: "Gave up",
@@ -19,6 +20,7 @@ const DESCRIPTIONS = {
   needs_action: "The import waits for an action at the vendor.",
   retrying: "The task failed and will be retried.",
   done: "The import succeeded.",
+  task_succeeded: "The task succeeded, but no success of the import was published: it may have been marked as success.",
   started: "The task started the import and does not wait for it.",
   failed: "The import failed, did not pass the task's limits, or was not started.",
   gave_up: "The task failed, and the outcome of the import is unknown. Check it at the vendor.",
@@ -32,6 +34,11 @@ export const OVER = Object.keys(LABELS).filter((state) => !UNDER_WAY.includes(st
 
 export function isUnderWay(wait) {
   return UNDER_WAY.includes(wait.state);
+}
+
+// Whether the time of the wait goes on.
+export function isTimed(wait) {
+  return isUnderWay(wait) && wait.state !== "retrying" && typeof wait.waiting_since === "number";
 }
 
 // Whether the task ended without a successful import.

@@ -6,7 +6,7 @@ import { createTime } from "./clock.js";
 import { createElement, createLine, createLink } from "./dom.js";
 import { formatDate, formatDuration, formatNumber, formatPace, formatRecords } from "./format.js";
 import { taskUrl, webAddress } from "./links.js";
-import { descriptionOf, isUnderWay, labelOf } from "./states.js";
+import { descriptionOf, isTimed, isUnderWay, labelOf } from "./states.js";
 
 export function createImportCell(wait) {
   return [createElement("div", "", wait.vendor), createImportId(wait)];
@@ -44,7 +44,7 @@ export function createBadge(wait) {
 }
 
 export function createTook(wait) {
-  if (isUnderWay(wait)) return typeof wait.waiting_since === "number" ? createTime(wait.waiting_since, "elapsed") : null;
+  if (isTimed(wait)) return createTime(wait.waiting_since, "elapsed");
   if (typeof wait.took !== "number") return null;
   const took = createElement("span", "", formatDuration(wait.took));
   if (typeof wait.waiting_since === "number") {
