@@ -169,8 +169,8 @@ def _seconds(value: Any) -> float | None:
 
 
 def _duration(value: Any) -> float | None:
-    # A clock may have been set back.
-    return None if value is None else max(0.0, float(value))
+    # A clock may have been set back. SQLite's times are less exact than they look.
+    return None if value is None else max(0.0, round(float(value), 2))
 
 
 def _count(value: Any) -> int | None:

@@ -538,7 +538,7 @@ def test_a_usual_duration_is_not_called_slow(open_page: OpenPage) -> None:
 
 def test_a_first_run_has_nothing_to_be_compared_with(open_page: OpenPage) -> None:
     details = open_details(open_page(running("nightly")), "nightly")
-    expect(details.get_by_text("No earlier run of this task has ended yet")).to_be_visible()
+    expect(details.get_by_text("No earlier import of this task has succeeded or failed")).to_be_visible()
     expect(details.locator("svg.durations")).to_have_count(0)
 
 
