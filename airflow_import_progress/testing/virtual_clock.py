@@ -46,7 +46,8 @@ class VirtualClock(Clock):
         """Put the clock forward."""
         with self._lock:
             self._ahead.append(self._ahead[-1] + max(0.0, seconds))
-            self._jumped_at.append(time.time())
+            # In whole microseconds, as dates are, so that no date after the jump seems to be before it.
+            self._jumped_at.append(datetime.now(UTC).timestamp())
 
     async def asleep(self, seconds: float, woken_by: Callable[[], Awaitable[object]] | None = None) -> None:
         """Put the clock forward, and let the timers expire whose time comes meanwhile."""

@@ -340,11 +340,19 @@ def test_a_wait_that_ends_in_the_triggerer_without_a_result_has_none(import_sand
     assert progress is None if waits_without_workers() else progress["state"] == "succeeded"
 
 
+def date_in_the_past():
+    """Return a date of now, once it is over: a jump in the same microsecond would be neither before nor after it."""
+    date = datetime.now(UTC)
+    while datetime.now(UTC) <= date:
+        pass
+    return date
+
+
 def test_a_date_of_airflow_is_translated_by_the_jumps_before_it():
     virtual = VirtualClock()
-    first = datetime.now(UTC)
+    first = date_in_the_past()
     virtual.sleep(60)
-    second = datetime.now(UTC)
+    second = date_in_the_past()
     virtual.sleep(60)
     assert virtual.time_of(first) == first.timestamp()
     assert virtual.time_of(second) == second.timestamp() + 60

@@ -68,6 +68,7 @@ def test_the_states_of_a_start_stay_as_they_are():
         "starting",
         "started",
         "not_awaited",
+        "failed",
         "unknown",
         "not_started",
     ]
