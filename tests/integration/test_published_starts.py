@@ -13,6 +13,7 @@ from airflow_import_progress.exceptions import (
     ImportFailedError,
     ImportFileError,
     ImportPollError,
+    ImportRequestError,
     ImportStartRefusedError,
     ImportStartUnknownError,
 )
@@ -456,15 +457,41 @@ def rocketchat(running_sandbox, connect_to, monkeypatch):
     running_sandbox.reset()
 
 
-def test_the_steps_of_an_import_keep_its_start(page, run, make_task, rocketchat, tmp_path):
+@pytest.fixture
+def archive(tmp_path):
     archive = tmp_path / "people.zip"
     with zipfile.ZipFile(archive, "w") as made:
         made.writestr("users.csv", "jdoe,jdoe@x.example,John Doe\n")
+    return archive
+
+
+def test_the_steps_of_an_import_keep_its_start(page, run, make_task, rocketchat, archive):
     task = make_task(RocketChatFileImportOperator, file=archive, importer_key="csv")
     run(task)
     assert page.states == ["starting", "started"]
     assert {value.start.content for value in page.written} == {f"the file '{archive}'"}
     assert page.shown.progress["state"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (ImportStartUnknownError("The answer was lost. Look at the import."), "unknown"),
+        (ImportFailedError("No user was selected."), "failed"),
+        (ImportRequestError("Rocket.Chat refused the step."), "started"),
+    ],
+    ids=["unknown", "failed", "refused"],
+)
+def test_the_error_of_a_step_replaces_the_advice_to_take_it(
+    page, run, make_task, rocketchat, archive, monkeypatch, error, state
+):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(RocketChatFileImportOperator, "continue_import", fail)
+    run(make_task(RocketChatFileImportOperator, file=archive, importer_key="csv"), type(error))
+    assert (page.state, page.shown.error, page.shown.progress) == (state, str(error), None)
+    assert page.shown.import_id is not None
 
 
 @pytest.mark.parametrize(
