@@ -126,7 +126,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
             store, self._start_metrics = start_store(context), self._metrics(context)
             self._start_store, self._waiting_since = store, None
             self._start_publisher = self._make_start_publisher(context)
-            with self.get_hook() as hook, self._publishing_failure():
+            with self.get_hook() as hook, self._publishing_errors(self._publish_failure):
                 import_ = self._started_import(store, hook, context)
             self._set_import(import_)
             if not self.wait_for_completion:
@@ -334,7 +334,7 @@ class BaseImportOperator(RecordingSensor, SteppingSensor):
         self._deferred_import = import_
 
     def _take_step_patiently(self) -> bool:
-        with self._publishing_failed_step():
+        with self._publishing_errors(self._publish_failed_step):
             return super()._take_step_patiently()
 
     def _take_step(self) -> bool:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -73,8 +73,12 @@ class PublishingSensor(BaseImportSensor):
         self._start_publisher.publish(_as_published(state, record), import_id=import_.import_id, import_url=import_url)
 
     @contextmanager
-    def _publishing_failure(self) -> Iterator[None]:
-        """Publish the error with which a start fails, and what is certain about the start then."""
+    def _publishing_errors(self, publish: Callable[[Exception], None]) -> Iterator[None]:
+        """
+        Publish the error that ends the start or a step of it.
+
+        :param publish: Publishes the error, and may fail.
+        """
         try:
             yield
         except RecordChangedError:
@@ -83,21 +87,11 @@ class PublishingSensor(BaseImportSensor):
         except Exception as error:
             if not self._start_publisher.is_silent:
                 with suppress(Exception):
-                    self._publish_failure(error)
-            raise
-
-    @contextmanager
-    def _publishing_failed_step(self) -> Iterator[None]:
-        """Publish the error of a step, in place of the advice to take it that the wait has published."""
-        try:
-            yield
-        except Exception as error:
-            if not self._start_publisher.is_silent:
-                with suppress(Exception):
-                    self._publish_failed_step(error)
+                    publish(error)
             raise
 
     def _publish_failed_step(self, error: Exception) -> None:
+        """Publish the error of a step, in place of the advice to take it that the wait has published."""
         record = self._record or self._start_store.load()
         if record is None:
             return
@@ -110,6 +104,7 @@ class PublishingSensor(BaseImportSensor):
         self._start_publisher.publish(_as_published(state, record), import_id=import_id, error=self._text_of(error))
 
     def _publish_failure(self, error: Exception) -> None:
+        """Publish the error with which a start fails, and what is certain about the start then."""
         own, text = self._record, self._text_of(error)
         try:
             # Read again, because what is shown must not contradict the record with which the next try begins.

@@ -29,7 +29,7 @@ from airflow_import_progress.operators.rocketchat import (
 from airflow_import_progress.operators.zilliz import ZillizImportOperator
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.starting.prepared import ImportNotFoundError
-from airflow_import_progress.starting.store import StartStore
+from airflow_import_progress.starting.store import RecordChangedError, StartStore
 from airflow_import_progress.waiting import publishing
 from airflow_import_progress.waiting.published import PublishedProgress
 from tests.support.sandbox_client import API_KEY
@@ -492,6 +492,18 @@ def test_the_error_of_a_step_replaces_the_advice_to_take_it(
     run(make_task(RocketChatFileImportOperator, file=archive, importer_key="csv"), type(error))
     assert (page.state, page.shown.error, page.shown.progress) == (state, str(error), None)
     assert page.shown.import_id is not None
+
+
+def test_a_try_that_another_one_has_replaced_during_a_step_shows_nothing_more(
+    page, run, make_task, rocketchat, archive, monkeypatch
+):
+    def fail(*_):
+        raise RecordChangedError("A later try has begun.")
+
+    monkeypatch.setattr(RocketChatFileImportOperator, "continue_import", fail)
+    run(make_task(RocketChatFileImportOperator, file=archive, importer_key="csv"), RecordChangedError)
+    assert page.state == "started"
+    assert page.shown.progress["state"] == "action_required"
 
 
 @pytest.mark.parametrize(
