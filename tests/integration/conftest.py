@@ -24,7 +24,7 @@ from airflow_import_progress.starting import store as start_store_module
 from airflow_import_progress.waiting.metrics import recorder
 from tests.support.behaviors import MODES, OPERATOR_MODES
 from tests.support.http_server import certificate_file, serving
-from tests.support.operators import OperatorTask
+from tests.support.operators import LEAVES, OperatorTask
 from tests.support.sandbox_client import API_KEY
 from tests.support.sensors import FakeClock, TaskInstance, a_dag, wait_to_the_end
 
@@ -82,6 +82,13 @@ def variables(monkeypatch):
 def operator_task(request, clock, variables):
     """Return a function that creates the task of an operator, in one of the modes."""
     return partial(OperatorTask, clock, variables, request.param)
+
+
+@pytest.fixture
+def leaves(tmp_path):
+    file = tmp_path / "leaves é.csv"
+    file.write_text(LEAVES)
+    return file
 
 
 @pytest.fixture

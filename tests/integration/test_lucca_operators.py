@@ -26,22 +26,11 @@ from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors.lucca import LuccaLeaveImportSensor
 from airflow_import_progress.starting.prepared import ImportNotFoundError
 from airflow_import_progress.starting.store import StartStore
+from tests.support.operators import LEAVES, UNREACHABLE, Killed, die
 from tests.support.sandbox_client import API_KEY
 
-LEAVES = (
-    "legalEntity;employeeNumber;lastName;firstName;accountId;startDate;flagStartDate;endDate;flagEndDate;isApproved\n"
-    "Acme;1;Lovelace;Ada;2;01/02/2026;AM;02/02/2026;PM;true\n"
-)
 LOCATIONS = "login;workLocationName;areaName;date;position;comment;isDeletion\nada;Paris;B1;2026-02-01;FullDay;;false\n"
 LEAVES_PATH = "/timmi-absences/api/imports/v1.0/leavePeriods"
-UNREACHABLE = {"host": "127.0.0.1", "port": 9}
-
-
-@pytest.fixture
-def leaves(tmp_path):
-    file = tmp_path / "leaves é.csv"
-    file.write_text(LEAVES)
-    return file
 
 
 @pytest.fixture
@@ -255,10 +244,6 @@ def test_a_record_that_cannot_be_read_after_the_answer_does_not_lose_the_import(
     assert (started(lucca), task.record["state"]) == (1, "ended")
 
 
-class Killed(BaseException):
-    """The end of a worker's process."""
-
-
 def test_a_search_that_could_not_be_sent_is_never_followed_by_a_second_request(
     lucca, operator_task, leaves, monkeypatch
 ):
@@ -288,10 +273,6 @@ def test_a_worker_that_dies_during_the_request_leads_to_a_report(lucca, operator
     task.clear()
     assert task.run()["state"] == "succeeded"
     assert started(lucca) == 1
-
-
-def die(*args, **kwargs):
-    raise Killed
 
 
 def test_a_worker_that_dies_while_waiting_leads_to_a_wait_for_the_same_import(

@@ -32,22 +32,10 @@ from airflow_import_progress.starting.prepared import ImportNotFoundError
 from airflow_import_progress.starting.store import RecordChangedError, StartStore
 from airflow_import_progress.waiting import publishing
 from airflow_import_progress.waiting.published import PublishedProgress
+from tests.support.operators import UNREACHABLE, Killed, die
 from tests.support.sandbox_client import API_KEY
 
-LEAVES = (
-    "legalEntity;employeeNumber;lastName;firstName;accountId;startDate;flagStartDate;endDate;flagEndDate;isApproved\n"
-    "Acme;1;Lovelace;Ada;2;01/02/2026;AM;02/02/2026;PM;true\n"
-)
 FAULT = {"vendor": "lucca", "path_contains": "leavePeriods", "processed": True, "times": 1}
-UNREACHABLE = {"host": "127.0.0.1", "port": 9}
-
-
-class Killed(BaseException):
-    """The end of a worker's process."""
-
-
-def die(*args, **kwargs):
-    raise Killed
 
 
 class Page:
@@ -104,13 +92,6 @@ def running_sandbox():
     """A sandbox in which an import takes a few polls."""
     with Sandbox(lucca_api_key=API_KEY, import_duration=0.05) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-def leaves(tmp_path):
-    file = tmp_path / "leaves é.csv"
-    file.write_text(LEAVES)
-    return file
 
 
 @pytest.fixture

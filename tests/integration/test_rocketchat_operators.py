@@ -33,6 +33,7 @@ from airflow_import_progress.operators.rocketchat import (
 from airflow_import_progress.operators.rocketchat_base import RocketChatImportOperator
 from airflow_import_progress.progress import ImportProgress, ImportState
 from airflow_import_progress.sandbox import Sandbox
+from tests.support.operators import UNREACHABLE, Killed, die
 from tests.support.sandbox_client import RocketChatClient
 
 TOKEN = "pat-never-to-be-seen"
@@ -46,15 +47,6 @@ USERS = [
     for number in range(7)
 ]
 URL = "https://user:secret@files.example/export.zip?signature=secret"
-UNREACHABLE = {"host": "127.0.0.1", "port": 9}
-
-
-class Killed(BaseException):
-    """The end of a worker's process."""
-
-
-def die(*args, **kwargs):
-    raise Killed
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ from airflow_import_progress.operators.zilliz import ZillizImportOperator
 from airflow_import_progress.sandbox import Sandbox
 from airflow_import_progress.sensors.zilliz import ZillizImportSensor
 from tests.support import zilliz_requests
+from tests.support.operators import Killed, die
 
 API_KEY = "zilliz-key-never-to-be-seen"
 CLUSTER_ID = "in01-sandbox"
@@ -125,14 +126,6 @@ def lose_answer(zilliz, monkeypatch):
         faults.append({"fault": fault or {"reset": True}, "vendor": "zilliz", "processed": processed})
 
     return lose_answer
-
-
-class Killed(BaseException):
-    """The end of a worker's process."""
-
-
-def die(*args, **kwargs):
-    raise Killed
 
 
 # The start

@@ -14,6 +14,22 @@ from airflow_import_progress.starting.store import STATE_KEY
 from tests.support.behaviors import MODES
 from tests.support.sensors import TaskInstance, a_dag, fired, inflated
 
+#: A file of leaves.
+LEAVES = (
+    "legalEntity;employeeNumber;lastName;firstName;accountId;startDate;flagStartDate;endDate;flagEndDate;isApproved\n"
+    "Acme;1;Lovelace;Ada;2;01/02/2026;AM;02/02/2026;PM;true\n"
+)
+#: The fields of a connection at which nothing answers.
+UNREACHABLE = {"host": "127.0.0.1", "port": 9}
+
+
+class Killed(BaseException):
+    """The end of a worker's process."""
+
+
+def die(*args, **kwargs):
+    raise Killed
+
 
 class MemoryStateStore:
     """The task state store of one task instance, in memory."""
