@@ -3,11 +3,12 @@
 
 import { createFigure, drawChart } from "./chart.js";
 import { createTime, createTimeWithDate } from "./clock.js";
-import { createCell, createElement, createLink, createRow } from "./dom.js";
+import { createCell, createElement, createLink, createRow, replaceKeepingFocus } from "./dom.js";
 import { createDurations, drawDurations } from "./durations.js";
 import { formatDuration, formatNumber, formatPace, formatRecords } from "./format.js";
 import { logUrl, taskUrl, webAddress } from "./links.js";
-import { hasUnsuccessfulTry, isUnderWay } from "./states.js";
+import { lastErrorLine } from "./log.js";
+import { hasUnsuccessfulTry, isTimed, isUnderWay } from "./states.js";
 import { createTook, taskName } from "./wait.js";
 
 const START_TEXTS = {
@@ -19,7 +20,19 @@ const START_TEXTS = {
   not_started: "Not started",
 };
 
-export function createDetails(wait) {
+// Show the details of a wait in an element, below other elements.
+export function showDetails(element, wait, ...above) {
+  // Do not replace what has not changed, because a text in it may be selected. The duration counts on by itself.
+  const shown = JSON.stringify([{ ...wait, took: isTimed(wait) ? null : wait.took }, lastErrorLine(wait)]);
+  if (element.shown !== shown) {
+    element.shown = shown;
+    element.dataset.state = wait.state;
+    replaceKeepingFocus(element, ...above, createDetails(wait));
+  }
+  drawCharts(element, wait);
+}
+
+function createDetails(wait) {
   const charts = createElement("div", "charts");
   charts.append(createFigure(wait), createDurations(wait));
   const details = createElement("div", "detail");

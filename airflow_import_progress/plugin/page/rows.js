@@ -3,10 +3,9 @@
 
 import { createBar, updateBar } from "./bar.js";
 import { createTime } from "./clock.js";
-import { createDetails, drawCharts } from "./details.js";
-import { $, createButton, createCell, createElement, createLink, createRow, replaceIfChanged, replaceKeepingFocus, setText } from "./dom.js";
+import { drawCharts, showDetails } from "./details.js";
+import { $, createButton, createCell, createElement, createLink, createRow, replaceIfChanged, setText } from "./dom.js";
 import { logUrl } from "./links.js";
-import { lastErrorLine } from "./log.js";
 import { hasUnsuccessfulTry, isStartUnknown, isUnderWay } from "./states.js";
 import { createImportCell, createStateCell, createTaskCell, createTook, errorText, recordsText } from "./wait.js";
 
@@ -138,15 +137,8 @@ export function updateOpenDetails(wait) {
   const newest = wait ?? cell?.shownWait;
   if (!newest || waitKey(row.wait) !== waitKey(newest)) return;
   cell.shownWait = newest;
-  // Do not replace what has not changed, because a text in it may be selected. The duration counts on by itself.
-  const shown = JSON.stringify([{ ...newest, took: isUnderWay(newest) ? null : newest.took }, lastErrorLine(newest)]);
-  if (cell.shown !== shown) {
-    cell.shown = shown;
-    cell.className = "";
-    cell.dataset.state = newest.state;
-    replaceKeepingFocus(cell, createDetails(newest));
-  }
-  redrawCharts();
+  cell.className = "";
+  showDetails(cell, newest);
   updateLogLink(row);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The only wait on the page, as in the tab of a task.
 
-import { createDetails, drawCharts } from "./details.js";
-import { $, createLink, hide, replaceKeepingFocus, setText } from "./dom.js";
+import { drawCharts, showDetails } from "./details.js";
+import { $, createLink, hide, setText } from "./dom.js";
 import { waitUrl } from "./links.js";
 import { whenLastErrorIsFound } from "./log.js";
 import { createHeadline } from "./wait.js";
@@ -40,9 +40,7 @@ function update(wait) {
   hide("message");
   const section = $("wait");
   section.hidden = false;
-  section.dataset.state = wait.state;
   $("title").textContent = `${wait.vendor ?? ""} import`;
   setText($("subject"), wait.import_id ?? "");
-  replaceKeepingFocus(section, createHeadline(wait), createDetails(wait));
-  drawCharts(section, wait);
+  showDetails(section, wait, createHeadline(wait));
 }
