@@ -156,7 +156,7 @@ def list_waits(
 
 def _summary(session: SessionDep, readable: ReadableXComFilterDep, day_began_at: float) -> dict[str, Any]:
     earliest = datetime.now(UTC) - timedelta(days=DEFAULT_DAYS)
-    # At most as many days ago, because the number of runs in the database has no limit.
+    # Not earlier, because the summary would cost more with each day.
     day_began = max(earliest, datetime.fromtimestamp(day_began_at, UTC))
     candidates = readable.to_orm(candidates_query(earliest, runs_ended_since=day_began))
     by_dag = session.execute(counts_query(candidates, day_began)).all()

@@ -36,8 +36,12 @@ MAX_DURATIONS, MAX_EARLIER_RUNS = 30, 100
 
 #: When a wait ended, or was published last if its task is over without an end.
 _ENDED_AT: Any = func.coalesce(TaskInstance.end_date, XComModel.timestamp)
+#: The same, or NULL if the wait is not over.
+_END: Any = case((IS_UNDER_WAY, None), else_=_ENDED_AT)
 #: When the wait of this try began, in seconds since the epoch.
 _WAITING_SINCE: Any = case((IS_OF_THIS_TRY, published_number("waiting_since")), else_=epoch(TaskInstance.start_date))
+#: How long a wait took that is over, in seconds.
+_TOOK: Any = epoch(_ENDED_AT) - _WAITING_SINCE
 _IDENTITY = (XComModel.dag_run_id, XComModel.task_id, XComModel.map_index)
 
 
@@ -56,7 +60,7 @@ class SortKey(StrEnum):
 def _took(now: float) -> Any:
     """Return how long a wait took or, if its try is not over, takes so far, in seconds."""
     is_timed = may_have_status(UNDER_WAY - {WaitStatus.RETRYING})
-    return case((is_timed, literal(now)), else_=epoch(_ENDED_AT)) - _WAITING_SINCE
+    return case((is_timed, literal(now) - _WAITING_SINCE), else_=_TOOK)
 
 
 def _sort_columns(key: SortKey, now: float) -> tuple[Any, ...]:
@@ -67,7 +71,7 @@ def _sort_columns(key: SortKey, now: float) -> tuple[Any, ...]:
         SortKey.PROGRESS: (case((IS_OF_THIS_TRY, published_number("progress", "percent"))),),
         SortKey.STARTED: (_WAITING_SINCE,),
         SortKey.TOOK: (_took(now),),
-        SortKey.ENDED: (case((IS_UNDER_WAY, None), else_=_ENDED_AT),),
+        SortKey.ENDED: (_END,),
     }
     return columns[key]
 
@@ -212,7 +216,7 @@ def page_query(
 
 def _order(sort: SortKey | None, now: float, *, descending: bool) -> list[Any]:
     if sort is None:
-        columns: tuple[Any, ...] = (case((IS_UNDER_WAY, _WAITING_SINCE)), case((IS_UNDER_WAY, None), else_=_ENDED_AT))
+        columns: tuple[Any, ...] = (case((IS_UNDER_WAY, _WAITING_SINCE)), _END)
         descending = True
     else:
         columns = _sort_columns(sort, now)
@@ -270,7 +274,6 @@ def durations_query(dag_id: str, run_id: str, task_id: str, map_index: int) -> A
     :param task_id: The task.
     :param map_index: The index of a mapped task, or -1.
     """
-    took = epoch(_ENDED_AT) - _WAITING_SINCE
     before: Any = select(DagRun.run_after).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id).scalar_subquery()
     runs: Any = (
         select(DagRun.id, DagRun.run_after)
@@ -280,7 +283,7 @@ def durations_query(dag_id: str, run_id: str, task_id: str, map_index: int) -> A
         .subquery()
     )
     return (
-        _from_waits(XComModel.run_id, STATUS.label("status"), took.label("took"), _ENDED_AT.label("ended_at"))
+        _from_waits(XComModel.run_id, STATUS.label("status"), _TOOK.label("took"), _ENDED_AT.label("ended_at"))
         .join(runs, runs.c.id == XComModel.dag_run_id)
         .where(
             XComModel.task_id == task_id,
@@ -288,7 +291,7 @@ def durations_query(dag_id: str, run_id: str, task_id: str, map_index: int) -> A
             has_status({WaitStatus.DONE, WaitStatus.FAILED}),
             # Not those whose import was not started.
             published_text("progress", "state").is_not(None),
-            took.is_not(None),
+            _TOOK.is_not(None),
         )
         .order_by(runs.c.run_after.desc())
         .limit(MAX_DURATIONS)

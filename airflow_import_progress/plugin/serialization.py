@@ -170,16 +170,18 @@ def _seconds(value: Any) -> float | None:
 
 def _duration(value: Any) -> float | None:
     # A clock may have been set back. SQLite's times are less exact than they look.
-    return None if value is None else max(0.0, round(float(value), 2))
+    seconds = _seconds(value)
+    return None if seconds is None else max(0.0, round(seconds, 2))
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and 0 <= value <= MAX_COUNT else None
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
+    return value if is_count else None
 
 
 def _text_or_count(value: Any) -> str | int | None:
     count = _count(value)
-    return _text(value) if count is None or isinstance(value, bool) else count
+    return _text(value) if count is None else count
 
 
 def _moment(value: Any) -> float | None:

@@ -75,8 +75,8 @@ def _values(states: Iterable[StrEnum]) -> list[str]:
     return sorted(state.value for state in states)
 
 
-#: Whether what was published is about the current try of the task. The next one may wait for another import. A task
-#: that was cleared has no state and the number of its last try until it is scheduled again.
+#: Whether what was published is about the current try of the task. The next one may wait for another import. Until a
+#: cleared task is scheduled again, it has no state, and its try number is that of the last try.
 IS_OF_THIS_TRY = and_(TaskInstance.state.is_not(None), published_number("try_number") == TaskInstance.try_number)
 
 _import_state, _start_state = published_text("progress", "state"), published_text("start", "state")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A wait that is repeated often enough to know how long it usually takes."""
+"""A wait that runs several times, so that it has a usual duration."""
 
 from __future__ import annotations
 
